@@ -1,0 +1,108 @@
+"""Array types and the checks that every public entry point applies to its input."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from relu_opt.errors import DataError
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.intp]
+ByteArray = NDArray[np.uint8]
+
+
+def frozen(array: NDArray[Any]) -> NDArray[Any]:
+    """Mark an array that we own as read-only and return it."""
+    array.setflags(write=False)
+    return array
+
+
+def as_floats(values: ArrayLike, name: str, ndim: int) -> FloatArray:
+    """A read-only, C-ordered float64 copy of `values`, finite and of `ndim` axes.
+
+    Raises
+    ------
+    DataError
+        If the values are not real numbers, not finite, empty or of another shape.
+    """
+    if type(values).__module__.split(".")[0] == "scipy":
+        raise DataError(
+            f"{name} is a scipy.sparse matrix, and dense data are needed. Pass {name}.toarray().",
+            name=name,
+        )
+    raw = np.asarray(values)
+    if raw.dtype.kind not in "biuf":
+        try:
+            raw = raw.astype(np.float64) if raw.dtype.kind == "O" else raw
+        except (TypeError, ValueError):
+            pass
+    if raw.dtype.kind not in "biuf":
+        raise DataError(
+            f"{name} has dtype {raw.dtype}, and real numbers are needed. "
+            "Encode text, dates and complex values as numbers first.",
+            name=name,
+            dtype=str(raw.dtype),
+        )
+    if raw.ndim != ndim:
+        axes = {1: "one axis, (n,)", 2: "two axes, (n, d)", 3: "three axes"}[ndim]
+        raise DataError(
+            f"{name} has shape {raw.shape}, and {axes} are needed. Reshape it.",
+            name=name,
+            shape=raw.shape,
+        )
+    if raw.size == 0:
+        raise DataError(
+            f"{name} is empty (shape {raw.shape}). Pass at least one value.",
+            name=name,
+            shape=raw.shape,
+        )
+    array: FloatArray = np.array(raw, dtype=np.float64, order="C", copy=True)
+    if not np.isfinite(array).all():
+        where = tuple(int(k) for k in np.argwhere(~np.isfinite(array))[0])
+        raise DataError(
+            f"{name} holds {array[where]} at index {where}. Drop or impute missing and "
+            "infinite values.",
+            name=name,
+            index=where,
+        )
+    return frozen(array)
+
+
+def as_positive(value: object, name: str) -> float:
+    """A finite float > 0, or a DataError."""
+    number = as_number(value, name)
+    if number <= 0:
+        raise DataError(
+            f"{name} is {number}, and a number greater than zero is needed.",
+            name=name,
+            value=number,
+        )
+    return number
+
+
+def as_number(value: object, name: str) -> float:
+    """A finite float, or a DataError."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.number):
+        raise DataError(f"{name} is {value!r}, and a number is needed.", name=name, value=value)
+    number = float(value)
+    if not math.isfinite(number):
+        raise DataError(
+            f"{name} is {number}, and a finite number is needed.", name=name, value=number
+        )
+    return number
+
+
+def as_count(value: object, name: str, least: int = 1) -> int:
+    """An integer of at least `least`, or a DataError."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise DataError(
+            f"{name} is {value!r}, and an integer of at least {least} is needed.",
+            name=name,
+            value=value,
+        )
+    return int(value)

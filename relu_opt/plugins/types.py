@@ -1,0 +1,243 @@
+"""What plugins register, receive and return."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from relu_opt.arrays import FloatArray, IntArray
+from relu_opt.program.conic import ConicProgram
+from relu_opt.program.convex import ConvexProgram
+
+API_VERSION = 1
+
+Program = ConvexProgram | ConicProgram
+
+
+class State(enum.Enum):
+    """Whether a backend can be used here."""
+
+    READY = "ready"
+    NOT_INSTALLED = "not installed"
+    BROKEN = "broken"
+    NO_LICENCE = "no licence"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Availability:
+    """What a backend's probe found: the state, why, and the library's version."""
+
+    state: State
+    reason: str = ""
+    version: str = ""
+
+
+class Feature(enum.Enum):
+    """What a backend can do beside solving its program types."""
+
+    INTEGER = "integer"
+    SOC = "second-order cones"
+    PSD = "semidefinite cones"
+    EXP = "exponential cones"
+    DUALS = "duals"
+    WARM_START = "warm start"
+    TIME_LIMIT = "time limit"
+
+
+class StopReason(enum.Enum):
+    """Why a backend stopped. `advice` says what a user may do about it."""
+
+    CONVERGED = "converged"
+    CONVERGED_LOOSE = "converged to a looser tolerance"
+    TIME_LIMIT = "time limit"
+    ITERATION_LIMIT = "iteration limit"
+    INFEASIBLE = "infeasible"
+    UNBOUNDED = "unbounded"
+    NUMERICAL = "numerical trouble"
+    INTERRUPTED = "interrupted"
+    UNKNOWN = "unknown"
+
+    @property
+    def advice(self) -> str:
+        """One sentence of advice."""
+        return _ADVICE[self]
+
+
+_ADVICE = {
+    StopReason.CONVERGED: "The tolerance was reached.",
+    StopReason.CONVERGED_LOOSE: "The backend could not reach the tolerance; look at the "
+    "certified gap, rescale the data or use the native backend.",
+    StopReason.TIME_LIMIT: "The best answer so far and its gap are returned; raise time_limit "
+    "or start from this answer with warm_start.",
+    StopReason.ITERATION_LIMIT: "The best answer so far and its gap are returned; raise the "
+    "iteration limit or start from this answer with warm_start.",
+    StopReason.INFEASIBLE: "A training program always has a solution; report this as a fault "
+    "of the backend.",
+    StopReason.UNBOUNDED: "A training program is bounded below; report this as a fault of the "
+    "backend.",
+    StopReason.NUMERICAL: "The gap stopped shrinking at the limit of floating-point numbers; "
+    "look at the certified gap, and rescale features of very different sizes.",
+    StopReason.INTERRUPTED: "The best answer so far and its gap are returned.",
+    StopReason.UNKNOWN: "The backend did not say why it stopped; trust the certified gap alone.",
+}
+
+
+@dataclass(frozen=True)
+class OptionSpec:
+    """One option of a backend.
+
+    `type` is bool, int, float or str; `least` is an exclusive lower bound if `open_` else an
+    inclusive one.
+    """
+
+    name: str
+    type: type
+    default: object
+    help: str
+    choices: tuple[str, ...] = ()
+    least: float | None = None
+
+
+@dataclass(frozen=True)
+class ProgressEvent:
+    """How far a long computation is. Fields that are not known yet are None."""
+
+    task: str
+    iteration: int
+    elapsed: float
+    objective: float | None = None
+    bound: float | None = None
+    rel_gap: float | None = None
+    message: str = ""
+
+
+def _ignore(event: ProgressEvent) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class SolveOptions:
+    """Validated options of one solve.
+
+    Attributes
+    ----------
+    tol : float
+        Relative duality gap to reach.
+    time_limit : float or None
+        Seconds of wall-clock time, or no limit.
+    threads : int or None
+        Threads the backend may use, or its own choice.
+    seed : int
+        Seed for anything random.
+    verbose : bool
+        Whether the backend may print its own log.
+    warm_start : array or None
+        Weights to start from, in the program's shape.
+    progress : callable
+        Called with a `ProgressEvent` now and then.
+    extra : mapping
+        The backend's own options, defaults filled in.
+    """
+
+    tol: float = 1e-8
+    time_limit: float | None = None
+    threads: int | None = None
+    seed: int = 0
+    verbose: bool = False
+    warm_start: FloatArray | None = None
+    progress: Callable[[ProgressEvent], None] = _ignore
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ConeMultipliers:
+    """Multipliers ρ ≥ 0 of the activation cones, sparse.
+
+    Block `blocks[k]` (pattern i with sign +1 is i, with −1 is p + i) has the values
+    `values[starts[k]:starts[k+1]]` at the samples `rows[starts[k]:starts[k+1]]`.
+    """
+
+    blocks: IntArray
+    starts: IntArray
+    rows: IntArray
+    values: FloatArray
+
+
+@dataclass(frozen=True)
+class RawSolution:
+    """What a backend returns: its word, which the core checks.
+
+    Attributes
+    ----------
+    stop : StopReason
+        Why the backend stopped; `UNKNOWN` when in doubt, never a guess.
+    x : array or None
+        Primal point: weights of shape `weights_shape` for a ConvexProgram, (m,) for a
+        ConicProgram. None when the backend has none.
+    duals : array or None
+        Dual point: ν (n,) for a ConvexProgram, with D(ν) ≤ p* and ν = −∇F(ŷ) at the optimum;
+        the multipliers z in K* of the rows for a ConicProgram.
+    multipliers : ConeMultipliers or None
+        Multipliers of a ConvexProgram's cones that go with ν, where the backend knows them.
+    raw_status : str
+        The solver's own status, word for word.
+    objective : float or None
+        What the backend believes the objective is; recorded, not trusted.
+    stats : mapping
+        Iterations, times and whatever else the backend reports (JSON values).
+    """
+
+    stop: StopReason
+    x: FloatArray | None = None
+    duals: FloatArray | None = None
+    multipliers: ConeMultipliers | None = None
+    raw_status: str = ""
+    objective: float | None = None
+    stats: Mapping[str, object] = field(default_factory=dict)
+
+
+class Backend(Protocol):
+    """A solver, ready to run."""
+
+    def solve(self, program: Program, options: SolveOptions) -> RawSolution:
+        """Solve a program of a type that the backend declares."""
+        ...
+
+
+@dataclass(frozen=True)
+class BackendInfo:
+    """A backend as it registers: cheap to make, nothing heavy imported.
+
+    Attributes
+    ----------
+    name : str
+        What users call it.
+    load : callable
+        Makes the backend; imports of the solver library belong here.
+    probe : callable
+        Says whether it can be used here, without solving anything.
+    takes : frozenset of program types
+        `ConvexProgram`, `ConicProgram`.
+    features : frozenset of Feature
+    options : tuple of OptionSpec
+        Options beside the common tol, time_limit, threads, seed and verbose.
+    api_version : int
+        The version of this contract that the backend was written for.
+    install_hint : str
+        The command that installs what is missing.
+    free : bool
+        Whether it needs no licence; others are used only on request.
+    """
+
+    name: str
+    load: Callable[[], Backend]
+    probe: Callable[[], Availability]
+    takes: frozenset[type]
+    features: frozenset[Feature] = frozenset()
+    options: tuple[OptionSpec, ...] = ()
+    api_version: int = API_VERSION
+    install_hint: str = ""
+    free: bool = True

@@ -1,0 +1,355 @@
+r"""The convex training program, as the backends and the certificate see it.
+
+    minimise  F(Σ_b X_b w_b + c) + λ Σ_b ‖w_b‖₂   subject to  w_b ∈ K_i(b)       (relu)
+
+with blocks b = (i, s), X_b = s D_i X and signs s = ±1; gated networks have no cones and the
+sign +1 only. F(z) = (1/n) Σ_k s_k ℓ(z_k, y_k) is a mean, so λ does not change with n: the
+λ of Mishkin & Pilanci (ICML 2023, §2) is n times this one. c is an optional output intercept,
+which is not penalised.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import minimize_scalar
+
+from relu_opt.arrays import FloatArray, IntArray, as_floats, as_positive, frozen
+from relu_opt.errors import DataError, did_you_mean
+from relu_opt.program.cones import ConeRows, Projections, project_cones
+from relu_opt.program.losses import Loss, get_loss
+from relu_opt.program.patterns import Patterns
+
+ACTIVATIONS = ("relu", "gated")
+
+
+@dataclass(frozen=True, eq=False)
+class ConvexProgram:
+    """A two-layer ReLU or gated-ReLU training problem in its convex form.
+
+    Parameters
+    ----------
+    X : (n, d) array
+        Data, one row a sample. A hidden bias is a column of ones.
+    y : (n,) array
+        Targets; labels −1 and +1 for `logistic` and `squared_hinge`.
+    lam : float
+        Regularization strength λ > 0, on the scale of the *mean* loss.
+    patterns : Patterns
+        Activation patterns of X; see `sample_patterns` and `enumerate_patterns`.
+    loss : str or Loss
+        `squared`, `logistic`, `squared_hinge`, `huber`, or a loss object such as
+        `Huber(delta=0.5)`.
+    activation : {"relu", "gated"}
+        Gated networks need patterns with gates.
+    sample_weight : (n,) array, optional
+        Weights > 0; they are rescaled to mean 1.
+    intercept : bool
+        Whether the network's output has an unpenalised constant.
+
+    Attributes
+    ----------
+    signs : tuple of float
+        Output signs of the blocks: (1, −1) for relu, (1,) for gated.
+    weights_shape : tuple of int
+        (2, p, d) for relu, [0] holding the blocks of sign +1; (1, p, d) for gated.
+    lam_max : float
+        The smallest λ at which the zero network is optimal.
+
+    Raises
+    ------
+    DataError
+        For anything that is not such a problem: wrong shapes, NaN, λ ≤ 0, bad labels.
+    """
+
+    X: FloatArray
+    y: FloatArray
+    lam: float
+    patterns: Patterns
+    loss: Loss = field(default="squared")  # type: ignore[assignment]
+    activation: str = "relu"
+    sample_weight: FloatArray | None = None
+    intercept: bool = False
+
+    def __post_init__(self) -> None:
+        settle = object.__setattr__
+        settle(self, "X", as_floats(self.X, "X", 2))
+        settle(self, "y", as_floats(self.y, "y", 1))
+        settle(self, "lam", as_positive(self.lam, "lam"))
+        settle(self, "loss", get_loss(self.loss))
+        settle(self, "intercept", bool(self.intercept))
+        if len(self.y) != self.n:
+            raise DataError(
+                f"X has {self.n} rows and y has {len(self.y)} values. One target a row is needed.",
+                X=self.X.shape,
+                y=self.y.shape,
+            )
+        if self.activation not in ACTIVATIONS:
+            raise DataError(
+                f"Unknown activation {self.activation!r}. "
+                f"{did_you_mean(str(self.activation), ACTIVATIONS)}",
+                activation=self.activation,
+            )
+        if self.patterns.n != self.n:
+            raise DataError(
+                f"The patterns are of {self.patterns.n} samples, and X has {self.n}. "
+                "Make them from the same X.",
+                patterns=self.patterns.n,
+                X=self.n,
+            )
+        if self.loss.classifies and not np.isin(self.y, (-1.0, 1.0)).all():
+            first = int(np.argmax(~np.isin(self.y, (-1.0, 1.0))))
+            raise DataError(
+                f"y holds {self.y[first]} at index {first}, and the {self.loss.name} loss needs "
+                "labels −1 and +1. Encode the two classes so.",
+                index=first,
+            )
+        if self.loss.classifies and self.intercept and len(np.unique(self.y)) == 1:
+            raise DataError(
+                f"y holds the single class {self.y[0]:g}, so an unpenalised intercept has no "
+                "optimum. Pass data with both classes, or intercept=False."
+            )
+        if self.activation == "gated" and self.patterns.gates is None:
+            raise DataError(
+                "A gated network predicts through its gates, and these patterns have none. "
+                "Use sample_patterns, or pass gates to Patterns."
+            )
+        if self.patterns.gates is not None and len(self.patterns.gates) != self.d:
+            raise DataError(
+                f"The gates have {len(self.patterns.gates)} entries, and X has {self.d} columns."
+            )
+        if self.sample_weight is not None:
+            settle(self, "sample_weight", self._checked_weights(self.sample_weight))
+
+    def _checked_weights(self, sample_weight: ArrayLike) -> FloatArray:
+        weights = as_floats(sample_weight, "sample_weight", 1)
+        if len(weights) != self.n:
+            raise DataError(f"sample_weight has {len(weights)} values, and X has {self.n} rows.")
+        if (weights <= 0).any():
+            first = int(np.argmax(weights <= 0))
+            raise DataError(
+                f"sample_weight is {weights[first]} at index {first}, and positive weights are "
+                "needed. Drop rows of weight zero.",
+                index=first,
+            )
+        return np.asarray(frozen(weights / weights.mean()))
+
+    def __repr__(self) -> str:
+        return (
+            f"ConvexProgram(n={self.n}, d={self.d}, p={len(self.patterns)}, lam={self.lam:g}, "
+            f"loss={self.loss.name!r}, activation={self.activation!r})"
+        )
+
+    # -- sizes -----------------------------------------------------------------
+
+    @property
+    def n(self) -> int:
+        """Number of samples."""
+        return len(self.X)
+
+    @property
+    def d(self) -> int:
+        """Number of features, the hidden bias included."""
+        return self.X.shape[1]
+
+    @property
+    def signs(self) -> tuple[float, ...]:
+        return (1.0, -1.0) if self.activation == "relu" else (1.0,)
+
+    @property
+    def weights_shape(self) -> tuple[int, int, int]:
+        return (len(self.signs), len(self.patterns), self.d)
+
+    @cached_property
+    def cone_rows(self) -> ConeRows:
+        """The rows of X as constraints of the activation cones."""
+        return ConeRows.of(self.X)
+
+    def with_lam(self, lam: float) -> ConvexProgram:
+        """The same problem at another regularization strength."""
+        return replace(self, lam=lam)
+
+    def with_patterns(self, patterns: Patterns) -> ConvexProgram:
+        """The same problem over other patterns."""
+        return replace(self, patterns=patterns)
+
+    # -- the loss term F -------------------------------------------------------
+
+    @cached_property
+    def sample_scale(self) -> FloatArray:
+        """s_k / n: what multiplies sample k's loss."""
+        ones = np.ones(self.n) if self.sample_weight is None else self.sample_weight
+        return ones / self.n
+
+    def mean_loss(self, fits: FloatArray) -> float:
+        """F(z)."""
+        return float(self.sample_scale @ self.loss.value(fits, self.y))
+
+    def loss_gradient(self, fits: FloatArray) -> FloatArray:
+        """∇F(z), (n,)."""
+        return self.sample_scale * self.loss.gradient(fits, self.y)
+
+    def loss_hessian(self, fits: FloatArray) -> FloatArray:
+        """The diagonal of ∇²F(z), (n,)."""
+        return self.sample_scale * self.loss.hessian(fits, self.y)
+
+    def best_intercept(self, fits: FloatArray) -> float:
+        """argmin over c of F(z + c); 0 for a program without intercept."""
+        if not self.intercept:
+            return 0.0
+        if self.loss.name == "squared":
+            return float(self.sample_scale @ (self.y - fits))
+        low = high = 0.0
+        step = 1.0
+
+        def slope(c: float) -> float:
+            return float(self.loss_gradient(fits + c).sum())
+
+        while slope(low) > 0:
+            low, step = low - step, 2 * step
+        step = 1.0
+        while slope(high) < 0:
+            high, step = high + step, 2 * step
+        centre = 0.5 * (low + high)
+        for _ in range(200):
+            value = slope(centre)
+            low, high = (centre, high) if value < 0 else (low, centre)
+            curvature = float(self.loss_hessian(fits + centre).sum())
+            newton = centre - value / curvature if curvature > 0 else math.inf
+            proposal = newton if low < newton < high else 0.5 * (low + high)
+            if value == 0 or proposal == centre or high - low <= 1e-16 * abs(centre):
+                break
+            centre = proposal
+        return centre
+
+    # -- primal ----------------------------------------------------------------
+
+    def fits(self, weights: FloatArray) -> FloatArray:
+        """ŷ = Σ_b X_b w_b, (n,), of weights of shape `weights_shape`."""
+        signed = np.tensordot(np.asarray(self.signs), self.check_weights(weights), axes=1)
+        active = np.flatnonzero(signed.any(axis=1))
+        total = np.zeros(self.n)
+        step = max(1, 2**22 // self.n)
+        for start in range(0, len(active), step):
+            part = active[start : start + step]
+            total += np.einsum("kn,nk->n", self.patterns.unpack(part), self.X @ signed[part].T)
+        return total
+
+    def check_weights(self, weights: ArrayLike) -> FloatArray:
+        """The weights as an array of `weights_shape`, or a DataError."""
+        array = as_floats(weights, "weights", 3)
+        if array.shape != self.weights_shape:
+            raise DataError(
+                f"weights has shape {array.shape}, and {self.weights_shape} is needed: "
+                "(signs, patterns, features).",
+                shape=array.shape,
+                needed=self.weights_shape,
+            )
+        return array
+
+    def objective(self, weights: FloatArray, intercept: float = 0.0) -> float:
+        """F(Σ_b X_b w_b + c) + λ Σ_b ‖w_b‖; the cones are not looked at."""
+        norms = np.linalg.norm(weights, axis=2)
+        return self.mean_loss(self.fits(weights) + intercept) + self.lam * float(norms.sum())
+
+    def gradient(self, weights: FloatArray, intercept: float = 0.0) -> FloatArray:
+        """∂F/∂w_b = X_bᵀ∇F(ŷ) for every block, in the shape of the weights."""
+        common = self.correlations(self.loss_gradient(self.fits(weights) + intercept))
+        return np.stack([sign * common for sign in self.signs])
+
+    def cone_violation(self, weights: FloatArray) -> float:
+        """Largest violation of a cone, relative to the row's and the block's norm."""
+        if self.activation == "gated":
+            return 0.0
+        sign, which = np.nonzero(weights.any(axis=2))
+        worst, step = 0.0, max(1, 2**22 // self.n)
+        for start in range(0, len(which), step):
+            part = slice(start, start + step)
+            masks = self.patterns.unpack(which[part])
+            violation = self.cone_rows.violation(weights[sign[part], which[part]], masks)
+            worst = max(worst, float(violation.max(initial=0.0)))
+        return worst
+
+    # -- dual ------------------------------------------------------------------
+
+    def correlations(self, nu: FloatArray, which: IntArray | None = None) -> FloatArray:
+        """XᵀD_iν of every pattern (or of those chosen), (p, d)."""
+        if which is not None:
+            return np.asarray(self.patterns.unpack(which).astype(np.float64) * nu @ self.X)
+        result = np.empty((len(self.patterns), self.d))
+        for part in self.patterns.chunks():
+            masked = self.patterns.unpack(part).astype(np.float64)
+            masked *= nu
+            np.matmul(masked, self.X, out=result[part])
+        return result
+
+    def dual_objective(self, nu: FloatArray) -> float:
+        """D(ν) = −F*(−ν), a lower bound on the optimum *if* ν is dual feasible.
+
+        Feasible means g_b(ν) ≤ λ for every block, and Σν = 0 with an intercept.
+        −inf outside the domain of the conjugate.
+        """
+        scaled = -np.asarray(nu) / self.sample_scale
+        value = -float(self.sample_scale @ self.loss.conjugate(scaled, self.y))
+        return value if not math.isnan(value) else -math.inf
+
+    def dual_start(self) -> FloatArray:
+        """ν = −∇F at the zero network (its intercept optimised), (n,)."""
+        zero = np.zeros(self.n)
+        return -self.loss_gradient(zero + self.best_intercept(zero))
+
+    def best_scale(self, nu: FloatArray, largest: float) -> float:
+        """The t in [0, min(1, λ/largest)] with the largest D(tν); largest = max_b g_b(ν)."""
+        limit = 1.0 if largest <= self.lam else self.lam / largest
+        if limit == 1.0 or self.dual_objective(limit * nu) >= self.dual_objective(
+            (1 - 1e-6) * limit * nu
+        ):
+            return limit
+        found = minimize_scalar(
+            lambda t: -self.dual_objective(t * nu), bounds=(0.0, limit), method="bounded"
+        )
+        return float(found.x)
+
+    def project(
+        self,
+        correlations: FloatArray,
+        blocks: IntArray,
+        guesses: list[IntArray] | None = None,
+    ) -> Projections:
+        """v_b = P_K(X_bᵀν) of chosen blocks (relu).
+
+        Parameters
+        ----------
+        correlations : (p, d) array
+            What `correlations(nu)` returns.
+        blocks : (m,) array of int
+            Flat block numbers: pattern i with sign +1 is i, with sign −1 is p + i.
+        guesses : list of index arrays, optional
+            Rows that may carry a multiplier, one array a block.
+        """
+        sign, which = np.divmod(blocks, len(self.patterns))
+        targets = np.where(sign == 0, 1.0, -1.0)[:, None] * correlations[which]
+        return project_cones(self.cone_rows, self.patterns.unpack(which), targets, guesses)
+
+    @cached_property
+    def lam_max(self) -> float:
+        """max_b g_b(−∇F(0)): the zero network is optimal iff λ is at least this."""
+        common = self.correlations(self.dual_start())
+        norms = np.linalg.norm(common, axis=1)
+        if self.activation == "gated":
+            return float(norms.max())
+        largest = 0.0
+        order = np.argsort(-norms)
+        for start in range(0, len(order), 256):
+            part = order[start : start + 256]
+            part = part[norms[part] > largest]
+            if not len(part):
+                break
+            blocks = np.concatenate([part, part + len(self.patterns)])
+            points = self.project(common, blocks).points
+            largest = max(largest, float(np.linalg.norm(points, axis=1).max()))
+        return largest

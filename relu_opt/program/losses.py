@@ -1,0 +1,201 @@
+r"""Losses: value, gradient, curvature and convex conjugate of one sample's loss.
+
+The training loss is the weighted mean :math:`F(z) = \frac1n\sum_k s_k\,\ell(z_k, y_k)`.
+This module has the summand :math:`\ell` only; the mean and the weights belong to
+`ConvexProgram`. All functions act elementwise.
+
+The conjugate is :math:`\ell^*(t, y) = \sup_z\, tz - \ell(z, y)`, `inf` outside its domain,
+and enters the dual through :math:`D(\nu) = -\frac1n\sum_k s_k\,\ell^*(-n\nu_k/s_k, y_k)`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import numpy as np
+from scipy.special import expit, xlogy
+
+from relu_opt.arrays import FloatArray, as_positive
+from relu_opt.errors import DataError, did_you_mean
+
+# A gradient on the edge of the conjugate's domain may leave it by the last bits.
+ROUNDING = 1e-14
+
+
+class Loss(Protocol):
+    """What a loss must know. `classifies` asks for labels −1 and +1."""
+
+    name: ClassVar[str]
+    classifies: ClassVar[bool]
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """Numbers that pin the loss down, beside its name."""
+        ...
+
+    def value(self, z: FloatArray, y: FloatArray) -> FloatArray:
+        """ℓ(z, y)."""
+        ...
+
+    def gradient(self, z: FloatArray, y: FloatArray) -> FloatArray:
+        """∂ℓ/∂z."""
+        ...
+
+    def hessian(self, z: FloatArray, y: FloatArray) -> FloatArray:
+        """∂²ℓ/∂z² (a generalised one at kinks of the gradient)."""
+        ...
+
+    def conjugate(self, t: FloatArray, y: FloatArray) -> FloatArray:
+        """ℓ*(t, y); `inf` outside the domain."""
+        ...
+
+
+@dataclass(frozen=True)
+class Squared:
+    """½(z − y)²."""
+
+    name: ClassVar[str] = "squared"
+    classifies: ClassVar[bool] = False
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        return {}
+
+    def value(self, z: FloatArray, y: FloatArray) -> FloatArray:
+        return 0.5 * (z - y) ** 2
+
+    def gradient(self, z: FloatArray, y: FloatArray) -> FloatArray:
+        return z - y
+
+    def hessian(self, z: FloatArray, y: FloatArray) -> FloatArray:
+        return np.ones_like(z)
+
+    def conjugate(self, t: FloatArray, y: FloatArray) -> FloatArray:
+        return t * y + 0.5 * t**2
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """log(1 + exp(−yz)), labels −1 and +1."""
+
+    name: ClassVar[str] = "logistic"
+    classifies: ClassVar[bool] = True
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        return {}
+
+    def value(self, z: FloatArray, y: FloatArray) -> FloatArray:
+        return np.logaddexp(0.0, -y * z)
+
+    def gradient(self, z: FloatArray, y: FloatArray) -> FloatArray:
+        return np.asarray(-y * expit(-y * z))
+
+    def hessian(self, z: FloatArray, y: FloatArray) -> FloatArray:
+        return np.asarray(expit(z) * expit(-z))
+
+    def conjugate(self, t: FloatArray, y: FloatArray) -> FloatArray:
+        tau = -t * y
+        inside = (tau >= 0) & (tau <= 1 + ROUNDING)
+        tau = np.clip(tau, 0.0, 1.0)
+        return np.where(inside, xlogy(tau, tau) + xlogy(1 - tau, 1 - tau), np.inf)
+
+
+@dataclass(frozen=True)
+class SquaredHinge:
+    """½ max(0, 1 − yz)², labels −1 and +1."""
+
+    name: ClassVar[str] = "squared_hinge"
+    classifies: ClassVar[bool] = True
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        return {}
+
+    def value(self, z: FloatArray, y: FloatArray) -> FloatArray:
+        return 0.5 * np.maximum(0.0, 1 - y * z) ** 2
+
+    def gradient(self, z: FloatArray, y: FloatArray) -> FloatArray:
+        return -y * np.maximum(0.0, 1 - y * z)
+
+    def hessian(self, z: FloatArray, y: FloatArray) -> FloatArray:
+        return (y * z < 1).astype(np.float64)
+
+    def conjugate(self, t: FloatArray, y: FloatArray) -> FloatArray:
+        tau = -t * y
+        return np.where(tau >= 0, 0.5 * tau**2 - tau, np.inf)
+
+
+@dataclass(frozen=True)
+class Huber:
+    """½r² for |r| ≤ δ, δ(|r| − δ/2) beyond, with r = z − y.
+
+    Parameters
+    ----------
+    delta : float
+        The residual δ > 0 beyond which the loss grows linearly, in units of y.
+    """
+
+    delta: float = 1.0
+    name: ClassVar[str] = "huber"
+    classifies: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "delta", as_positive(self.delta, "delta"))
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        return {"delta": self.delta}
+
+    def value(self, z: FloatArray, y: FloatArray) -> FloatArray:
+        size = np.abs(z - y)
+        return np.where(size <= self.delta, 0.5 * size**2, self.delta * (size - 0.5 * self.delta))
+
+    def gradient(self, z: FloatArray, y: FloatArray) -> FloatArray:
+        return np.clip(z - y, -self.delta, self.delta)
+
+    def hessian(self, z: FloatArray, y: FloatArray) -> FloatArray:
+        return (np.abs(z - y) < self.delta).astype(np.float64)
+
+    def conjugate(self, t: FloatArray, y: FloatArray) -> FloatArray:
+        inside = np.abs(t) <= self.delta * (1 + ROUNDING)
+        return np.where(inside, t * y + 0.5 * t**2, np.inf)
+
+
+LOSSES: dict[str, type[Squared] | type[Logistic] | type[SquaredHinge] | type[Huber]] = {
+    loss.name: loss for loss in (Squared, Logistic, SquaredHinge, Huber)
+}
+
+
+def get_loss(loss: str | Loss) -> Loss:
+    """The loss of this name; a loss object is returned as it is.
+
+    Raises
+    ------
+    DataError
+        If no loss has this name.
+    """
+    if not isinstance(loss, str):
+        return loss
+    if loss not in LOSSES:
+        raise DataError(f"Unknown loss {loss!r}. {did_you_mean(loss, LOSSES)}", loss=loss)
+    return LOSSES[loss]()
+
+
+def make_loss(name: str, parameters: dict[str, float]) -> Loss:
+    """Rebuild a loss from what a file says of it.
+
+    Raises
+    ------
+    DataError
+        If the name or its parameters are unknown.
+    """
+    if name not in LOSSES:
+        raise DataError(f"Unknown loss {name!r}. {did_you_mean(name, LOSSES)}", loss=name)
+    try:
+        return LOSSES[name](**parameters)
+    except TypeError as error:
+        raise DataError(
+            f"Loss {name!r} does not take the parameters {sorted(parameters)}.", loss=name
+        ) from error

@@ -1,0 +1,312 @@
+r"""Two-layer networks, and the map between networks and blocks of the convex program.
+
+A ReLU network predicts Σ_j (xᵀu_j)_+ a_j + c; a gated one Σ_j 1[xᵀg_j ≥ 0] (xᵀu_j) a_j + c.
+A block w of sign s is the balanced neuron u = w/√‖w‖, a = s√‖w‖, which has
+½(‖u‖² + a²) = ‖w‖: both programs then have the same objective (Pilanci & Ergen, ICML 2020).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from relu_opt.arrays import FloatArray, as_floats, as_number, as_positive, frozen
+from relu_opt.errors import DataError
+from relu_opt.io import need, read_npz, write_npz
+from relu_opt.program.convex import ConvexProgram
+from relu_opt.program.losses import Loss, get_loss
+from relu_opt.program.patterns import unique_rows
+
+
+@dataclass(frozen=True, eq=False)
+class ReLUNetwork:
+    """A two-layer ReLU or gated-ReLU network with one output.
+
+    Parameters
+    ----------
+    hidden : (m, d) array
+        First-layer weights u_j, one row a neuron; m may be 0.
+    output : (m,) array
+        Second-layer weights a_j.
+    intercept : float
+        The output constant c.
+    gates : (m, d) array, optional
+        Gate vectors, one row a neuron; with them the network is a gated-ReLU network.
+
+    Raises
+    ------
+    DataError
+        If shapes disagree or a weight is not finite.
+    """
+
+    hidden: FloatArray
+    output: FloatArray
+    intercept: float = 0.0
+    gates: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        settle = object.__setattr__
+        settle(self, "hidden", _weights(self.hidden, "hidden", 2))
+        settle(self, "output", _weights(self.output, "output", 1))
+        settle(self, "intercept", as_number(self.intercept, "intercept"))
+        if len(self.hidden) != len(self.output):
+            raise DataError(
+                f"hidden has {len(self.hidden)} neurons and output has {len(self.output)}. "
+                "Pass hidden as (m, d) and output as (m,).",
+                hidden=self.hidden.shape,
+                output=self.output.shape,
+            )
+        if self.gates is not None:
+            settle(self, "gates", _weights(self.gates, "gates", 2))
+            if self.gates.shape != self.hidden.shape:
+                raise DataError(
+                    f"gates has shape {self.gates.shape} and hidden {self.hidden.shape}. "
+                    "Each neuron needs one gate of its size.",
+                    gates=self.gates.shape,
+                    hidden=self.hidden.shape,
+                )
+
+    def __len__(self) -> int:
+        return len(self.output)
+
+    def __repr__(self) -> str:
+        kind = "ReLU" if self.gates is None else "gated ReLU"
+        return f"ReLUNetwork({len(self)} {kind} neurons, {self.hidden.shape[1]} features)"
+
+    def activations(self, X: FloatArray) -> FloatArray:
+        """The hidden layer at the rows of X: (n, m)."""
+        linear = X @ self.hidden.T
+        if self.gates is None:
+            return np.maximum(linear, 0.0)
+        return np.where(X @ self.gates.T >= 0, linear, 0.0)
+
+    def predict(self, X: ArrayLike) -> FloatArray:
+        """Outputs at the rows of X: (n,).
+
+        Raises
+        ------
+        DataError
+            If X is not (n, d) for the network's d.
+        """
+        data = as_floats(X, "X", 2)
+        if data.shape[1] != self.hidden.shape[1]:
+            raise DataError(
+                f"X has {data.shape[1]} columns and the network takes {self.hidden.shape[1]}. "
+                "A network trained with a hidden bias takes a column of ones.",
+                columns=data.shape[1],
+                needed=self.hidden.shape[1],
+            )
+        result = np.empty(len(data))
+        step = max(1, 2**22 // max(1, len(self)))
+        for start in range(0, len(data), step):
+            part = slice(start, start + step)
+            result[part] = self.activations(data[part]) @ self.output + self.intercept
+        return result
+
+    def penalty(self) -> float:
+        """½ Σ_j (‖u_j‖² + a_j²): what λ multiplies."""
+        return 0.5 * float((self.hidden**2).sum() + (self.output**2).sum())
+
+    def objective(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        lam: float,
+        loss: str | Loss = "squared",
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
+        """F(predictions) + (λ/2) Σ_j (‖u_j‖² + a_j²), F the weighted *mean* loss.
+
+        Raises
+        ------
+        DataError
+            If the data do not fit the network or λ ≤ 0.
+        """
+        strength = as_positive(lam, "lam")
+        targets = as_floats(y, "y", 1)
+        predictions = self.predict(X)
+        if len(targets) != len(predictions):
+            raise DataError(f"X has {len(predictions)} rows and y has {len(targets)} values.")
+        values = get_loss(loss).value(predictions, targets)
+        weights = None if sample_weight is None else as_floats(sample_weight, "sample_weight", 1)
+        return float(np.average(values, weights=weights)) + strength * self.penalty()
+
+    def balance(self) -> ReLUNetwork:
+        """The same function with ‖u_j‖ = |a_j|, which never raises the penalty.
+
+        Neurons that contribute nothing are dropped.
+        """
+        norms = np.linalg.norm(self.hidden, axis=1)
+        keep = (norms > 0) & (self.output != 0)
+        size = np.sqrt(norms[keep]) * np.sqrt(np.abs(self.output[keep]))
+        return replace(
+            self,
+            hidden=self.hidden[keep] / norms[keep, None] * size[:, None],
+            output=np.sign(self.output[keep]) * size,
+            gates=None if self.gates is None else self.gates[keep],
+        )
+
+    def merge(self, tol: float = 1e-9) -> ReLUNetwork:
+        """The same function with neurons of one direction and output sign made one.
+
+        Parameters
+        ----------
+        tol : float
+            Directions u/‖u‖ (and gates) are one when no entry differs by more than this.
+        """
+        balanced = self.balance()
+        blocks = balanced.hidden * np.abs(balanced.output)[:, None]
+        units = blocks / np.linalg.norm(blocks, axis=1, keepdims=True)
+        keys = [units, np.sign(balanced.output)[:, None]]
+        if balanced.gates is not None:
+            keys.append(balanced.gates)
+        keyed = np.hstack(keys)
+        merged: list[int] = []
+        sums: list[FloatArray] = []
+        for j in range(len(balanced)):
+            near = np.abs(keyed[merged] - keyed[j]).max(axis=1) if merged else np.empty(0)
+            if len(near) and near.min() <= tol:
+                sums[int(near.argmin())] = sums[int(near.argmin())] + blocks[j]
+            else:
+                merged.append(j)
+                sums.append(blocks[j])
+        if len(merged) == len(balanced):
+            return balanced
+        total = np.array(sums).reshape(len(merged), self.hidden.shape[1])
+        root = np.sqrt(np.linalg.norm(total, axis=1))
+        return replace(
+            balanced,
+            hidden=total / root[:, None],
+            output=np.sign(balanced.output[merged]) * root,
+            gates=None if balanced.gates is None else balanced.gates[merged],
+        )
+
+    def to_arrays(self) -> dict[str, FloatArray]:
+        """The weights by name; `ReLUNetwork(**arrays)` builds the network again."""
+        arrays = {
+            "hidden": self.hidden,
+            "output": self.output,
+            "intercept": np.array(self.intercept),
+        }
+        return arrays if self.gates is None else {**arrays, "gates": self.gates}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> ReLUNetwork:
+        """The network of what `to_arrays` returned; missing entries are a DataError."""
+        return cls(
+            need(arrays, "hidden", "f", 2),
+            need(arrays, "output", "f", 1),
+            float(need(arrays, "intercept", "f", 0)),
+            need(arrays, "gates", "f", 2) if "gates" in arrays else None,
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to an npz file (no pickle)."""
+        write_npz(path, "network", self.to_arrays(), {})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> ReLUNetwork:
+        """Read what `save` wrote; a damaged file is a DataError."""
+        return cls.from_arrays(read_npz(path, "network")[0])
+
+
+def _weights(values: ArrayLike, name: str, ndim: int) -> FloatArray:
+    array = np.asarray(values)
+    if array.ndim == ndim and not array.size:
+        return np.asarray(frozen(np.zeros(array.shape)))
+    return as_floats(array, name, ndim)
+
+
+def network_from_weights(
+    prog: ConvexProgram, weights: FloatArray, intercept: float = 0.0
+) -> ReLUNetwork:
+    """The balanced network of a program's blocks: one neuron a non-zero block."""
+    sign, which = np.nonzero(weights.any(axis=2))
+    blocks = weights[sign, which]
+    root = np.sqrt(np.linalg.norm(blocks, axis=1))
+    gates = prog.patterns.gates
+    return ReLUNetwork(
+        blocks / root[:, None],
+        np.asarray(prog.signs)[sign] * root,
+        intercept,
+        gates.T[which] if prog.activation == "gated" and gates is not None else None,
+    )
+
+
+def network_blocks(network: ReLUNetwork) -> FloatArray:
+    """w_j = u_j|a_j| of the balanced network, (m, d)."""
+    balanced = network.balance()
+    return balanced.hidden * np.abs(balanced.output)[:, None]
+
+
+def locate_neurons(prog: ConvexProgram, network: ReLUNetwork, tol: float) -> np.ndarray:
+    """The pattern of the program that each neuron belongs to, −1 where none fits: (m,).
+
+    A ReLU neuron belongs to a pattern whose closed cone holds it, up to `tol` relative to the
+    norms of the row and of the neuron; a gated one to the pattern that its gate makes.
+    """
+    place = np.full(len(network), -1)
+    source = network.hidden if network.gates is None else network.gates
+    linear = prog.X @ source.T
+    own = np.packbits((linear >= 0).T, axis=1)
+    lookup = {row.tobytes(): i for i, row in enumerate(prog.patterns.packed)}
+    for j in range(len(network)):
+        place[j] = lookup.get(own[j].tobytes(), -1)
+    if network.gates is not None:
+        return place
+    for j in np.flatnonzero(place < 0):
+        slack = prog.cone_rows.unit @ (network.hidden[j] / np.linalg.norm(network.hidden[j]))
+        matters = np.abs(slack) > tol
+        wanted = slack > 0
+        for part in prog.patterns.chunks(bytes_each=1):
+            differs = (prog.patterns.unpack(part) != wanted)[:, matters].any(axis=1)
+            if not differs.all():
+                place[j] = part.start + int(np.argmin(differs))
+                break
+    return place
+
+
+def weights_from_network(
+    prog: ConvexProgram, network: ReLUNetwork, tol: float = 1e-9
+) -> FloatArray:
+    """The blocks of a network, in the program's shape; the way back of the solution map.
+
+    Raises
+    ------
+    DataError
+        If a neuron lies in none of the program's cones.
+    """
+    if (network.gates is not None) != (prog.activation == "gated"):
+        raise DataError(
+            f"The program is {prog.activation} and the network is of the other kind."
+        )
+    balanced = network.balance()
+    place = locate_neurons(prog, balanced, tol)
+    if (place < 0).any():
+        first = int(np.argmax(place < 0))
+        raise DataError(
+            f"Neuron {first} lies outside every cone of the program. Add its pattern: "
+            "patterns_of_gates(X, network.hidden.T).",
+            neuron=first,
+        )
+    weights = np.zeros(prog.weights_shape)
+    blocks = balanced.hidden * np.abs(balanced.output)[:, None]
+    signs = np.sign(balanced.output)
+    if prog.activation == "gated":
+        np.add.at(weights, (0, place), blocks * signs[:, None])
+    else:
+        np.add.at(weights, ((signs < 0).astype(np.intp), place), blocks)
+    return weights
+
+
+__all__ = [
+    "ReLUNetwork",
+    "locate_neurons",
+    "network_blocks",
+    "network_from_weights",
+    "unique_rows",
+    "weights_from_network",
+]
