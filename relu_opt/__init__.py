@@ -1,0 +1,61 @@
+"""Train two-layer ReLU networks to proved global optima, with solvers as plugins.
+
+    import relu_opt as ro
+
+    patterns = ro.sample_patterns(X, n_gates=500, seed=0)
+    program = ro.ConvexProgram(X, y, lam=0.01, patterns=patterns)
+    solution = ro.solve(program)
+    solution.network.predict(X)
+    solution.certificate            # Certificate(certified, ...)
+"""
+
+from relu_opt import errors
+from relu_opt.certificate import Certificate, KKTReport, Verdict, certify
+from relu_opt.plugins.manager import BackendStatus, backends
+from relu_opt.plugins.types import Availability, Feature, State, StopReason
+from relu_opt.program import (
+    ConicProgram,
+    ConvexProgram,
+    Huber,
+    Logistic,
+    Patterns,
+    ReLUNetwork,
+    Squared,
+    SquaredHinge,
+    enumerate_patterns,
+    patterns_of_gates,
+    sample_patterns,
+)
+from relu_opt.solution import Solution, solve
+from relu_opt.verify import Verification, verify
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Availability",
+    "BackendStatus",
+    "Certificate",
+    "ConicProgram",
+    "ConvexProgram",
+    "Feature",
+    "Huber",
+    "KKTReport",
+    "Logistic",
+    "Patterns",
+    "ReLUNetwork",
+    "Solution",
+    "Squared",
+    "SquaredHinge",
+    "State",
+    "StopReason",
+    "Verdict",
+    "Verification",
+    "backends",
+    "certify",
+    "enumerate_patterns",
+    "errors",
+    "patterns_of_gates",
+    "sample_patterns",
+    "solve",
+    "verify",
+]

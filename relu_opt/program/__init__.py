@@ -1,0 +1,24 @@
+"""The backend-neutral model: data, patterns, losses, the convex program, networks."""
+
+from relu_opt.program.arrangement import enumerate_patterns
+from relu_opt.program.conic import Cones, ConicProgram
+from relu_opt.program.convex import ConvexProgram
+from relu_opt.program.losses import Huber, Logistic, Loss, Squared, SquaredHinge
+from relu_opt.program.network import ReLUNetwork
+from relu_opt.program.patterns import Patterns, patterns_of_gates, sample_patterns
+
+__all__ = [
+    "Cones",
+    "ConicProgram",
+    "ConvexProgram",
+    "Huber",
+    "Logistic",
+    "Loss",
+    "Patterns",
+    "ReLUNetwork",
+    "Squared",
+    "SquaredHinge",
+    "enumerate_patterns",
+    "patterns_of_gates",
+    "sample_patterns",
+]

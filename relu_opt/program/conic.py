@@ -66,11 +66,20 @@ class ConicProgram:
     offset: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.A.shape != (len(self.b), len(self.c)) or self.cones.rows != len(self.b):
+        rows, columns = self.b.size, self.c.size
+        if (
+            self.b.shape != (rows,)
+            or self.c.shape != (columns,)
+            or self.A.shape != (rows, columns)
+            or self.cones.rows != rows
+        ):
             raise DataError(
-                f"A is {self.A.shape}, b has {len(self.b)} rows, c has {len(self.c)} entries and "
-                f"the cones have {self.cones.rows} rows. They must agree."
+                f"A is {self.A.shape}, b {self.b.shape} and c {self.c.shape}, and the cones have "
+                f"{self.cones.rows} rows. A must be (m, k), b (m,), c (k,), the cones m rows."
             )
+        for name, values in (("c", self.c), ("A", self.A.data), ("b", self.b)):
+            if not np.isfinite(values).all():
+                raise DataError(f"{name} holds NaN or infinite values.", name=name)
 
     def objective(self, x: FloatArray) -> float:
         """cᵀx + offset."""
@@ -81,38 +90,57 @@ class ConicProgram:
         return float(-self.b @ z) + self.offset
 
     def residuals(self, x: FloatArray, z: FloatArray) -> tuple[float, float]:
-        """Distances ‖s − P_K(s)‖∞-style of x and ‖Aᵀz + c‖∞ of z (z's cone included)."""
+        """How far x and z are from feasible, in absolute terms; NaN if they hold NaN.
+
+        Returns
+        -------
+        primal : float
+            `cone_distance` of b − Ax from K.
+        dual : float
+            The larger of ‖Aᵀz + c‖∞ and the `cone_distance` of z from K*.
+        """
         primal = cone_distance(self.b - self.A @ x, self.cones, dual=False)
-        equation = float(np.abs(self.A.T @ z + self.c).max(initial=0.0))
-        return primal, max(equation, cone_distance(z, self.cones, dual=True))
+        equation = np.abs(self.A.T @ z + self.c).max(initial=0.0)
+        return primal, float(np.maximum(equation, cone_distance(z, self.cones, dual=True)))
 
 
 def cone_distance(s: FloatArray, cones: Cones, dual: bool) -> float:
-    """Largest violation of membership of s in K, or in K* with `dual`."""
-    worst = 0.0
-    if not dual:
-        worst = float(np.abs(s[: cones.zero]).max(initial=0.0))
-    at = cones.zero
-    worst = max(worst, float(np.maximum(0.0, -s[at : at + cones.nonnegative]).max(initial=0.0)))
-    at += cones.nonnegative
-    for size in cones.second_order:
-        worst = max(worst, float(np.linalg.norm(s[at + 1 : at + size]) - s[at]))
-        at += size
-    for _ in range(cones.exponential):
-        u, v, w = s[at : at + 3]
-        worst = max(worst, _exponential_dual(u, v, w) if dual else _exponential(u, v, w))
-        at += 3
-    return worst
+    """Distance of s from K, or from K* with `dual`: 0 exactly for members, NaN for NaN.
+
+    Of the maximum norm over entries for the zero and the nonnegative cone; for the other cones
+    an upper bound, the smallest step along a few directions that leads into the cone.
+    """
+    zero, nonnegative, second_order, exponential = split_rows(s, cones)
+    worst = [0.0] if dual else [0.0, np.abs(zero).max(initial=0.0)]
+    worst.append(np.maximum(0.0, -nonnegative).max(initial=0.0))
+    worst.extend(np.linalg.norm(part[1:]) - part[0] for part in second_order)
+    outside = _exponential_dual if dual else _exponential
+    worst.append(outside(*exponential.T).max(initial=0.0))
+    return float(np.max(worst))
 
 
-def _exponential(u: float, v: float, w: float) -> float:
-    if v > 0:
-        return float(max(0.0, v * np.exp(min(u / v, 700.0)) - w))
-    return float(max(0.0, u, -v, -w))
+def split_rows(
+    s: FloatArray, cones: Cones
+) -> tuple[FloatArray, FloatArray, list[FloatArray], FloatArray]:
+    """The rows of each kind of cone; those of exponential cones as (count, 3)."""
+    ends = np.cumsum([cones.zero, cones.nonnegative, *cones.second_order])
+    zero, nonnegative, *second_order, rest = np.split(s, ends)
+    return zero, nonnegative, second_order, rest.reshape(-1, 3)
 
 
-def _exponential_dual(u: float, v: float, w: float) -> float:
-    """The dual cone: −u e^(v/u − 1) ≤ w with u < 0, or u = 0, v ≥ 0, w ≥ 0."""
-    if u < 0:
-        return float(max(0.0, -u * np.exp(min(v / u - 1, 700.0)) - w))
-    return float(max(0.0, u, -v, -w))
+def _exponential(u: FloatArray, v: FloatArray, w: FloatArray) -> FloatArray:
+    """Of {v e^(u/v) ≤ w, v > 0}: a step in w, in u, or to the face {u ≤ 0, v = 0, w ≥ 0}."""
+    face = np.maximum(np.maximum(u, np.abs(v)), -w)
+    with np.errstate(all="ignore"):
+        raise_w = np.where(v > 0, v * np.exp(u / v) - w, np.inf)
+        lower_u = np.where((v > 0) & (w > 0), u - v * (np.log(w) - np.log(v)), np.inf)
+    return np.maximum(0.0, np.minimum(face, np.minimum(raise_w, lower_u)))
+
+
+def _exponential_dual(u: FloatArray, v: FloatArray, w: FloatArray) -> FloatArray:
+    """Of {−u e^(v/u − 1) ≤ w, u < 0}: a step in w, in v, or to the face {u = 0, v, w ≥ 0}."""
+    face = np.maximum(np.maximum(np.abs(u), -v), -w)
+    with np.errstate(all="ignore"):
+        raise_w = np.where(u < 0, -u * np.exp(v / u - 1) - w, np.inf)
+        raise_v = np.where((u < 0) & (w > 0), u * (1 + np.log(w) - np.log(-u)) - v, np.inf)
+    return np.maximum(0.0, np.minimum(face, np.minimum(raise_w, raise_v)))

@@ -230,7 +230,12 @@ class ConvexProgram:
 
     def fits(self, weights: FloatArray) -> FloatArray:
         """ŷ = Σ_b X_b w_b, (n,), of weights of shape `weights_shape`."""
-        signed = np.tensordot(np.asarray(self.signs), self.check_weights(weights), axes=1)
+        return self.fits_of_patterns(
+            np.tensordot(np.asarray(self.signs), self.check_weights(weights), axes=1)
+        )
+
+    def fits_of_patterns(self, signed: FloatArray) -> FloatArray:
+        """Σ_i D_i X u_i, (n,), of one vector u_i a pattern, (p, d)."""
         active = np.flatnonzero(signed.any(axis=1))
         total = np.zeros(self.n)
         step = max(1, 2**22 // self.n)

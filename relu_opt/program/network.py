@@ -18,7 +18,6 @@ from relu_opt.errors import DataError
 from relu_opt.io import need, read_npz, write_npz
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.losses import Loss, get_loss
-from relu_opt.program.patterns import unique_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -301,12 +300,3 @@ def weights_from_network(
         np.add.at(weights, ((signs < 0).astype(np.intp), place), blocks)
     return weights
 
-
-__all__ = [
-    "ReLUNetwork",
-    "locate_neurons",
-    "network_blocks",
-    "network_from_weights",
-    "unique_rows",
-    "weights_from_network",
-]

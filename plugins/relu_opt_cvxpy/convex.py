@@ -1,0 +1,115 @@
+"""The training program in cvxpy's own atoms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from relu_opt.arrays import FloatArray
+from relu_opt.errors import UnsupportedProgram
+from relu_opt.program.convex import ConvexProgram
+from relu_opt.program.losses import Huber, Logistic, Squared, SquaredHinge
+from relu_opt.program.lowering import Units, check_memory, into_domain, without_idle_blocks
+
+# How many times cvxpy holds the sparse matrix while it rewrites the model (measured).
+COPIES = 8.0
+
+
+@dataclass(frozen=True, eq=False)
+class ConvexModel:
+    """A training program in cvxpy, in the units of `Units`."""
+
+    prog: ConvexProgram
+    units: Units
+    problem: Any
+    weights: list[Any]
+    fits: Any
+    cones: list[Any]
+
+    @classmethod
+    def of(cls, prog: ConvexProgram) -> ConvexModel:
+        """Model a program.
+
+        Raises
+        ------
+        DataError
+            If it would not fit into memory.
+        UnsupportedProgram
+            If the loss has no model here.
+        """
+        import cvxpy as cp
+
+        check_memory(prog, COPIES)
+        units = Units.of(prog)
+        masks = prog.patterns.masks.astype(np.float64)
+        X = units.weight / units.fit * prog.X
+        z = cp.Variable(prog.n)
+        weights = [cp.Variable((prog.d, len(prog.patterns))) for _ in prog.signs]
+        total = sum(
+            sign * cp.sum(cp.multiply(masks, X @ W), axis=1)
+            for sign, W in zip(prog.signs, weights, strict=True)
+        )
+        fits = (total + cp.Variable() if prog.intercept else total) == z
+        signed = 2.0 * masks - 1.0
+        cones = [cp.multiply(signed, prog.cone_rows.unit @ W) >= 0 for W in weights]
+        if prog.activation == "gated":
+            cones = []
+        loss, slacks = _loss(prog, units, z)
+        norms = cp.sum([cp.sum(cp.norm(W, 2, axis=0)) for W in weights])
+        objective = loss + prog.lam * units.weight / units.loss * norms
+        problem = cp.Problem(cp.Minimize(objective), [fits, *cones, *slacks])
+        return cls(prog, units, problem, weights, fits, cones)
+
+    def recover(self) -> tuple[FloatArray | None, FloatArray | None]:
+        """The solved model's weights, in the program's shape, and ν; None where missing."""
+        if any(W.value is None for W in self.weights):
+            return None, None
+        weights = self.units.weight * np.stack([W.value.T for W in self.weights])
+        if self.fits.dual_value is None:
+            return weights, None
+        # The multiplier of fits = z is ∇F(ŷ) in the model's units.
+        nu = -self.units.loss / self.units.fit * self.fits.dual_value
+        slack = 1.0 - np.linalg.norm(self._neurons(nu), axis=2) / self.prog.lam
+        return without_idle_blocks(weights, slack, self.units.weight), into_domain(self.prog, nu)
+
+    def _neurons(self, nu: FloatArray) -> FloatArray:
+        """v_b = X_bᵀν + (S_iX)ᵀρ_b of the solver's own multipliers, (signs, p, d)."""
+        prog, common = self.prog, self.prog.correlations(nu)
+        neurons = np.stack([sign * common for sign in prog.signs])
+        for k, cone in enumerate(self.cones):
+            rho = self.units.loss / self.units.weight * np.asarray(cone.dual_value)
+            signed = np.where(prog.patterns.masks, rho, -rho)
+            neurons[k] += signed.T @ prog.cone_rows.unit
+        return neurons
+
+    def objective(self) -> float | None:
+        """The solver's objective in the program's units."""
+        value = self.problem.value
+        return None if value is None or not np.isfinite(value) else self.units.loss * float(value)
+
+
+def _loss(prog: ConvexProgram, units: Units, z: Any) -> tuple[Any, list[Any]]:
+    """F/units.loss at the fits centre + fit·z, and the constraints on its slacks."""
+    import cvxpy as cp
+
+    weight = prog.sample_scale / units.loss
+    fits = units.centre + units.fit * z
+    loss = prog.loss
+    if isinstance(loss, Squared):
+        target = (prog.y - units.centre) / units.fit
+        return 0.5 * cp.sum_squares(cp.multiply(units.fit * np.sqrt(weight), z - target)), []
+    if isinstance(loss, Huber):
+        residual = z - (prog.y - units.centre) / units.fit
+        return 0.5 * units.fit**2 * weight @ cp.huber(residual, loss.delta / units.fit), []
+    if isinstance(loss, SquaredHinge):
+        # cp.pos in the objective lets cvxpy derive NaN bounds from zeros in the data.
+        slack = cp.Variable(prog.n)
+        hinge = 0.5 * cp.sum_squares(cp.multiply(np.sqrt(weight), slack))
+        return hinge, [slack >= 1.0 - cp.multiply(prog.y, fits)]
+    if isinstance(loss, Logistic):
+        return weight @ cp.logistic(-cp.multiply(prog.y, fits)), []
+    raise UnsupportedProgram(
+        f"The {loss.name} loss has no model in cvxpy here. Use backend='native'.", loss=loss.name
+    )

@@ -1,0 +1,95 @@
+"""What relu_opt's options are called by each solver behind cvxpy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from relu_opt.errors import OptionError
+
+# The relative gap that the core certifies also pays for the solver's residuals: ask for less.
+SAFETY = 0.1
+TIGHTEST = 1e-12
+
+
+@dataclass(frozen=True)
+class SettingNames:
+    """A solver's own names: of its tolerances, time limit (seconds), iterations, threads.
+
+    An empty name says that the solver has no such setting.
+    """
+
+    tolerances: tuple[str, ...] = ()
+    time_limit: str = ""
+    max_iter: str = ""
+    threads: str = ""
+    always: Mapping[str, object] = field(default_factory=dict)
+
+
+KNOWN = {
+    # accept_unknown: a run without further progress brings its last point, not an exception.
+    "CLARABEL": SettingNames(
+        ("tol_gap_abs", "tol_gap_rel", "tol_feas"),
+        "time_limit",
+        "max_iter",
+        "max_threads",
+        {"accept_unknown": True},
+    ),
+    "SCS": SettingNames(("eps_abs", "eps_rel"), "time_limit_secs", "max_iters"),
+    "ECOS": SettingNames(("abstol", "reltol", "feastol"), max_iter="max_iters"),
+    "MOSEK": SettingNames(
+        (
+            "MSK_DPAR_INTPNT_CO_TOL_REL_GAP",
+            "MSK_DPAR_INTPNT_CO_TOL_PFEAS",
+            "MSK_DPAR_INTPNT_CO_TOL_DFEAS",
+        ),
+        "MSK_DPAR_OPTIMIZER_MAX_TIME",
+        "MSK_IPAR_INTPNT_MAX_ITERATIONS",
+        "MSK_IPAR_NUM_THREADS",
+    ),
+}
+
+
+def check_settings(solver: str, time_limit: float | None, max_iter: int | None) -> None:
+    """Refuse a limit that the solver cannot be told.
+
+    Raises
+    ------
+    OptionError
+    """
+    names = KNOWN.get(solver, SettingNames())
+    for option, value, name in (
+        ("time_limit", time_limit, names.time_limit),
+        ("max_iter", max_iter, names.max_iter),
+    ):
+        if value is not None and not name:
+            able = sorted(key for key, known in KNOWN.items() if getattr(known, option))
+            raise OptionError(
+                f"Backend 'cvxpy' does not know how to set {option} for the solver {solver}. "
+                f"Leave it out, or use solver={' or '.join(able)}.",
+                backend="cvxpy",
+                option=option,
+                solver=solver,
+            )
+
+
+def solver_settings(
+    solver: str,
+    tol: float,
+    time_limit: float | None,
+    max_iter: int | None,
+    threads: int | None,
+) -> dict[str, Any]:
+    """The keyword arguments for `solver`; one that is not in `KNOWN` runs with its defaults."""
+    names = KNOWN.get(solver, SettingNames())
+    values: dict[str, object] = dict.fromkeys(names.tolerances, max(SAFETY * tol, TIGHTEST))
+    limits = (
+        (names.time_limit, time_limit),
+        (names.max_iter, max_iter),
+        (names.threads, threads),
+    )
+    values |= {name: value for name, value in limits if name and value is not None}
+    if solver == "MOSEK":
+        return {"mosek_params": values}
+    return {**values, **names.always}

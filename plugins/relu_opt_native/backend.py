@@ -1,0 +1,27 @@
+"""The native backend as the core sees it."""
+
+from __future__ import annotations
+
+import logging
+from typing import cast
+
+from threadpoolctl import threadpool_limits
+
+from relu_opt.plugins.types import Program, RawSolution, SolveOptions
+from relu_opt.program import ConvexProgram
+from relu_opt_native.solver import solve
+
+log = logging.getLogger("relu_opt.native")
+
+
+class NativeBackend:
+    """Trains any `ConvexProgram`; `threads` limits those of BLAS."""
+
+    def solve(self, program: Program, options: SolveOptions) -> RawSolution:
+        """Train; see `relu_opt_native.solver`."""
+        prog = cast(ConvexProgram, program)
+        with threadpool_limits(options.threads, user_api="blas"):
+            raw = solve(prog, options, cast(int, options.extra["max_iter"]))
+        if options.verbose:
+            log.info("%s: %s", raw.raw_status, dict(raw.stats))
+        return raw

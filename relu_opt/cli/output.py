@@ -1,0 +1,109 @@
+"""What the commands print: rich text for people, one JSON object for programs."""
+
+from __future__ import annotations
+
+import enum
+import json
+import math
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table as Grid
+from rich.text import Text
+
+from relu_opt.errors import DataError
+
+VERDICT_STYLES = {"certified": "bold green", "inconclusive": "bold yellow"}
+
+
+def out() -> Console:
+    """Standard output, made anew so that redirections are honoured."""
+    return Console(highlight=False)
+
+
+def err() -> Console:
+    """Standard error."""
+    return Console(stderr=True, highlight=False)
+
+
+def print_json(content: Mapping[str, Any]) -> None:
+    """Write one strict JSON object: NaN and infinities become null."""
+    sys.stdout.write(json.dumps(plain(content), allow_nan=False, indent=2) + "\n")
+
+
+def plain(value: Any) -> Any:
+    """The value in JSON's own types."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(each) for each in value]
+    if isinstance(value, enum.Enum):
+        return plain(value.value)
+    if hasattr(value, "tolist"):  # numpy arrays and scalars
+        return plain(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    return str(value)
+
+
+def report_error(kind: str, message: str, fields: Mapping[str, Any], as_json: bool) -> None:
+    """Say what went wrong, on standard error, or as a JSON object."""
+    if as_json:
+        print_json({"error": {"type": kind, "message": message, **dict(fields)}})
+    else:
+        err().print(Text.assemble(("Error: ", "bold red"), message), soft_wrap=True)
+
+
+def facts(rows: Mapping[str, str | Text]) -> Grid:
+    """Names on the left, values on the right."""
+    grid = Grid.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in rows.items():
+        grid.add_row(name, Text(value) if isinstance(value, str) else value)
+    return grid
+
+
+def verdict_text(verdict: str, reason: str = "") -> Text:
+    """The verdict in its colour, with the reason behind it."""
+    styled = (verdict.replace("_", " "), VERDICT_STYLES.get(verdict, "bold red"))
+    return Text.assemble(styled, f". {reason}" if reason else "")
+
+
+def check_writable(option: str, path: Path | None, *others: Path | None) -> None:
+    """Find out before a long computation whether its result can be written.
+
+    Parameters
+    ----------
+    option : str
+        The option that names the file, for the error.
+    path : Path or None
+        The file; None is always well.
+    *others : Path or None
+        Files that must not be overwritten by it.
+
+    Raises
+    ------
+    DataError
+        If it is a directory, its folder is missing or not writable, or it is one of `others`.
+    """
+    if path is None:
+        return
+    folder = path.parent
+    if path.is_dir():
+        problem = "it is a directory; name a file"
+    elif not folder.is_dir():
+        problem = f"there is no folder {folder}; make it first"
+    elif not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+        problem = "permission denied"
+    elif any(other is not None and path.resolve() == other.resolve() for other in others):
+        problem = "another argument names the same file"
+    else:
+        return
+    raise DataError(f"{option} {path} cannot be written: {problem}.", option=option, path=str(path))

@@ -1,0 +1,239 @@
+"""Who is registered: plugins are found, loaded one by one, and asked for their backends.
+
+A plugin that fails is kept as data: `backends()` shows it, and only asking for it by name
+raises. The environment variable RELU_OPT_PLUGINS limits loading to the entry points it names,
+separated by commas.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+
+import pluggy
+
+from relu_opt.errors import (
+    BackendUnavailable,
+    PluginConflict,
+    PluginLoadError,
+    UnknownBackend,
+    did_you_mean,
+)
+from relu_opt.plugins import hookspec
+from relu_opt.plugins.types import (
+    API_VERSION,
+    Availability,
+    BackendInfo,
+    Program,
+    ProgressEvent,
+    RawSolution,
+    SolveOptions,
+    State,
+)
+
+log = logging.getLogger("relu_opt.plugins")
+
+
+@dataclass(frozen=True)
+class BackendStatus:
+    """A backend, or a plugin that failed, as `backends()` lists it.
+
+    Attributes
+    ----------
+    name : str
+        The backend's name; for a plugin that failed to load, its entry point's name.
+    distribution : str
+        The installed distribution that brings it.
+    info : BackendInfo or None
+        What it registered; None if its plugin failed.
+    availability : Availability
+        Whether it can be used here, and why not.
+    error : PluginLoadError or PluginConflict or None
+        What asking for it by name raises.
+    """
+
+    name: str
+    distribution: str
+    info: BackendInfo | None
+    availability: Availability
+    error: PluginLoadError | PluginConflict | None = None
+
+
+class CoreSolve:
+    """The core's own implementation of the solve hook: it calls the backend."""
+
+    @hookspec.hookimpl(trylast=True)
+    def relu_opt_solve(
+        self, backend: BackendInfo, program: Program, options: SolveOptions
+    ) -> RawSolution:
+        """Load the backend and let it solve."""
+        return backend.load().solve(program, options)
+
+
+class Registry:
+    """The plugins of one process and the backends that they registered."""
+
+    def __init__(self) -> None:
+        self.manager = pluggy.PluginManager(hookspec.PROJECT)
+        self.manager.add_hookspecs(hookspec)
+        self.manager.register(CoreSolve(), "relu_opt.core")
+        self._failures: dict[str, BackendStatus] = {}
+        self._backends: dict[str, tuple[BackendInfo, str]] = {}
+        chosen = os.environ.get("RELU_OPT_PLUGINS")
+        allowed = None if chosen is None else {name.strip() for name in chosen.split(",")}
+        for entry in sorted(
+            importlib.metadata.entry_points(group=hookspec.PROJECT), key=lambda e: e.name
+        ):
+            if allowed is None or entry.name in allowed:
+                distribution = entry.dist.name if entry.dist else "unknown"
+                self.add(entry.name, distribution, entry.load)
+
+    def add(self, name: str, distribution: str, load: Callable[[], object]) -> None:
+        """Load a plugin and register its backends; a failure is recorded, not raised."""
+        try:
+            plugin = load()
+            self.manager.register(plugin, name)
+            self.manager.check_pending()
+            infos = self._ask(plugin)
+        except Exception as error:  # noqa: BLE001 - a stranger's plugin may raise anything
+            if self.manager.has_plugin(name):
+                self.manager.unregister(name=name)
+            self._fail(name, distribution, error)
+            return
+        for info in infos:
+            self._register(info, distribution)
+
+    def _ask(self, plugin: object) -> list[BackendInfo]:
+        for call in self.manager.hook.relu_opt_backends.get_hookimpls():
+            if call.plugin is plugin:
+                infos = list(call.function())
+                for info in infos:
+                    _check_info(info)
+                return infos
+        return []
+
+    def _register(self, info: BackendInfo, distribution: str) -> None:
+        if info.name in self._backends or info.name in self._failures:
+            known = self._backends.pop(info.name, None)
+            other = known[1] if known else self._failures[info.name].distribution
+            clash = PluginConflict(
+                f"Backend {info.name!r} is registered by {other!r} and by {distribution!r}. "
+                "Uninstall one, or limit loading with RELU_OPT_PLUGINS.",
+                name=info.name,
+                distributions=(other, distribution),
+            )
+            broken = Availability(State.BROKEN, clash.message)
+            self._failures[info.name] = BackendStatus(
+                info.name, f"{other}, {distribution}", None, broken, clash
+            )
+            return
+        self._backends[info.name] = (info, distribution)
+
+    def _fail(self, name: str, distribution: str, error: Exception) -> None:
+        failure = PluginLoadError(
+            f"Plugin {name!r} of {distribution!r} failed to load: "
+            f"{type(error).__name__}: {error}. Repair or uninstall {distribution!r}.",
+            plugin=name,
+            distribution=distribution,
+        )
+        failure.__cause__ = error
+        log.warning("%s", failure.message)
+        broken = Availability(State.BROKEN, failure.message)
+        self._failures[name] = BackendStatus(name, distribution, None, broken, failure)
+
+    def statuses(self) -> list[BackendStatus]:
+        """Every backend and every failed plugin, sorted by name; probes run now."""
+        found = [
+            BackendStatus(name, distribution, info, _probe(info))
+            for name, (info, distribution) in self._backends.items()
+        ]
+        return sorted([*found, *self._failures.values()], key=lambda status: status.name)
+
+    def find(self, name: str) -> BackendInfo:
+        """The backend of this name, ready to use.
+
+        Raises
+        ------
+        UnknownBackend, PluginLoadError, PluginConflict, BackendUnavailable
+        """
+        if name in self._failures:
+            failure = self._failures[name].error
+            assert failure is not None  # noqa: S101 - a failure always has its error
+            raise failure
+        if name not in self._backends:
+            raise UnknownBackend(
+                f"There is no backend {name!r}. {did_you_mean(name, self._backends)} "
+                "`relu-opt backends` lists them.",
+                backend=name,
+                known=sorted(self._backends),
+            )
+        info = self._backends[name][0]
+        found = _probe(info)
+        if found.state not in (State.READY, State.UNKNOWN):
+            hint = f" Fix: {info.install_hint}." if info.install_hint else ""
+            raise BackendUnavailable(
+                f"Backend {name!r} cannot be used here ({found.state.value}): "
+                f"{found.reason}.{hint}",
+                backend=name,
+                state=found.state,
+                reason=found.reason,
+            )
+        return info
+
+    def notify(self, hook: str, **arguments: object) -> None:
+        """Call an observer hook; errors of observers are logged and change nothing."""
+        for call in getattr(self.manager.hook, hook).get_hookimpls():
+            try:
+                call.function(*(arguments[name] for name in call.argnames))
+            except Exception:
+                log.exception("Observer %s of plugin %s failed", hook, call.plugin_name)
+
+
+def _check_info(info: object) -> None:
+    if not isinstance(info, BackendInfo):
+        raise TypeError(f"relu_opt_backends gave {info!r}, which is not a BackendInfo")
+    if info.api_version != API_VERSION:
+        raise TypeError(
+            f"backend {info.name!r} was written for plugin API {info.api_version}, and this "
+            f"relu_opt has API {API_VERSION}"
+        )
+
+
+def _probe(info: BackendInfo) -> Availability:
+    try:
+        return info.probe()
+    except Exception as error:  # noqa: BLE001 - a stranger's probe may raise anything
+        return Availability(State.BROKEN, f"its probe raised {type(error).__name__}: {error}")
+
+
+@lru_cache(maxsize=1)
+def registry() -> Registry:
+    """The registry of this process, made at first use."""
+    return Registry()
+
+
+def backends() -> list[BackendStatus]:
+    """What is registered, what is ready to use, and why not."""
+    return registry().statuses()
+
+
+@contextmanager
+def observe(callback: Callable[[ProgressEvent], None]) -> Iterator[None]:
+    """Call `callback` with every `ProgressEvent` while the context is open."""
+
+    class Observer:
+        @hookspec.hookimpl
+        def relu_opt_progress(self, event: ProgressEvent) -> None:
+            callback(event)
+
+    observer = Observer()
+    registry().manager.register(observer)
+    try:
+        yield
+    finally:
+        registry().manager.unregister(observer)

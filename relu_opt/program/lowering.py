@@ -1,0 +1,360 @@
+r"""The training program as a linear program over cones, and the way back.
+
+With blocks w_b, bounds t_b on their norms, the fits z and the variables e of the loss,
+
+    minimise  loss(z, e) + λ Σ t_b   subject to  Σ_b X_b w_b + c − z = 0,  S_i X w_b ≥ 0,
+                                                 ‖w_b‖ ≤ t_b,  (z, e) ∈ epigraph of the loss.
+
+The rows Σ_b X_b w_b + c = z have the multiplier ∇F(ŷ) = −ν. All variables and the cost are in
+units of the problem (see `Units`), so that a solver's absolute tolerances are relative ones.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import block_array, csc_array, diags_array, eye_array, hstack, kron, vstack
+
+from relu_opt.arrays import FloatArray
+from relu_opt.errors import DataError, UnsupportedProgram
+from relu_opt.program.conic import Cones, ConicProgram
+from relu_opt.program.convex import ConvexProgram
+from relu_opt.program.losses import Huber, Logistic, Squared, SquaredHinge
+
+# The most memory that the matrix of a model may take, twice while it is put together.
+LIMIT_BYTES = 8 * 2**30
+BYTES_PER_ENTRY = 12
+# A block is idle if its norm is below this share of its dual slack: interior points end with
+# all blocks non-zero, and strict complementarity tells the noise from the answer.
+IDLE = 1e-3
+
+
+@dataclass(frozen=True)
+class Units:
+    """What the number one of the lowered program means in the training program.
+
+    Attributes
+    ----------
+    loss : float
+        F at the zero network, its intercept optimised: the scaled optimum lies in [0, 1].
+    centre, fit : float
+        Fits are centre + fit · z; centre is the zero network's intercept and fit the spread
+        of the targets about it (1 for labels).
+    weight : float
+        Of the weights: fit over the rms norm of a data row.
+    """
+
+    loss: float
+    centre: float
+    fit: float
+    weight: float
+
+    @classmethod
+    def of(cls, prog: ConvexProgram) -> Units:
+        """The units that suit a program."""
+        centre = prog.best_intercept(np.zeros(prog.n))
+        loss = prog.mean_loss(np.full(prog.n, centre))
+        spread = math.sqrt(prog.sample_scale @ (prog.y - centre) ** 2)
+        fit = 1.0 if prog.loss.classifies else spread
+        row = math.sqrt(np.mean(prog.cone_rows.norms**2))
+        fit, row = fit or 1.0, row or 1.0
+        return cls(loss or 1.0, centre, fit, fit / row)
+
+
+@dataclass(frozen=True, eq=False)
+class Lowering:
+    """A conic program and the way back to the training program.
+
+    Attributes
+    ----------
+    source : ConvexProgram
+        The training program.
+    program : ConicProgram
+        Its conic form; an objective of it times `units.loss` is one of the source.
+    units : Units
+    """
+
+    source: ConvexProgram
+    program: ConicProgram
+    units: Units
+
+    def recover(
+        self, x: FloatArray, z: FloatArray | None = None
+    ) -> tuple[FloatArray, float, FloatArray | None]:
+        """The training program's primal and dual point.
+
+        Parameters
+        ----------
+        x, z : arrays
+            Primal point and multipliers of the conic program, as `ConicProgram` defines them.
+
+        Returns
+        -------
+        weights : array of shape `source.weights_shape`
+            Without idle blocks, if z is given.
+        intercept : float
+            0 for a program without one.
+        nu : (n,) array or None
+            In the domain of D, and with Σν = 0 if the program has an intercept; None without z.
+        """
+        prog, units = self.source, self.units
+        size = math.prod(prog.weights_shape)
+        weights = units.weight * x[:size].reshape(prog.weights_shape)
+        constant = size + size // prog.d + prog.n  # after the blocks, their norms and the fits
+        intercept = units.centre + units.fit * float(x[constant]) if prog.intercept else 0.0
+        if z is None:
+            return weights, intercept, None
+        cones = self.program.cones
+        at = cones.zero + cones.nonnegative
+        norm_rows = z[at : at + size + size // prog.d].reshape(*weights.shape[:2], prog.d + 1)
+        slack = 1.0 - np.linalg.norm(norm_rows[..., 1:], axis=2) / norm_rows[..., 0]
+        weights = without_idle_blocks(weights, slack, units.weight)
+        nu = -units.loss / units.fit * z[: prog.n]
+        return weights, intercept, into_domain(prog, nu)
+
+
+def without_idle_blocks(weights: FloatArray, slack: FloatArray, unit: float) -> FloatArray:
+    """The weights with the noise of a solver removed from blocks that its dual point rules out.
+
+    Parameters
+    ----------
+    weights : (signs, p, d) array
+    slack : (signs, p) array
+        1 − ‖v_b‖/λ of the dual point, where v_b = X_bᵀν + (S_iX)ᵀρ_b.
+    unit : float
+        The unit of the weights.
+    """
+    idle = np.linalg.norm(weights, axis=2) < IDLE * unit * slack
+    return np.where(idle[..., None], 0.0, weights)
+
+
+def into_domain(prog: ConvexProgram, nu: FloatArray) -> FloatArray:
+    """The multipliers of a solver, moved by its rounding error into the domain of D.
+
+    Values are clipped to the slopes that the loss has; with an intercept, the side of the
+    larger sum is then shrunk until Σν = 0.
+    """
+    nu = nu.copy()
+    if isinstance(prog.loss, Huber):
+        largest = prog.loss.delta * prog.sample_scale
+        nu = np.clip(nu, -largest, largest)
+    elif prog.loss.classifies:
+        top = prog.sample_scale if isinstance(prog.loss, Logistic) else np.inf
+        nu = prog.y * np.clip(prog.y * nu, 0.0, top)
+    if prog.intercept:
+        up, down = nu[nu > 0].sum(), -nu[nu < 0].sum()
+        nu[nu > 0] *= down / up if up > down else 1.0
+        nu[nu < 0] *= up / down if down > up else 1.0
+    return nu
+
+
+def check_memory(prog: ConvexProgram, copies: float = 2.0) -> None:
+    """Refuse a program whose sparse matrix would not fit into memory.
+
+    Parameters
+    ----------
+    copies : float
+        How many times the matrix is held at the peak.
+
+    Raises
+    ------
+    DataError
+        If it needs more than `LIMIT_BYTES`.
+    """
+    signs, patterns, features = prog.weights_shape
+    rows = 1.5 * prog.n if prog.activation == "relu" else 0.5 * prog.n
+    needed = copies * BYTES_PER_ENTRY * rows * signs * patterns * features
+    if needed > LIMIT_BYTES:
+        raise DataError(
+            f"The conic form of {prog!r} needs about {needed / 2**30:.1f} GiB, and the limit is "
+            f"{LIMIT_BYTES / 2**30:.0f} GiB. Use fewer patterns, or backend='native', which "
+            "needs np/8 + 8(nd + pd) bytes.",
+            gib=needed / 2**30,
+            limit_gib=LIMIT_BYTES / 2**30,
+        )
+
+
+def lower_to_conic(prog: ConvexProgram) -> Lowering:
+    """The conic form of a training program.
+
+    Raises
+    ------
+    DataError
+        If the matrix of n·2·p·d entries and more would not fit into memory.
+    UnsupportedProgram
+        If the loss has no conic form here.
+    """
+    check_memory(prog)
+    units = Units.of(prog)
+    loss = _loss_rows(prog, units)
+    signs, patterns, d = prog.weights_shape
+    blocks, n = signs * patterns, prog.n
+    unit_rows = prog.cone_rows.unit[prog.cone_rows.norms > 0]
+    cone_rows = len(unit_rows) if prog.activation == "relu" else 0
+
+    # Rows: fits, the loss's inequalities, cones, norms, the loss's quadratic and exponential part.
+    cones_at = n + loss.nonnegative.rows
+    norms_at = cones_at + blocks * cone_rows
+    tail_at = norms_at + blocks * (d + 1)
+    rows = tail_at + loss.second_order.rows + loss.exponential.rows
+    weights = _weight_columns(prog, units, unit_rows[:cone_rows], cones_at, norms_at, rows)
+
+    heads = (np.full(blocks, -1.0), (norms_at + (d + 1) * np.arange(blocks), np.arange(blocks)))
+    bounds = csc_array(heads, shape=(rows, blocks))
+    middle = csc_array((tail_at - cones_at, n + loss.cost.size))
+    fits = hstack([-eye_array(n), csc_array((n, loss.cost.size))])
+    rest = vstack([fits, loss.nonnegative.A, middle, loss.second_order.A, loss.exponential.A])
+    constant = csc_array(np.r_[np.ones(n), np.zeros(rows - n)][:, None])
+    columns = [weights, bounds, rest[:, :n], constant, rest[:, n:]]
+    if not prog.intercept:
+        del columns[3]
+
+    norm_cost = prog.lam * units.weight / units.loss
+    c = np.r_[
+        np.zeros(weights.shape[1]),
+        np.full(blocks, norm_cost),
+        np.zeros(n + prog.intercept),
+        loss.cost,
+    ]
+    b = np.r_[
+        np.zeros(n),
+        loss.nonnegative.b,
+        np.zeros(tail_at - cones_at),
+        loss.second_order.b,
+        loss.exponential.b,
+    ]
+    sizes = (d + 1,) * blocks + ((loss.second_order.rows,) if loss.second_order.rows else ())
+    cones = Cones(n, norms_at - n, sizes, loss.exponential.rows // 3)
+    program = ConicProgram(c, csc_array(hstack(columns, format="csc")), b, cones)
+    return Lowering(prog, program, units)
+
+
+def _weight_columns(
+    prog: ConvexProgram,
+    units: Units,
+    unit_rows: FloatArray,
+    cones_at: int,
+    norms_at: int,
+    rows: int,
+) -> csc_array:
+    """The columns of all blocks: X_b in the rows of the fits, −S_iX (rows of unit norm), −I."""
+    signs, patterns, d = prog.weights_shape
+    active = np.unpackbits(prog.patterns.packed, axis=1, count=prog.n).sum(axis=1, dtype=np.int64)
+    heights = np.tile(active + len(unit_rows) + 1, signs)
+    starts = np.r_[0, np.cumsum(np.repeat(heights, d))]
+    kept = prog.cone_rows.norms > 0
+    data = np.empty(starts[-1])
+    indices = np.empty(starts[-1], dtype=np.int32 if starts[-1] < 2**31 else np.int64)
+    scaled = units.weight / units.fit * prog.X
+    for block in range(signs * patterns):
+        sign, pattern = divmod(block, patterns)
+        mask = prog.patterns.unpack(slice(pattern, pattern + 1))[0]
+        on = np.flatnonzero(mask)
+        part = slice(starts[block * d], starts[(block + 1) * d])
+        values, where = data[part].reshape(d, -1), indices[part].reshape(d, -1)
+        values[:, : len(on)] = prog.signs[sign] * scaled[on].T
+        where[:, : len(on)] = on
+        if len(unit_rows):
+            values[:, len(on) : -1] = -np.where(mask[kept], unit_rows.T, -unit_rows.T)
+            where[:, len(on) : -1] = cones_at + block * len(unit_rows) + np.arange(len(unit_rows))
+        values[:, -1] = -1.0
+        where[:, -1] = norms_at + block * (d + 1) + 1 + np.arange(d)
+    columns = csc_array((data, indices, starts), shape=(rows, signs * patterns * d))
+    columns.eliminate_zeros()
+    return columns
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Rows s = b − A(z, e) over the fits and the loss's own variables e."""
+
+    A: csc_array
+    b: FloatArray
+
+    @property
+    def rows(self) -> int:
+        return self.b.size
+
+
+@dataclass(frozen=True, eq=False)
+class _LossRows:
+    """The epigraph of the loss: the cost of e, and what must lie in which cone.
+
+    `second_order` is one cone (or empty), `exponential` any number of them.
+    """
+
+    cost: FloatArray
+    nonnegative: _Rows
+    second_order: _Rows
+    exponential: _Rows
+
+
+def _loss_rows(prog: ConvexProgram, units: Units) -> _LossRows:
+    n, loss, fit = prog.n, prog.loss, units.fit
+    weight = prog.sample_scale / units.loss
+    eye, root = eye_array(n), np.sqrt(weight)
+    target = (prog.y - units.centre) / fit
+    if isinstance(loss, Squared):
+        # e = (q): q ≥ ½ Σ weight (fit (target − z))².
+        residual = fit * diags_array(root)
+        return _LossRows(
+            np.ones(1),
+            _no_rows(n + 1),
+            _half_square(hstack([residual, csc_array((n, 1))]), fit * root * target),
+            _no_rows(n + 1),
+        )
+    if isinstance(loss, SquaredHinge):
+        # e = (h, q): h ≥ 1 − y (centre + fit z) and q ≥ ½ Σ weight h²; h ≥ 0 holds by itself.
+        slack = hstack([-fit * diags_array(prog.y), -eye, csc_array((n, 1))])
+        hinge = hstack([csc_array((n, n)), -diags_array(root), csc_array((n, 1))])
+        return _LossRows(
+            np.r_[np.zeros(n), 1.0],
+            _Rows(slack, prog.y * units.centre - 1.0),
+            _half_square(hinge, np.zeros(n)),
+            _no_rows(2 * n + 1),
+        )
+    if isinstance(loss, Huber):
+        # e = (v, u, q): the residual is v, charged quadratically, plus a rest in [−u, u].
+        rest = block_array([[eye, -eye, -eye, None], [-eye, eye, -eye, None]])
+        rest = hstack([rest, csc_array((2 * n, 1))])
+        inner = hstack([csc_array((n, n)), -fit * diags_array(root), csc_array((n, n + 1))])
+        return _LossRows(
+            np.r_[np.zeros(n), loss.delta * fit * weight, 1.0],
+            _Rows(rest, np.r_[target, -target]),
+            _half_square(inner, np.zeros(n)),
+            _no_rows(3 * n + 1),
+        )
+    if isinstance(loss, Logistic):
+        # e = (τ, a): τ ≥ log(1 + e^−m) iff e^−τ ≤ a and e^(−m − τ) ≤ 1 − a, m = y (centre + fit z).
+        margins = kron(fit * diags_array(prog.y), _column(3))
+        tau = kron(eye, _column(0) + _column(3))
+        split = kron(eye, _column(5) - _column(2))
+        constant = np.tile([0.0, 1.0, 0.0, 0.0, 1.0, 1.0], n)
+        constant[3::6] = -prog.y * units.centre
+        return _LossRows(
+            np.r_[weight, np.zeros(n)],
+            _no_rows(3 * n),
+            _no_rows(3 * n),
+            _Rows(hstack([margins, tau, split]), constant),
+        )
+    raise UnsupportedProgram(
+        f"The {loss.name} loss has no conic form here. Use backend='native'.", loss=loss.name
+    )
+
+
+def _half_square(A: csc_array, b: FloatArray) -> _Rows:
+    """q ≥ ½‖b − Ax‖² for the last variable q, as ‖(√2 (b − Ax), q − 1)‖ ≤ q + 1."""
+    last = csc_array(([-1.0, -1.0], ([0, 1], [A.shape[1] - 1] * 2)), shape=(2, A.shape[1]))
+    root = math.sqrt(2.0)
+    return _Rows(vstack([last, root * A]), np.r_[1.0, -1.0, root * b])
+
+
+def _no_rows(columns: int) -> _Rows:
+    return _Rows(csc_array((0, columns)), np.empty(0))
+
+
+def _column(row: int) -> csc_array:
+    """The unit column of one of the six rows of a sample's two exponential cones."""
+    return csc_array(([1.0], ([row], [0])), shape=(6, 1))

@@ -1,0 +1,289 @@
+"""`solve`: hand a program to a backend, check what comes back, and prove it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from relu_opt.arrays import FloatArray
+from relu_opt.certificate import Certificate, certify
+from relu_opt.config import load_settings
+from relu_opt.errors import ContractViolation, SolveFailed
+from relu_opt.io import need, read_npz, write_npz
+from relu_opt.plugins import dispatch
+from relu_opt.plugins.manager import registry
+from relu_opt.plugins.types import BackendInfo, RawSolution, StopReason
+from relu_opt.program.convex import ConvexProgram
+from relu_opt.program.network import (
+    ReLUNetwork,
+    network_from_weights,
+    weights_from_network,
+)
+
+# A backend's blocks are moved onto their cones when they are off by more than this (relative
+# to the norms of row and block), and refused when that moves the objective by more than this.
+REPAIR_ABOVE = 1e-12
+REPAIR_LIMIT = 1e-3
+SELF_CHECK = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """A trained network with its proof.
+
+    Attributes
+    ----------
+    program : ConvexProgram
+        What was solved.
+    weights : array of `program.weights_shape`
+        Blocks w_b in their cones; [0] sign +1, [1] sign −1.
+    network : ReLUNetwork
+        The same answer as a network.
+    nu : (n,) array
+        Feasible dual point of the certificate.
+    certificate : Certificate
+        Computed by the core from the program and the vectors, never by the backend.
+    stop : StopReason
+        Why the backend stopped; `stop.advice` says what may be done.
+    backend : str
+        Which backend solved.
+    stats : mapping
+        Seed, options, versions, timings and what the backend reports (JSON values).
+    """
+
+    program: ConvexProgram
+    weights: FloatArray
+    network: ReLUNetwork
+    nu: FloatArray
+    certificate: Certificate
+    stop: StopReason
+    backend: str
+    stats: Mapping[str, Any]
+
+    @property
+    def objective(self) -> float:
+        """The network's objective on the raw data: an upper bound on the optimum."""
+        return self.certificate.primal
+
+    @property
+    def dual_objective(self) -> float:
+        """The lower bound on the optimum."""
+        return self.certificate.dual
+
+    @property
+    def rel_gap(self) -> float:
+        """(objective − dual_objective)/max(1e−12, |objective|)."""
+        return self.certificate.rel_gap
+
+    def __repr__(self) -> str:
+        return (
+            f"Solution({self.certificate.verdict.value}, objective={self.objective:.12g}, "
+            f"rel_gap={self.rel_gap:.2e}, neurons={len(self.network)}, "
+            f"backend={self.backend!r}, stop={self.stop.value!r})"
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write blocks, certificate and statistics to an npz file (no pickle, no data)."""
+        meta = {
+            **self.certificate.meta(),
+            "stop": self.stop.name,
+            "backend": self.backend,
+            "stats": dict(self.stats),
+        }
+        arrays = {**self.certificate.to_arrays(), "weights": self.weights}
+        write_npz(path, "solution", arrays, meta)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], program: ConvexProgram) -> Solution:
+        """Read what `save` wrote; the program is needed again, and the proof is made anew.
+
+        Raises
+        ------
+        DataError
+            If the file is damaged, or its blocks do not fit the program.
+        """
+        arrays, meta = read_npz(path, "solution")
+        weights = program.check_weights(need(arrays, "weights", "f", 3))
+        network = network_from_weights(
+            program, weights, program.best_intercept(program.fits(weights))
+        )
+        certificate = certify(program, network, need(arrays, "nu", "f", 1), tol=meta["tol"])
+        return cls(
+            program,
+            weights,
+            network,
+            certificate.nu,
+            certificate,
+            StopReason[meta["stop"]],
+            str(meta["backend"]),
+            meta["stats"],
+        )
+
+
+def solve(
+    prog: ConvexProgram,
+    backend: str = "auto",
+    tol: float | None = None,
+    time_limit: float | None = None,
+    warm_start: Solution | ReLUNetwork | FloatArray | None = None,
+    options: Mapping[str, object] | None = None,
+) -> Solution:
+    """Train a network to a proved global optimum of its convex program.
+
+    Parameters
+    ----------
+    prog : ConvexProgram
+        The training problem.
+    backend : str
+        A backend's name, or `auto`: the environment's or config file's choice if there is
+        one, else the first of `dispatch.AUTO_ORDER` that is ready and capable.
+    tol : float, optional
+        Relative duality gap to reach; 1e−8 unless the settings say otherwise.
+    time_limit : float, optional
+        Seconds; then the best answer so far comes back with its gap.
+    warm_start : Solution, ReLUNetwork or array, optional
+        Where to start from.
+    options : mapping, optional
+        `threads`, `seed`, `verbose`, and the backend's own options.
+
+    Returns
+    -------
+    Solution
+        Also when a limit stopped the backend: look at `certificate.verdict`.
+
+    Raises
+    ------
+    SolveFailed, ContractViolation
+        If the backend returned no usable answer.
+    OptionError, ConfigError, UnknownBackend, BackendUnavailable, UnsupportedProgram,
+    PluginLoadError, PluginConflict
+        If the request cannot be met.
+    """
+    started = time.perf_counter()
+    settings = load_settings().with_arguments(
+        backend=None if backend == "auto" else backend, tol=tol, time_limit=time_limit
+    )
+    info = dispatch.choose_backend(settings.backend, prog)
+    given = settings.options_for(info.name)
+    given.update(options or {})
+    if time_limit is not None:
+        given["time_limit"] = time_limit
+    if tol is not None:
+        given["tol"] = tol
+    chosen = dispatch.make_options(info, given, _warm_weights(prog, warm_start))
+    ready = time.perf_counter()
+    raw = dispatch.run(info, prog, chosen)
+    solved = time.perf_counter()
+
+    weights, moved = _usable_weights(info, prog, raw)
+    network = network_from_weights(prog, weights, prog.best_intercept(prog.fits(weights)))
+    _self_check(info, prog, weights, network)
+    certificate = certify(prog, network, raw.duals, "program", chosen.tol, raw.multipliers)
+    seconds = {
+        "build": ready - started,
+        "solve": solved - ready,
+        "certify": time.perf_counter() - solved,
+    }
+    solution = Solution(
+        prog,
+        weights,
+        network,
+        certificate.nu,
+        certificate,
+        raw.stop,
+        info.name,
+        {
+            "seconds": seconds,
+            "raw_status": raw.raw_status,
+            "claimed_objective": raw.objective,
+            "moved_onto_cones": moved,
+            "options": {name: given[name] for name in sorted(given)},
+            "seed": chosen.seed,
+            "tol": chosen.tol,
+            "versions": _versions(),
+            "backend_stats": dict(raw.stats),
+        },
+    )
+    registry().notify("relu_opt_solved", program=prog, solution=solution)
+    return solution
+
+
+def _versions() -> dict[str, str]:
+    packages = ("relu-opt", "numpy", "scipy")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+def _warm_weights(
+    prog: ConvexProgram, start: Solution | ReLUNetwork | FloatArray | None
+) -> FloatArray | None:
+    if start is None:
+        return None
+    if isinstance(start, ReLUNetwork):
+        return weights_from_network(prog, start)
+    return prog.check_weights(start.weights if isinstance(start, Solution) else start)
+
+
+def _usable_weights(
+    info: BackendInfo, prog: ConvexProgram, raw: RawSolution
+) -> tuple[FloatArray, float]:
+    """The backend's blocks, moved onto their cones; and how far off they were."""
+    if raw.x is None:
+        raise SolveFailed(
+            f"Backend {info.name!r} returned no answer: {raw.stop.value} "
+            f"({raw.raw_status or 'no status'}). {raw.stop.advice}",
+            backend=info.name,
+            stop=raw.stop,
+            raw_status=raw.raw_status,
+        )
+    weights = raw.x
+    violation = prog.cone_violation(weights)
+    if violation <= REPAIR_ABOVE:
+        return weights, violation
+    repaired = _onto_cones(prog, weights)
+    before = prog.objective(weights, prog.best_intercept(prog.fits(weights)))
+    after = prog.objective(repaired, prog.best_intercept(prog.fits(repaired)))
+    if abs(after - before) > REPAIR_LIMIT * max(1e-12, abs(after)):
+        raise ContractViolation(
+            f"Backend {info.name!r} returned blocks that leave their cones by {violation:.1e}; "
+            f"moving them back changes the objective from {before:.9g} to {after:.9g}. Tighten "
+            "the backend's tolerance, or use backend='native'.",
+            backend=info.name,
+            cone_violation=violation,
+            before=before,
+            after=after,
+        )
+    return repaired, violation
+
+
+def _onto_cones(prog: ConvexProgram, weights: FloatArray) -> FloatArray:
+    sign, which = np.nonzero(weights.any(axis=2))
+    repaired = np.zeros_like(weights)
+    for s in (0, 1):
+        chosen = which[sign == s]
+        # Both signs share the cones; sign +1 keeps the targets as they are.
+        repaired[s, chosen] = prog.project(weights[s], chosen).points
+    return repaired
+
+
+def _self_check(
+    info: BackendInfo, prog: ConvexProgram, weights: FloatArray, network: ReLUNetwork
+) -> None:
+    """Compare the network on the raw data with the program's objective."""
+    promised = prog.objective(weights, network.intercept)
+    actual = network.objective(prog.X, prog.y, prog.lam, prog.loss, prog.sample_weight)
+    if abs(actual - promised) > SELF_CHECK * max(1e-12, abs(actual)):
+        raise ContractViolation(
+            f"The network has objective {actual:.12g} on the raw data, and the program's blocks "
+            f"from backend {info.name!r} have {promised:.12g}. The network is not the model that "
+            "was optimised; please report this.",
+            backend=info.name,
+            network=actual,
+            program=promised,
+        )

@@ -1,0 +1,348 @@
+"""Tables of numbers from CSV, Parquet and npz files.
+
+A file may hold text that nobody asks for: a column is checked when it is used, and then an
+error names the column, the place in the file and the cell.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relu_opt.arrays import FloatArray
+from relu_opt.errors import DataError, did_you_mean
+
+NUMBER = re.compile(
+    r"\s*[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan|inf|infinity)\s*", re.ASCII | re.IGNORECASE
+)
+SEPARATORS = ",;\t"
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Named columns of equal length, as a file holds them.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Column names, in the order of the file.
+    columns : mapping of str to (n,) array
+        float64 where every cell is a number (NaN where one is empty), text otherwise.
+    source : str
+        The file.
+    place : callable
+        Says where a row (counted from 0) is in the file, such as "line 17".
+    """
+
+    names: tuple[str, ...]
+    columns: Mapping[str, NDArray[Any]]
+    source: str
+    place: Callable[[int], str]
+
+    def __post_init__(self) -> None:
+        if not self.names or not len(self):
+            raise DataError(
+                f"{self.source} has no data rows. At least one is needed.", source=self.source
+            )
+
+    def __len__(self) -> int:
+        return len(self.columns[self.names[0]])
+
+    def resolve(self, name: str) -> str:
+        """The column that `name` means: a name, or else a position such as 3 or −1.
+
+        Raises
+        ------
+        DataError
+            If there is no such column.
+        """
+        if name in self.columns:
+            return name
+        if re.fullmatch(r"[+-]?\d+", name):
+            if -len(self.names) <= int(name) < len(self.names):
+                return self.names[int(name)]
+            raise DataError(
+                f"{self.source} has no column {name}: its {len(self.names)} columns are "
+                f"numbered 0 to {len(self.names) - 1}.",
+                source=self.source,
+                column=name,
+            )
+        raise DataError(
+            f"{self.source} has no column {name!r}. {did_you_mean(name, self.names)}",
+            source=self.source,
+            column=name,
+            known=self.names,
+        )
+
+    def numbers(self, name: str) -> FloatArray:
+        """The finite numbers of one column, (n,).
+
+        Raises
+        ------
+        DataError
+            If the column is missing, or a cell is empty, not a number or not finite.
+        """
+        if name not in self.columns:
+            raise DataError(
+                f"{self.source} has no column {name!r}. {did_you_mean(name, self.names)}",
+                source=self.source,
+                column=name,
+                known=self.names,
+            )
+        column = self.columns[name]
+        if column.dtype.kind != "f":
+            column = self._parsed(name, column)
+        bad = ~np.isfinite(column)
+        if bad.any():
+            row = int(np.argmax(bad))
+            cell = "empty or not a number (NaN)" if np.isnan(column[row]) else "infinite"
+            raise self._bad_cell(name, row, cell, "Drop or impute such rows")
+        return column
+
+    def matrix(self, names: Sequence[str]) -> FloatArray:
+        """The finite numbers of some columns, (n, k)."""
+        result = np.empty((len(self), len(names)))
+        for k, name in enumerate(names):
+            result[:, k] = self.numbers(name)
+        return result
+
+    def _parsed(self, name: str, column: NDArray[Any]) -> FloatArray:
+        for row, cell in enumerate(column):
+            if not NUMBER.fullmatch(str(cell)):
+                if not str(cell).strip():
+                    raise self._bad_cell(name, row, "empty", "Drop or impute such rows")
+                text = f"{str(cell)[:40]!r}, not a number"
+                raise self._bad_cell(name, row, text, "Encode text as numbers, or drop the column")
+        return np.array([float(str(cell)) for cell in column])
+
+    def _bad_cell(self, name: str, row: int, cell: str, fix: str) -> DataError:
+        place = self.place(row)
+        return DataError(
+            f"{self.source}, column {name!r}, {place}: the cell is {cell}. {fix}.",
+            source=self.source,
+            column=name,
+            row=row,
+            place=place,
+        )
+
+
+def read_table(path: str | os.PathLike[str]) -> Table:
+    """Read a table; the name's ending tells `.parquet`, `.pq`, `.npz`, and anything else CSV.
+
+    CSV is UTF-8, separated by commas (or semicolons or tabs where the first line has no
+    comma). The first line is a header unless all of it are numbers; columns without a header
+    are c0, c1, … An npz file's one-dimensional arrays are columns, and a two-dimensional array
+    `X` with k columns gives X0, …, X(k−1). Nothing pickled is ever loaded.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, empty, damaged, ragged, or has columns without names of their
+        own.
+    """
+    file = Path(path)
+    if file.is_dir():
+        raise DataError(f"{file} is a directory. Name a file.", source=str(file))
+    if not file.is_file():
+        raise DataError(f"There is no file {file}. Check the name.", source=str(file))
+    if not os.access(file, os.R_OK):
+        raise DataError(f"{file} cannot be read: permission denied.", source=str(file))
+    if file.stat().st_size == 0:
+        raise DataError(f"{file} is empty.", source=str(file))
+    readers = {".parquet": _read_parquet, ".pq": _read_parquet, ".npz": _read_npz}
+    return readers.get(file.suffix.lower(), _read_csv)(file)
+
+
+# -- CSV -----------------------------------------------------------------------------------
+
+
+def _read_csv(file: Path) -> Table:
+    import pyarrow as pa
+    from pyarrow import csv as pacsv
+
+    with file.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
+        start = stream.read(65536)
+    line = next((text for text in start.splitlines() if text), "")
+    separator = "," if "," in line else max(SEPARATORS, key=line.count)
+    records = _records(file, separator)
+    header_line, first = next(records, (0, []))
+    if any("�" in cell or "\0" in cell for cell in first):
+        raise DataError(f"{file} is not UTF-8 text. Save it as UTF-8 CSV.", source=str(file))
+    if not first:
+        raise DataError(f"{file} is empty.", source=str(file))
+    headless = all(NUMBER.fullmatch(cell) for cell in first if cell.strip()) and any(
+        cell.strip() for cell in first
+    )
+    names = tuple(f"c{k}" for k in range(len(first))) if headless else tuple(map(str.strip, first))
+    _check_names(names, str(file))
+    skip = 0 if headless else header_line
+    if not headless and next(records, None) is None:
+        raise DataError(f"{file} has a header and no data rows.", source=str(file))
+    try:
+        table = pacsv.read_csv(
+            file,
+            read_options=pacsv.ReadOptions(column_names=names, skip_rows=skip),
+            parse_options=pacsv.ParseOptions(delimiter=separator, newlines_in_values=True),
+            convert_options=pacsv.ConvertOptions(null_values=[""]),
+        )
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _csv_fault(file, separator, len(names), error) from error
+
+    def place(row: int) -> str:
+        """Lines are counted only when an error needs one."""
+        wanted = row + (0 if headless else 1)
+        for index, (number, _) in enumerate(_records(file, separator)):
+            if index == wanted:
+                return f"line {number}"
+        return f"row {row + 1}"
+
+    return Table(names, _numpy_columns(table), str(file), place)
+
+
+def _records(file: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """The records that are not empty, each with the number of its (last) line."""
+    with file.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
+        reader = csv.reader(stream, delimiter=separator)
+        try:
+            for record in reader:
+                if record:
+                    yield reader.line_num, record
+        except csv.Error as error:
+            raise DataError(
+                f"{file}, line {reader.line_num}: this is not CSV ({error}).",
+                source=str(file),
+                line=reader.line_num,
+            ) from error
+
+
+def _csv_fault(file: Path, separator: str, width: int, error: Exception) -> DataError:
+    for line, record in _records(file, separator):
+        if len(record) != width:
+            return DataError(
+                f"{file}, line {line}: the number of cells is {len(record)}, and {width} in the "
+                "first line. Every row needs as many.",
+                source=str(file),
+                line=line,
+                cells=len(record),
+                needed=width,
+            )
+    return DataError(f"{file} cannot be read as CSV: {error}.", source=str(file))
+
+
+# -- Parquet -------------------------------------------------------------------------------
+
+
+def _read_parquet(file: Path) -> Table:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        table = parquet.ParquetFile(file).read()
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(
+            f"{file} is not a Parquet file, or it is damaged ({str(error).splitlines()[0]}).",
+            source=str(file),
+        ) from error
+    # pandas stores the index of a frame beside its columns.
+    kept = [name for name in table.column_names if not name.startswith("__index_level_")]
+    _check_names(kept, str(file))
+    return Table(tuple(kept), _numpy_columns(table.select(kept)), str(file), _row)
+
+
+def _row(row: int) -> str:
+    return f"row {row + 1}"
+
+
+def _numpy_columns(table: Any) -> dict[str, NDArray[Any]]:
+    """Arrow columns as numpy arrays, without the detour through pandas that Arrow takes."""
+    import pyarrow as pa
+    from pyarrow import types
+
+    columns: dict[str, NDArray[Any]] = {}
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        kind = column.type
+        if types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind):
+            floats = column.cast(pa.float64(), safe=False)
+            floats = floats.fill_null(float("nan")) if floats.null_count else floats
+            chunks = [np.from_dlpack(chunk) for chunk in floats.chunks]
+            columns[name] = np.concatenate(chunks) if chunks else np.empty(0)
+        else:
+            cells = ["" if cell is None else _text(cell) for cell in column.to_pylist()]
+            columns[name] = np.array(cells, dtype=object)
+    return columns
+
+
+def _text(cell: object) -> str:
+    return cell.decode(errors="replace") if isinstance(cell, bytes) else str(cell)
+
+
+# -- npz -----------------------------------------------------------------------------------
+
+
+def _read_npz(file: Path) -> Table:
+    if not zipfile.is_zipfile(file):
+        raise DataError(
+            f"{file} is not an npz file, or it is damaged. Write it with "
+            "numpy.savez(file, X=X, y=y).",
+            source=str(file),
+        )
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError) as error:
+        pickled = "allow_pickle" in str(error)
+        why = "holds pickled objects, which are never loaded" if pickled else "is damaged"
+        raise DataError(
+            f"{file} {why}. Write it with numpy.savez(file, X=X, y=y).", source=str(file)
+        ) from error
+    columns: dict[str, NDArray[Any]] = {}
+    for key, array in arrays.items():
+        if array.ndim not in (1, 2):
+            raise DataError(
+                f"{file}: array {key!r} has shape {array.shape}, and columns (n,) or tables "
+                "(n, k) are needed.",
+                source=str(file),
+                array=key,
+            )
+        single = array.ndim == 1 or array.shape[1] == 1
+        split = {key: array.ravel()} if single else {f"{key}{k}": a for k, a in enumerate(array.T)}
+        _check_names([*columns, *split], str(file))
+        columns.update(split)
+    sizes = {key: len(array) for key, array in arrays.items()}
+    if len(set(sizes.values())) > 1:
+        listed = ", ".join(f"{key} {size}" for key, size in sizes.items())
+        raise DataError(
+            f"{file}: the arrays differ in their number of rows ({listed}).", source=str(file)
+        )
+    numeric = {
+        name: column.astype(np.float64) if column.dtype.kind in "biuf" else column.astype(object)
+        for name, column in columns.items()
+    }
+    return Table(tuple(numeric), numeric, str(file), _row)
+
+
+def _check_names(names: Sequence[str], source: str) -> None:
+    for k, name in enumerate(names):
+        if not name:
+            raise DataError(
+                f"{source}: column {k} (counted from 0) has no name. Name it, or drop it; "
+                "pandas writes its index so unless told index=False.",
+                source=source,
+                column=k,
+            )
+        if name in names[:k]:
+            raise DataError(
+                f"{source} has two columns named {name!r}. Rename one.", source=source, column=name
+            )

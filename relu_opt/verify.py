@@ -1,0 +1,362 @@
+r"""The independent re-check of a certificate, from its contents and the data alone.
+
+This module imports nothing of the program, the solvers or the certificate's builder: losses,
+conjugates, packed patterns and the count of patterns are written here a second time, so that
+an error there cannot hide here.
+
+With F(z) = (1/n) Σ_k s_k ℓ(z_k, y_k), the network's own objective F(ŷ) + (λ/2) Σ_j (‖u_j‖² + a_j²)
+is an upper bound, and D(ν) = −(1/n) Σ_k s_k ℓ*(−n ν_k/s_k, y_k) is a lower bound for every network
+whose neurons lie in the file's cones, if ‖s XᵀD_iν + (S_iX)ᵀρ_b‖ ≤ λ for every pattern i and
+sign s, with any ρ_b ≥ 0 (Pilanci & Ergen, ICML 2020; no projection has to be trusted).
+
+Rounding. The floating-point error of such a norm is modelled as
+
+    err_b = 4 eps √n (‖|X|ᵀ|ν|‖ + ‖|X|ᵀρ_b‖).
+
+A block whose norm exceeds λ(1 + 1e-12) + err_b makes the file invalid. The bound reported is
+not D(ν) but min(D(ν), D(tν)) with t = min(1, λ / max_b (norm_b + err_b)): tν is feasible even
+if every error is as large as modelled. Multipliers so large that they drown the rest in
+rounding therefore weaken the bound instead of faking one.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from relu_opt.verify_claim import (
+    Checkable,
+    Claim,
+    Flaw,
+    FloatArray,
+    check_data,
+    contents,
+    parts,
+    read_claim,
+)
+
+# How far a claimed number may be from the recomputed one, relative to the primal objective.
+CLAIM_TOL = 1e-9
+# Slack of x_kᵀu ≥ 0, relative to the norms, within which a neuron counts as inside a cone.
+CONE_TOL = 1e-9
+# Sine of the angle below which two hyperplanes are one; also the relative cut of the rank.
+PARALLEL_TOL = 1e-9
+# A value on the edge of a conjugate's domain may leave it by the last bits.
+EDGE_TOL = 1e-14
+# Elementary steps that counting the cells of the data may take.
+COUNT_STEPS = 5e7
+EPS = float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What a re-check found.
+
+    Attributes
+    ----------
+    verdict : {"certified", "not_certified", "inconclusive", "invalid"}
+        "invalid": the file claims something that its contents do not support for these data.
+    primal, dual, rel_gap : float
+        Recomputed; nan if the file does not let them be. `dual` allows for rounding.
+    problems : tuple of str
+        Sentences that say what failed; empty if and only if certified.
+    statement : str
+        One sentence: what is proved.
+    """
+
+    verdict: str
+    primal: float
+    dual: float
+    rel_gap: float
+    problems: tuple[str, ...]
+    statement: str
+
+    @property
+    def valid(self) -> bool:
+        """Whether the certificate proves what it says."""
+        return self.verdict == "certified"
+
+
+def verify(
+    certificate: str | os.PathLike[str] | Checkable, X: ArrayLike, y: ArrayLike
+) -> Verification:
+    """Re-check a certificate against the data, trusting nothing else.
+
+    Parameters
+    ----------
+    certificate : path or Certificate
+        A certificate's file, or an object with its `to_arrays()` and `meta()`.
+    X : (n, d) array
+        The data, one row a sample, as the network takes them (a bias is a column of ones).
+    y : (n,) array
+        The targets; labels −1 and +1 for the classification losses.
+
+    Returns
+    -------
+    Verification
+        Contents that contradict themselves or the data give the verdict "invalid".
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, or if X and y are not finite data of one length.
+    """
+    data, targets = check_data(X, y)
+    arrays, meta = contents(certificate)
+    with np.errstate(all="ignore"):
+        try:
+            claim = read_claim(arrays, meta, data, targets)
+        except Flaw as flaw:
+            nan = math.nan
+            return Verification("invalid", nan, nan, nan, (str(flaw),), _nothing(str(flaw)))
+        return _judge(claim, data, targets)
+
+
+# -- judging -------------------------------------------------------------------
+
+
+def _judge(claim: Claim, X: FloatArray, y: FloatArray) -> Verification:
+    primal = _primal(claim, X, y)
+    plain = _dual(claim, claim.nu, y)
+    largest, false = _feasibility(claim, X)
+    shrink = min(1.0, claim.lam / largest) if largest else 1.0
+    dual = min(plain, _dual(claim, shrink * claim.nu, y))
+    scale = max(1e-12, abs(primal))
+    rel_gap = (primal - dual) / scale
+    recomputed = {"primal": primal, "dual": plain, "rel_gap": (primal - plain) / scale}
+    for name, value in recomputed.items():
+        said, slack = claim.numbers[name], CLAIM_TOL * (1.0 if name == "rel_gap" else scale)
+        if not (said == value or abs(said - value) <= slack):
+            false.append(f"The certificate says {name} = {said:.17g}, and it is {value:.17g}.")
+    doubts = _scope_doubts(claim, X)
+    if not (math.isfinite(primal) and math.isfinite(dual)):
+        doubts.append("The network or ν gives no finite bound.")
+    elif rel_gap < -CLAIM_TOL:
+        doubts.append("The bound lies above the objective of a network that it speaks of.")
+    gaps = [] if rel_gap <= claim.tol else [f"The gap {rel_gap:.3g} is above {claim.tol:g}, tol."]
+    verdict = "inconclusive" if doubts else "not_certified" if gaps else "certified"
+    if claim.verdict == "certified" and verdict != "certified":
+        false.append(f"The certificate says 'certified', and the verdict is {verdict!r}.")
+    problems = (*false, *doubts, *gaps)
+    if false:
+        verdict, said_so = "invalid", _nothing(false[0])
+    elif verdict == "inconclusive":
+        said_so = _nothing(doubts[0])
+    else:
+        said_so = _statement(claim, primal, dual, rel_gap)
+    return Verification(verdict, primal, dual, rel_gap, problems, said_so)
+
+
+def _nothing(problem: str) -> str:
+    return f"Nothing is proved: {problem[0].lower()}{problem[1:]}"
+
+
+def _statement(claim: Claim, primal: float, dual: float, rel_gap: float) -> str:
+    kind = "gated-ReLU" if claim.gated else "ReLU"
+    whose = {
+        "own": "with neurons in the patterns that it uses",
+        "program": f"with neurons in the {len(claim.patterns)} patterns of its program",
+        "all": "with gates off the data's hyperplanes" if claim.gated else "of any width",
+    }[claim.scope]
+    loss = f"{claim.loss} loss" + (f" (delta = {claim.delta:g})" if claim.loss == "huber" else "")
+    constant = " and a free output constant" if claim.has_constant else ""
+    weights = "" if (claim.weight == 1).all() else "weighted "
+    return (
+        f"With the {weights}mean {loss}, lam = {claim.lam:g}{constant}, the network's objective "
+        f"{primal:.12g} is at most {max(rel_gap, 0.0):.3g} (relative) above that of every {kind} "
+        f"network {whose}: none is below {dual:.12g}."
+    )
+
+
+def _primal(claim: Claim, X: FloatArray, y: FloatArray) -> float:
+    """The network's own objective, as it is stored."""
+    fits = np.full(len(X), claim.constant)
+    for part in parts(len(claim.hidden), len(X)):
+        linear = X @ claim.hidden[part].T
+        if claim.gate_bits is None:
+            active = linear > 0
+        else:
+            active = np.unpackbits(claim.gate_bits[part], axis=1, count=len(X)).T == 1
+        fits += np.where(active, linear, 0.0) @ claim.output[part]
+    squares = float((claim.hidden**2).sum() + (claim.output**2).sum())
+    if claim.loss == "logistic":
+        losses = np.logaddexp(0.0, -y * fits)
+    elif claim.loss == "squared_hinge":
+        losses = np.maximum(1 - y * fits, 0.0) ** 2 / 2
+    elif claim.loss == "huber":
+        far = np.abs(fits - y)
+        near = np.minimum(far, claim.delta)
+        losses = near * (far - near / 2)
+    else:
+        losses = (fits - y) ** 2 / 2
+    return float(np.mean(claim.weight * losses)) + claim.lam / 2 * squares
+
+
+def _dual(claim: Claim, nu: FloatArray, y: FloatArray) -> float:
+    """D(ν); −inf where a conjugate is infinite."""
+    slope = len(y) * nu / claim.weight  # −t of the conjugate ℓ*(t, y)
+    edge = {"logistic": 1.0, "huber": claim.delta}.get(claim.loss, math.inf)
+    labels = claim.loss in ("logistic", "squared_hinge")
+    tau = slope * y if labels else np.abs(slope)
+    if not ((tau >= 0) & (tau <= edge * (1 + EDGE_TOL))).all():
+        return -math.inf
+    tau = np.minimum(tau, edge)
+    if claim.loss == "logistic":
+        minus_conjugate = -_entropy(tau) - _entropy(1 - tau)
+    elif claim.loss == "squared_hinge":
+        minus_conjugate = tau - tau**2 / 2
+    else:
+        minus_conjugate = np.copysign(tau, slope) * y - tau**2 / 2
+    return float(np.mean(claim.weight * minus_conjugate))
+
+
+def _entropy(p: FloatArray) -> FloatArray:
+    return np.asarray(p * np.log(np.where(p > 0, p, 1.0)))
+
+
+def _feasibility(claim: Claim, X: FloatArray) -> tuple[float, list[str]]:
+    """The largest norm of a block with its modelled error, and what makes ν infeasible."""
+    n, p, nu = len(X), len(claim.patterns), claim.nu
+    false: list[str] = []
+    if claim.has_constant and abs(nu.sum()) > 1e-12 * np.abs(nu).sum():
+        false.append("ν does not sum to zero, and the output constant is free.")
+    rounding = 4 * EPS * math.sqrt(n)
+    base_error = rounding * float(np.linalg.norm(np.abs(nu) @ np.abs(X)))
+    norms, errors = np.zeros(p if claim.gated else 2 * p), {}
+    for part in parts(p, n):
+        masked = np.unpackbits(claim.patterns[part], axis=1, count=n) * nu
+        norms[part] = np.linalg.norm(masked @ X, axis=1)
+    if not claim.gated:
+        norms[p:] = norms[:p]
+    for block, (rows, values) in claim.rho.items():
+        bits = np.unpackbits(claim.patterns[block % p], count=n).astype(np.float64)
+        cone = (values * (2 * bits[rows] - 1)) @ X[rows]
+        norms[block] = np.linalg.norm((1 if block < p else -1) * (bits * nu) @ X + cone)
+        errors[block] = rounding * float(np.linalg.norm(values @ np.abs(X[rows])))
+    error = np.full(len(norms), base_error)
+    error[list(errors)] += list(errors.values())
+    excess = norms - claim.lam * (1 + 1e-12) - error
+    worst = int(np.argmax(np.where(np.isnan(excess), math.inf, excess)))
+    if not excess[worst] <= 0:
+        false.append(
+            f"ν is infeasible: block {worst} has norm {norms[worst]:.17g}, above "
+            f"lam = {claim.lam:g}."
+        )
+    return float((norms + error).max()), false
+
+
+# -- the scope -----------------------------------------------------------------
+
+
+def _scope_doubts(claim: Claim, X: FloatArray) -> list[str]:
+    """Why the bound may not speak of this network, or of every network as it says."""
+    # Scaled first, so that rows of tiny numbers do not underflow to zero.
+    largest = np.abs(X).max(axis=1)
+    rows = X / np.where(largest > 0, largest, 1.0)[:, None]
+    rows /= np.where(largest > 0, np.linalg.norm(rows, axis=1), 1.0)[:, None]
+    doubts = [] if claim.scope != "all" else _incompleteness(claim, rows)
+    for j in np.flatnonzero((claim.output != 0) & claim.hidden.any(axis=1)):
+        neuron = claim.hidden[j] / np.abs(claim.hidden[j]).max()
+        slack = rows @ (neuron / np.linalg.norm(neuron))
+        if claim.gate_bits is None:
+            wanted, matters = np.packbits(slack > 0), np.packbits(np.abs(slack) > CONE_TOL)
+        else:
+            wanted, matters = claim.gate_bits[j], np.packbits(largest > 0)
+        if ((claim.patterns ^ wanted) & matters).any(axis=1).all():
+            doubts.append(f"Neuron {j} lies in none of the certificate's patterns.")
+    return doubts
+
+
+def _incompleteness(claim: Claim, rows: FloatArray) -> list[str]:
+    """Why the patterns may not be all patterns; `rows` are unit rows, or zero."""
+    p, d = len(claim.patterns), rows.shape[1]
+    if claim.witnesses is None:
+        return ["The scope is all patterns, and the entry 'pattern_gates' is missing."]
+    counts = rows.any(axis=1)
+    for part in parts(p, len(rows)):
+        gates = claim.witnesses[:, part]
+        gates = gates / np.abs(gates).max(axis=0)
+        sides = rows[counts] @ gates
+        sides[np.abs(sides) <= 4 * d * EPS * np.linalg.norm(gates, axis=0)] = math.nan
+        signs = 2.0 * np.unpackbits(claim.patterns[part], axis=1, count=len(rows)).T[counts] - 1
+        wrong = ~(sides * signs > 0).all(axis=0)
+        if wrong.any():
+            which = part.start + int(np.argmax(wrong))
+            return [f"The gate of pattern {which} does not lie strictly inside its cone."]
+    distinct = {row.tobytes() for row in claim.patterns & np.packbits(counts)}
+    if len(distinct) < p:
+        return ["The scope is all patterns, and a pattern is listed twice."]
+    cells = count_cells(rows[counts])
+    if cells is None:
+        return ["The data are too large for counting their patterns here."]
+    return [] if cells == p else [f"The data have {cells} patterns, and {p} are listed."]
+
+
+def count_cells(rows: FloatArray) -> int | None:
+    """Number of open cells into which the hyperplanes {g : x_kᵀg = 0} cut the space.
+
+    Deletion and restriction: adding the hyperplane H to an arrangement adds as many cells as
+    the arrangement has on H (Zaslavsky, 1975). Hyperplanes are one below an angle of
+    `PARALLEL_TOL`, and singular values below `PARALLEL_TOL` times the largest are zero:
+    cells thinner than that are not counted.
+
+    Parameters
+    ----------
+    rows : (m, d) array
+        Unit vectors.
+
+    Returns
+    -------
+    int or None
+        None if the count would take more than about `COUNT_STEPS` elementary steps.
+    """
+    if not len(rows):
+        return 1
+    _, sizes, axes = np.linalg.svd(rows, full_matrices=False)
+    rank = int((sizes > PARALLEL_TOL * sizes[0]).sum())
+    lines = _distinct(rows @ axes[:rank].T)
+    if math.comb(len(lines), max(0, rank - 2)) * len(lines) * rank > COUNT_STEPS:
+        return None
+    return _count(lines, rank)
+
+
+def _count(lines: FloatArray, rank: int) -> int:
+    if rank <= 2:
+        return max(1, 2 * len(lines))
+    total = 1
+    for i, normal in enumerate(lines):
+        before = lines[:i]
+        total += _count(_distinct(before - np.outer(before @ normal, normal)), rank - 1)
+    return total
+
+
+def _distinct(vectors: FloatArray) -> FloatArray:
+    """The vectors, scaled to unit norm, without those parallel to an earlier one."""
+    units: FloatArray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    # Parallel vectors have one |projection| on any direction, so only close ones are compared.
+    keys = np.abs(units @ _direction(units.shape[1]))
+    order = np.argsort(keys)
+    units, close = units[order], np.diff(keys[order]) <= 2 * PARALLEL_TOL
+    if not close.any():
+        return units
+    kept: list[int] = []
+    for group in np.split(np.arange(len(units)), np.flatnonzero(~close) + 1):
+        new: list[int] = []
+        for k in group:
+            others = units[new]
+            residuals = units[k] - (others @ units[k])[:, None] * others
+            if (np.linalg.norm(residuals, axis=1) > PARALLEL_TOL).all():
+                new.append(int(k))
+        kept += new
+    return np.asarray(units[kept])
+
+
+@functools.cache
+def _direction(size: int) -> FloatArray:
+    draw = np.random.default_rng(0).standard_normal(size)
+    return np.asarray(draw / np.linalg.norm(draw))

@@ -1,0 +1,252 @@
+"""Reading a certificate's contents for `relu_opt.verify`, without believing any of it.
+
+Each entry is checked for type, shape, finiteness and range; the first that a certificate for
+these data cannot have ends the reading with a `Flaw`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import struct
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from relu_opt.errors import DataError
+from relu_opt.io import read_npz
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+ByteArray = NDArray[np.uint8]
+
+# Entries of a temporary matrix.
+CHUNK_ENTRIES = 2**22
+# How far the weights' mean may be from 1.
+MEAN_TOL = 1e-9
+
+
+class Checkable(Protocol):
+    """What `verify` asks of a certificate that is not a file."""
+
+    def to_arrays(self) -> Mapping[str, np.ndarray]:
+        """The arrays that its file would hold."""
+        ...
+
+    def meta(self) -> Mapping[str, Any]:
+        """The description that its file would hold."""
+        ...
+
+
+class Flaw(Exception):
+    """An entry that a certificate for these data cannot have."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The contents of a certificate, in checked shapes and types; see `read_claim`."""
+
+    hidden: FloatArray
+    output: FloatArray
+    constant: float
+    gate_bits: ByteArray | None
+    nu: FloatArray
+    patterns: ByteArray
+    witnesses: FloatArray | None
+    rho: dict[int, tuple[IntArray, FloatArray]]
+    weight: FloatArray
+    lam: float
+    loss: str
+    delta: float
+    tol: float
+    scope: str
+    has_constant: bool
+    verdict: str
+    numbers: dict[str, float]
+
+    @property
+    def gated(self) -> bool:
+        return self.gate_bits is not None
+
+
+def check_data(X: ArrayLike, y: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    checked = []
+    for name, values, ndim in (("X", X, 2), ("y", y, 1)):
+        try:
+            array = np.array(values)
+        except ValueError as error:
+            raise DataError(f"{name} is ragged. Pass a rectangular array.", name=name) from error
+        if array.dtype.kind not in "biuf" or array.ndim != ndim or not array.size:
+            raise DataError(
+                f"{name} is {array.dtype} of shape {array.shape}, and real numbers with {ndim} "
+                "non-empty axes are needed. Pass the data that the network was trained on.",
+                name=name,
+                shape=array.shape,
+            )
+        array = np.ascontiguousarray(array, dtype=np.float64)
+        if not np.isfinite(array).all():
+            raise DataError(f"{name} holds NaN or infinite values. Drop or impute them.", name=name)
+        checked.append(array)
+    if len(checked[0]) != len(checked[1]):
+        raise DataError(
+            f"X has {len(checked[0])} rows and y has {len(checked[1])} values. "
+            "One target a row is needed."
+        )
+    return checked[0], checked[1]
+
+
+def contents(
+    certificate: str | os.PathLike[str] | Checkable,
+) -> tuple[Mapping[str, np.ndarray], Mapping[str, Any]]:
+    if not isinstance(certificate, str | os.PathLike):
+        return certificate.to_arrays(), certificate.meta()
+    try:
+        return read_npz(certificate, "certificate")
+    except (RuntimeError, zlib.error, struct.error, LookupError, MemoryError, SyntaxError) as error:
+        raise DataError(
+            f"{certificate} is damaged ({type(error).__name__}: {error}). Write it anew.",
+            path=str(certificate),
+        ) from error
+
+
+def read_claim(
+    arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], X: FloatArray, y: FloatArray
+) -> Claim:
+    n, d = X.shape
+    digest = hashlib.sha256(f"{n},{d};".encode() + X.tobytes() + y.tobytes()).hexdigest()
+    if meta.get("fingerprint") != digest:
+        raise Flaw("The certificate is of other data: its fingerprint is not that of X and y.")
+    loss = _choice(meta, "loss", ("squared", "logistic", "squared_hinge", "huber"))
+    if loss in ("logistic", "squared_hinge") and not np.isin(y, (-1.0, 1.0)).all():
+        raise Flaw(f"The loss is {loss}, and y holds values other than the labels −1 and +1.")
+    parameters = meta.get("loss_parameters")
+    known = {"delta"} if loss == "huber" else set()
+    if not isinstance(parameters, dict) or set(parameters) != known:
+        raise Flaw(f"loss_parameters is {parameters!r}, which the {loss} loss does not take.")
+    has_constant = meta.get("intercept")
+    if not isinstance(has_constant, bool):
+        raise Flaw(f"intercept is {has_constant!r}, and true or false is needed.")
+    hidden = _entry(arrays, "hidden", np.float64, (None, d))
+    m = len(hidden)
+    constant = float(_entry(arrays, "intercept", np.float64, ()))
+    if constant != 0 and not has_constant:
+        raise Flaw("The network has an output constant, and the problem allows none.")
+    patterns = _entry(arrays, "patterns", np.uint8, (None, (n + 7) // 8))
+    if not len(patterns) or (patterns[:, -1] & ((1 << (-n % 8)) - 1)).any():
+        raise Flaw("The entry 'patterns' is empty or has bits beyond the last sample.")
+    gated = _choice(meta, "activation", ("relu", "gated")) == "gated"
+    if gated != ("gates" in arrays):
+        raise Flaw("Gated networks have the entry 'gates', and ReLU networks do not.")
+    weight = np.ones(n)
+    if "sample_weight" in arrays:
+        weight = _entry(arrays, "sample_weight", np.float64, (n,))
+        if (weight <= 0).any() or not abs(weight.mean() - 1) <= MEAN_TOL:
+            raise Flaw("The entry 'sample_weight' should be positive and have mean 1.")
+    witnesses = None
+    if "pattern_gates" in arrays:
+        witnesses = _entry(arrays, "pattern_gates", np.float64, (d, len(patterns)))
+    delta = math.nan
+    if loss == "huber":
+        delta = _number(parameters, "delta", lambda value: 0 < value < math.inf)
+    return Claim(
+        hidden=hidden,
+        output=_entry(arrays, "output", np.float64, (m,)),
+        constant=constant,
+        gate_bits=_gate_bits(X, _entry(arrays, "gates", np.float64, (m, d))) if gated else None,
+        nu=_entry(arrays, "nu", np.float64, (n,)),
+        patterns=patterns,
+        witnesses=witnesses,
+        rho=_read_rho(arrays, n, 0 if gated else 2 * len(patterns)),
+        weight=weight,
+        lam=_number(meta, "lam", lambda value: 0 < value < math.inf),
+        loss=loss,
+        delta=delta,
+        tol=_number(meta, "tol", lambda value: 0 < value < 1),
+        scope=_choice(meta, "scope", ("own", "program", "all")),
+        has_constant=has_constant,
+        verdict=_choice(meta, "verdict", ("certified", "not_certified", "inconclusive")),
+        numbers={name: _number(meta, name) for name in ("primal", "dual", "rel_gap")},
+    )
+
+
+def _entry(
+    arrays: Mapping[str, np.ndarray], name: str, dtype: type, shape: tuple[int | None, ...]
+) -> NDArray[Any]:
+    array = arrays.get(name)
+    if (
+        not isinstance(array, np.ndarray)
+        or array.dtype.newbyteorder("=") != np.dtype(dtype)
+        or array.ndim != len(shape)
+        or any(need not in (None, has) for need, has in zip(shape, array.shape, strict=True))
+    ):
+        found = "is missing" if array is None else f"is {_kind(array)}"
+        wanted = str(shape).replace("None", "any")
+        raise Flaw(f"The entry {name!r} {found}, and {dtype.__name__} of shape {wanted} is needed.")
+    if not np.isfinite(array).all():
+        raise Flaw(f"The entry {name!r} holds NaN or infinite values.")
+    return np.array(array, dtype=dtype, order="C")
+
+
+def _kind(value: object) -> str:
+    return f"{value.dtype} of shape {value.shape}" if isinstance(value, np.ndarray) else repr(value)
+
+
+def _number(
+    meta: Mapping[str, Any], name: str, allowed: Callable[[float], bool] = lambda value: True
+) -> float:
+    value = meta.get(name)
+    try:
+        if not isinstance(value, bool) and isinstance(value, int | float) and allowed(float(value)):
+            return float(value)
+    except OverflowError:
+        pass
+    raise Flaw(f"{name} is {value!r:.60}, which is not a number that it can be.")
+
+
+def _choice(meta: Mapping[str, Any], name: str, known: tuple[str, ...]) -> str:
+    value = meta.get(name)
+    if isinstance(value, str) and value in known:
+        return value
+    raise Flaw(f"{name} is {value!r:.60}, and one of {', '.join(known)} is needed.")
+
+
+def _read_rho(
+    arrays: Mapping[str, np.ndarray], n: int, n_blocks: int
+) -> dict[int, tuple[IntArray, FloatArray]]:
+    """The multipliers of each listed block: sample numbers and values."""
+    if not any(name.startswith("rho_") for name in arrays):
+        return {}
+    blocks = _entry(arrays, "rho_blocks", np.int64, (None,))
+    starts = _entry(arrays, "rho_starts", np.int64, (len(blocks) + 1,))
+    rows = _entry(arrays, "rho_rows", np.int64, (None,))
+    values = _entry(arrays, "rho_values", np.float64, (len(rows),))
+    if ((blocks < 0) | (blocks >= n_blocks)).any() or len(np.unique(blocks)) != len(blocks):
+        raise Flaw("The entry 'rho_blocks' names a block twice, or one that there is not.")
+    if starts[0] != 0 or starts[-1] != len(rows) or (np.diff(starts) < 0).any():
+        raise Flaw("The entry 'rho_starts' does not divide 'rho_rows' into blocks.")
+    if ((rows < 0) | (rows >= n)).any():
+        raise Flaw("The entry 'rho_rows' names samples that there are not.")
+    if (values < 0).any():
+        raise Flaw("The entry 'rho_values' is negative somewhere, and multipliers are not.")
+    return {
+        int(block): (rows[start:stop], values[start:stop])
+        for block, start, stop in zip(blocks, starts[:-1], starts[1:], strict=True)
+    }
+
+
+def _gate_bits(X: FloatArray, gates: FloatArray) -> ByteArray:
+    bits = np.empty((len(gates), (len(X) + 7) // 8), dtype=np.uint8)
+    for part in parts(len(gates), len(X)):
+        bits[part] = np.packbits((X @ gates[part].T >= 0).T, axis=1)
+    return bits
+
+
+def parts(count: int, n: int) -> Iterator[slice]:
+    """Slices of `count` things of n entries each that keep a chunk small."""
+    step = max(1, CHUNK_ENTRIES // n)
+    yield from (slice(start, min(start + step, count)) for start in range(0, count, step))
