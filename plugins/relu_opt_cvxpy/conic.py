@@ -10,6 +10,7 @@ import numpy as np
 
 from relu_opt.arrays import FloatArray
 from relu_opt.program.conic import ConicProgram
+from relu_opt_cvxpy.settings import library
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +31,7 @@ class ConicModel:
     @classmethod
     def of(cls, program: ConicProgram) -> ConicModel:
         """Model a program."""
-        import cvxpy as cp
-
+        cp = library()
         x = cp.Variable(program.c.size)
         A, b, cones = program.A.tocsr(), program.b, program.cones
         runs: list[tuple[slice, Any]] = []

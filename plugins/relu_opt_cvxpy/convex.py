@@ -12,9 +12,10 @@ from relu_opt.errors import UnsupportedProgram
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.losses import Huber, Logistic, Squared, SquaredHinge
 from relu_opt.program.lowering import Units, check_memory, into_domain, without_idle_blocks
+from relu_opt_cvxpy.settings import library
 
 # How many times cvxpy holds the sparse matrix while it rewrites the model (measured).
-COPIES = 8.0
+COPIES = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +40,7 @@ class ConvexModel:
         UnsupportedProgram
             If the loss has no model here.
         """
-        import cvxpy as cp
-
+        cp = library()
         check_memory(prog, COPIES)
         units = Units.of(prog)
         masks = prog.patterns.masks.astype(np.float64)
@@ -58,7 +58,7 @@ class ConvexModel:
             cones = []
         loss, slacks = _loss(prog, units, z)
         norms = cp.sum([cp.sum(cp.norm(W, 2, axis=0)) for W in weights])
-        objective = loss + prog.lam * units.weight / units.loss * norms
+        objective = units.loss / units.cost * loss + norms
         problem = cp.Problem(cp.Minimize(objective), [fits, *cones, *slacks])
         return cls(prog, units, problem, weights, fits, cones)
 
@@ -70,7 +70,7 @@ class ConvexModel:
         if self.fits.dual_value is None:
             return weights, None
         # The multiplier of fits = z is ∇F(ŷ) in the model's units.
-        nu = -self.units.loss / self.units.fit * self.fits.dual_value
+        nu = -self.units.cost / self.units.fit * self.fits.dual_value
         slack = 1.0 - np.linalg.norm(self._neurons(nu), axis=2) / self.prog.lam
         return without_idle_blocks(weights, slack, self.units.weight), into_domain(self.prog, nu)
 
@@ -79,7 +79,7 @@ class ConvexModel:
         prog, common = self.prog, self.prog.correlations(nu)
         neurons = np.stack([sign * common for sign in prog.signs])
         for k, cone in enumerate(self.cones):
-            rho = self.units.loss / self.units.weight * np.asarray(cone.dual_value)
+            rho = self.units.cost / self.units.weight * np.asarray(cone.dual_value)
             signed = np.where(prog.patterns.masks, rho, -rho)
             neurons[k] += signed.T @ prog.cone_rows.unit
         return neurons
@@ -87,13 +87,12 @@ class ConvexModel:
     def objective(self) -> float | None:
         """The solver's objective in the program's units."""
         value = self.problem.value
-        return None if value is None or not np.isfinite(value) else self.units.loss * float(value)
+        return None if value is None or not np.isfinite(value) else self.units.cost * float(value)
 
 
 def _loss(prog: ConvexProgram, units: Units, z: Any) -> tuple[Any, list[Any]]:
     """F/units.loss at the fits centre + fit·z, and the constraints on its slacks."""
-    import cvxpy as cp
-
+    cp = library()
     weight = prog.sample_scale / units.loss
     fits = units.centre + units.fit * z
     loss = prog.loss

@@ -51,6 +51,13 @@ KNOWN = {
 }
 
 
+def library() -> Any:
+    """cvxpy, imported at its first use; its type hints are partial, hence Any."""
+    import cvxpy
+
+    return cvxpy
+
+
 def check_settings(solver: str, time_limit: float | None, max_iter: int | None) -> None:
     """Refuse a limit that the solver cannot be told.
 

@@ -25,15 +25,19 @@ RIDGE = 1e-14
 
 @dataclass(frozen=True)
 class MasterPoint:
-    """A solution: sizes of the neurons (m,), the constant, and the fits (n,)."""
+    """A solution: sizes of the neurons (m,), of the turns, and the fits (n,)."""
 
     sizes: FloatArray
-    constant: float
+    turns: FloatArray
     fits: FloatArray
 
 
 def solve_master(
-    neurons: Design, turns: Design | None, start: FloatArray, check: Callable[[], None]
+    neurons: Design,
+    turns: Design | None,
+    start: FloatArray,
+    accuracy: float,
+    check: Callable[[], None],
 ) -> MasterPoint:
     """Solve the master problem from feasible sizes `start` (m,).
 
@@ -45,6 +49,8 @@ def solve_master(
         Free columns with the cost ½x².
     start : (m,) array
         Sizes ≥ 0 to start from.
+    accuracy : float
+        Stop when a Newton step promises to lower the objective by less than this.
     check : callable
         Raises when it is time to stop.
     """
@@ -79,7 +85,7 @@ def solve_master(
         step = _newton_step(hessian, gradient, x[:m], free_from, damping)
         decrease = -float(gradient @ step)
         scale = abs(best) + 1e-300
-        if decrease <= 1e-15 * scale:
+        if decrease <= max(accuracy, 1e-15 * scale):
             break
         move, shift = step[: len(design)], float(step[-1]) if prog.intercept else 0.0
         fits_step = design.fits(move)
@@ -107,7 +113,7 @@ def solve_master(
             break
     fits = design.fits(x)
     constant = prog.best_intercept(fits)
-    return MasterPoint(x[:m], constant, fits + constant)
+    return MasterPoint(x[:m], x[m:], fits + constant)
 
 
 def _joined(neurons: Design, turns: Design) -> Design:

@@ -1,9 +1,9 @@
 r"""Pricing: how far a dual point is from feasible, with as few projections as possible.
 
-For any ρ ≥ 0 the norm ‖X_bᵀν + (S_iX)ᵀρ‖ bounds g_b(ν) from above. The pricer keeps for
-every block the ρ of its last projection, so one matrix product gives a valid bound for *all*
-blocks at a new ν, and only blocks whose bound exceeds λ need to be projected again. Whatever
-it holds at any moment proves a lower bound on the optimum.
+For any ρ ≥ 0 and s ≥ 0 the norm ‖X_bᵀν + s(S_iX)ᵀρ‖ bounds g_b(ν) from above. The pricer keeps
+for every block the r = (S_iX)ᵀρ of its last projection and takes the best s, so one matrix
+product gives a valid bound for *all* blocks at a new ν, and only blocks whose bound exceeds λ
+need to be projected again. Whatever it holds at any moment proves a lower bound.
 """
 
 from __future__ import annotations
@@ -16,19 +16,25 @@ import numpy as np
 from relu_opt.arrays import FloatArray, IntArray
 from relu_opt.plugins.types import ConeMultipliers
 from relu_opt.program import ConvexProgram
+from relu_opt_native.neurons import outward
 
-# Entries of a slack matrix in one batch of projections: what runs between two looks at the clock.
+# What runs between two looks at the clock: entries of a slack matrix, and blocks.
 BATCH_ENTRIES = 4_000_000
 BATCH_BLOCKS = 128
 
 
 @dataclass(frozen=True)
-class DualPoint:
-    """A feasible dual point with the multipliers that prove it, and its bound D(ν)."""
+class Look:
+    """All blocks as seen from a dual point ν.
+
+    `common` is XᵀD_iν, (p, d); `bounds` are upper bounds on g_b(ν), and `shares` the factors s
+    that give them.
+    """
 
     nu: FloatArray
-    multipliers: ConeMultipliers | None
-    bound: float
+    common: FloatArray
+    bounds: FloatArray
+    shares: FloatArray
 
 
 class Pricer:
@@ -40,38 +46,53 @@ class Pricer:
     def __init__(self, prog: ConvexProgram, check: Callable[[], None]) -> None:
         self.prog = prog
         self.check = check
-        self.count = len(prog.patterns)
-        blocks = len(prog.signs) * self.count
         self.cones = prog.activation == "relu"
-        self._pull = np.zeros((blocks, prog.d)) if self.cones else None
+        blocks = len(prog.signs) * len(prog.patterns)
+        self._pull = np.zeros((blocks if self.cones else 0, prog.d))
         self._rows: dict[int, IntArray] = {}
         self._rho: dict[int, FloatArray] = {}
         self.projected = 0
 
     def targets(self, common: FloatArray, blocks: IntArray) -> FloatArray:
         """X_bᵀν of chosen blocks, from XᵀD_iν of all patterns."""
-        sign, which = np.divmod(blocks, self.count)
-        return np.where(sign == 0, 1.0, -1.0)[:, None] * common[which]
+        count = len(self.prog.patterns)
+        return np.asarray(outward(blocks, count) * common[blocks % count])
 
-    def bounds(self, common: FloatArray) -> FloatArray:
-        """Valid upper bounds on g_b(ν) of all blocks."""
-        if self._pull is None:
-            return np.linalg.norm(common, axis=1)
-        plus = np.linalg.norm(common + self._pull[: self.count], axis=1)
-        minus = np.linalg.norm(common - self._pull[self.count :], axis=1)
-        return np.concatenate([plus, minus])
+    def look(self, nu: FloatArray, blocks: IntArray) -> tuple[Look, FloatArray]:
+        """Project the chosen blocks at ν, (m, d), and bound all others."""
+        common = self.prog.correlations(nu)
+        points = self.project(common, blocks)
+        return self.bound(nu, common), points
+
+    def bound(self, nu: FloatArray, common: FloatArray) -> Look:
+        """Bound every block with the multipliers at hand."""
+        norms = np.linalg.norm(common, axis=1)
+        if not self.cones:
+            return Look(nu, common, norms, np.ones(len(norms)))
+        count = len(common)
+        sizes = (self._pull**2).sum(axis=1)
+        along = np.concatenate(
+            [
+                -(common * self._pull[:count]).sum(axis=1),
+                (common * self._pull[count:]).sum(axis=1),
+            ]
+        )
+        shares = np.divide(np.maximum(along, 0.0), sizes, out=np.zeros_like(along), where=sizes > 0)
+        pulled = shares[:, None] * self._pull
+        pulled[:count] += common
+        pulled[count:] -= common
+        return Look(nu, common, np.linalg.norm(pulled, axis=1), shares)
 
     def project(self, common: FloatArray, blocks: IntArray) -> FloatArray:
         """v_b = P_K(X_bᵀν) of chosen blocks, (m, d); keeps their multipliers."""
-        if self._pull is None:
+        if not self.cones:
             return self.targets(common, blocks)
         points = np.empty((len(blocks), self.prog.d))
         size = max(1, min(BATCH_BLOCKS, BATCH_ENTRIES // self.prog.n))
-        nothing = np.empty(0, dtype=np.intp)
         for start in range(0, len(blocks), size):
             self.check()
             part = blocks[start : start + size]
-            guesses = [self._rows.get(int(b), nothing) for b in part]
+            guesses = [self.rows(int(b)) for b in part]
             found = self.prog.project(common, part, guesses)
             points[start : start + size] = found.points
             self._pull[part] = found.points - self.targets(common, part)
@@ -84,21 +105,16 @@ class Pricer:
         """The samples with ρ > 0 at the block's last projection: its face."""
         return self._rows.get(block, np.empty(0, dtype=np.intp))
 
-    def dual_point(self, nu: FloatArray, bounds: FloatArray) -> DualPoint:
-        """Scale ν to feasibility by the bounds, and pack the proof."""
-        prog = self.prog
-        scale = prog.best_scale(nu, float(bounds.max()))
-        nu = scale * nu
-        value = prog.dual_objective(nu)
+    def multipliers(self, shares: FloatArray) -> ConeMultipliers | None:
+        """The ρ at hand, block b's times shares[b]."""
         if not self.cones:
-            return DualPoint(nu, None, value)
-        blocks = np.array(sorted(b for b, rho in self._rho.items() if len(rho)), dtype=np.intp)
-        lengths = np.array([len(self._rho[int(b)]) for b in blocks], dtype=np.intp)
-        empty = np.empty(0, dtype=np.intp)
-        packed = ConeMultipliers(
-            blocks,
-            np.concatenate([[0], np.cumsum(lengths)]).astype(np.intp),
-            np.concatenate([empty, *(self._rows[int(b)] for b in blocks)]),
-            scale * np.concatenate([np.empty(0), *(self._rho[int(b)] for b in blocks)]),
+            return None
+        blocks = [b for b in sorted(self._rho) if len(self._rho[b])]
+        lengths = [len(self._rho[b]) for b in blocks]
+        nothing = np.empty(0, dtype=np.intp)
+        return ConeMultipliers(
+            np.array(blocks, dtype=np.intp),
+            np.concatenate([[0], np.cumsum(lengths, dtype=np.intp)]).astype(np.intp),
+            np.concatenate([nothing, *(self._rows[b] for b in blocks)]),
+            np.concatenate([np.empty(0), *(shares[b] * self._rho[b] for b in blocks)]),
         )
-        return DualPoint(nu, packed, value)

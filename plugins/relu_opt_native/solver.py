@@ -1,39 +1,57 @@
-r"""Training by column generation with second-order steps in the dual.
+r"""Training by column generation with second-order steps in the dual, along a path of λ.
 
 The dual is  max D(ν)  subject to  g_b(ν) = ‖P_K(X_bᵀν)‖ ≤ λ. Each iteration
 
 1. solves the master problem over the neurons found so far: a network, and an upper bound;
-2. solves the same problem with the curvature of the active constraints, which predicts the
-   dual optimum to second order;
-3. projects the working set there: new neurons, and a lower bound from the multipliers;
+2. solves it again with the curvature of the constraints at the best ν: the prediction of the
+   dual optimum is exact to second order;
+3. goes from the best ν towards the prediction (or towards the master's ν) until the bound
+   over the working set rises, each look giving new neurons;
 4. prices the other blocks once the working set is nearly optimal.
 
-The master alone is fully corrective column generation, so the upper bound falls at every step
-and the method converges; the curvature makes it quadratic near the end.
+Without step 2 this is column generation with in-out separation, which converges from
+anywhere; with it the end is quadratic. λ falls to its value in stages, since the second-order
+model is good only near the optimum and the stages before are cheap.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from relu_opt.arrays import FloatArray, IntArray
-from relu_opt.plugins.types import ProgressEvent, RawSolution, SolveOptions, StopReason
+from relu_opt.plugins.types import (
+    ConeMultipliers,
+    ProgressEvent,
+    RawSolution,
+    SolveOptions,
+    StopReason,
+)
 from relu_opt.program import ConvexProgram
 from relu_opt_native.design import Design
 from relu_opt_native.master import solve_master
-from relu_opt_native.pricing import DualPoint, Pricer
+from relu_opt_native.neurons import Neurons, outward
+from relu_opt_native.pricing import Look, Pricer
 
 # Blocks that join the working set at a time.
 BATCH = 48
+# λ falls by this factor from stage to stage; a stage before the last ends at this gap.
+STAGE_FACTOR = 0.25
+STAGE_GAP = 0.05
 # Price all blocks when the working set's gap is below this share of the whole gap.
 PRICE_BELOW = 0.2
+# Shares of the way to a predicted dual point that are tried until the bound rises.
+STEPS = (1.0, 0.5, 0.2, 0.05, 0.01)
 # Columns of curvature: more would cost more than they bring.
 MAX_TURNS = 4000
 # Iterations without progress of either bound after which rounding is to blame.
-PATIENCE = 12
+PATIENCE = 15
+# Accuracy of the subproblems, relative to the gap.
+MASTER_ACCURACY = 1e-3
+MODEL_ACCURACY = 1e-7
 
 
 class StopNow(Exception):
@@ -43,35 +61,50 @@ class StopNow(Exception):
         self.reason = reason
 
 
+@dataclass(frozen=True)
+class Anchor:
+    """The best dual point over the working set, with the projections there.
+
+    `nu` is feasible over the working set, `bound` is D(nu), `points` are v_b of `blocks`.
+    """
+
+    nu: FloatArray
+    bound: float
+    blocks: IntArray
+    points: FloatArray
+
+
 @dataclass
+class Answer:
+    """The best primal and dual points so far: what is returned whenever the search stops."""
+
+    weights: FloatArray
+    upper: float
+    nu: FloatArray
+    lower: float
+    multipliers: ConeMultipliers | None = None
+
+
 class Search:
-    """What one run knows: neurons, working set, and the best bounds so far."""
+    """One run: its neurons, working set, and bounds."""
 
-    prog: ConvexProgram
-    options: SolveOptions
-    max_iter: int
-    started: float = field(default_factory=time.perf_counter)
-    directions: FloatArray = field(init=False)
-    owners: IntArray = field(init=False)
-    sizes: FloatArray = field(init=False)
-    working: IntArray = field(init=False)
-    weights: FloatArray = field(init=False)
-    upper: float = field(init=False)
-    dual: DualPoint = field(init=False)
-    iteration: int = 0
-
-    def __post_init__(self) -> None:
-        prog = self.prog
+    def __init__(self, prog: ConvexProgram, options: SolveOptions, max_iter: int) -> None:
+        self.target = prog
+        self.prog = prog
+        self.options = options
+        self.max_iter = max_iter
+        self.started = time.perf_counter()
         self.pricer = Pricer(prog, self.check)
-        self.directions = np.empty((0, prog.d))
-        self.owners = np.empty(0, dtype=np.intp)
-        self.sizes = np.empty(0)
-        self.working = np.empty(0, dtype=np.intp)
-        self.weights = np.zeros(prog.weights_shape)
-        self.upper = prog.objective(self.weights, prog.best_intercept(np.zeros(prog.n)))
-        self.dual = DualPoint(np.zeros(prog.n), None, -np.inf)
+        self.neurons = Neurons(prog.d)
+        self.working: IntArray = np.empty(0, dtype=np.intp)
+        self.block_sizes = np.zeros(len(prog.signs) * len(prog.patterns))
+        self.iteration = 0
+        zero = np.zeros(prog.weights_shape)
+        value = prog.objective(zero, prog.best_intercept(np.zeros(prog.n)))
+        self.answer = Answer(zero, value, np.zeros(prog.n), -np.inf)
+        self.upper, self.lower = value, -np.inf
 
-    # -- bookkeeping -----------------------------------------------------------
+    # -- time, bounds, progress ------------------------------------------------
 
     def check(self) -> None:
         """Raise `StopNow` when the time is up."""
@@ -80,9 +113,14 @@ class Search:
             raise StopNow(StopReason.TIME_LIMIT)
 
     @property
-    def rel_gap(self) -> float:
-        """The gap between the best bounds."""
-        return (self.upper - self.dual.bound) / max(1e-12, abs(self.upper))
+    def gap(self) -> float:
+        """The relative gap of this stage."""
+        return (self.upper - self.lower) / max(1e-12, abs(self.upper))
+
+    @property
+    def final_gap(self) -> float:
+        """The relative gap of the answer, at the λ that was asked for."""
+        return (self.answer.upper - self.answer.lower) / max(1e-12, abs(self.answer.upper))
 
     def report(self) -> None:
         """Tell observers how far it is."""
@@ -91,172 +129,199 @@ class Search:
                 "solve",
                 self.iteration,
                 time.perf_counter() - self.started,
-                self.upper,
-                self.dual.bound,
-                self.rel_gap,
-                f"{np.count_nonzero(self.sizes)} neurons",
+                self.answer.upper,
+                self.answer.lower,
+                self.final_gap,
+                f"lam {self.prog.lam:.3g}, {len(self.neurons.sizes)} neurons",
             )
         )
 
-    def neurons(self) -> Design:
-        """The columns found so far."""
-        sign, which = np.divmod(self.owners, len(self.prog.patterns))
-        return Design(
-            self.prog, np.where(sign == 0, 1.0, -1.0)[:, None] * self.directions, which
-        )
+    def record_upper(self, fits: FloatArray) -> None:
+        """Note the network of the current neurons, for this λ and for the one asked for."""
+        norms = float(self.neurons.sizes.sum())
+        loss = self.prog.mean_loss(fits)
+        self.upper = min(self.upper, loss + self.prog.lam * norms)
+        value = loss + self.target.lam * norms
+        if value < self.answer.upper:
+            self.answer.weights = self.neurons.weights(self.prog)
+            self.answer.upper = value
 
-    def add(self, blocks: IntArray, points: FloatArray, least: float) -> None:
-        """Make a neuron of every projection with a norm above `least`."""
-        norms = np.linalg.norm(points, axis=1)
-        keep = norms > max(least, 0.0)
-        self.directions = np.concatenate([self.directions, points[keep] / norms[keep, None]])
-        self.owners = np.concatenate([self.owners, blocks[keep]])
-        self.sizes = np.concatenate([self.sizes, np.zeros(keep.sum())])
-
-    def merge(self) -> None:
-        """Make one neuron of those of a block, and forget those of size zero."""
-        keep = self.sizes > 0
-        owners, inverse = np.unique(self.owners[keep], return_inverse=True)
-        blocks = np.zeros((len(owners), self.prog.d))
-        np.add.at(blocks, inverse, self.sizes[keep, None] * self.directions[keep])
-        norms = np.linalg.norm(blocks, axis=1)
-        alive = norms > 0
-        self.owners, self.sizes = owners[alive], norms[alive]
-        self.directions = blocks[alive] / norms[alive, None]
+    def record_lower(self, look: Look) -> None:
+        """Note the bound that a look proves, for this λ and for the one asked for."""
+        largest = float(look.bounds.max())
+        for prog in {id(p): p for p in (self.prog, self.target)}.values():
+            scale = prog.best_scale(look.nu, largest)
+            value = prog.dual_objective(scale * look.nu)
+            if prog is self.prog:
+                self.lower = max(self.lower, value)
+            if prog is self.target and value > self.answer.lower:
+                self.answer.nu, self.answer.lower = scale * look.nu, value
+                self.answer.multipliers = self.pricer.multipliers(scale * look.shares)
 
     # -- the steps -------------------------------------------------------------
 
-    def solve_over_neurons(self) -> FloatArray:
-        """The master problem: updates the neurons and the upper bound, returns ν."""
-        point = solve_master(self.neurons(), None, self.sizes, self.check)
-        self.sizes = point.sizes
-        self.merge()
-        weights = np.zeros(self.prog.weights_shape)
-        sign, which = np.divmod(self.owners, len(self.prog.patterns))
-        weights[sign, which] = self.sizes[:, None] * self.directions
-        fits = self.neurons().fits(self.sizes)
-        constant = self.prog.best_intercept(fits)
-        value = self.prog.mean_loss(fits + constant) + self.prog.lam * float(self.sizes.sum())
-        if value < self.upper:
-            self.weights, self.upper = weights, value
-        return -self.prog.loss_gradient(fits + constant)
+    def master(self) -> FloatArray:
+        """Solve over the neurons: a network, an upper bound, and ν = −∇F there."""
+        accuracy = MASTER_ACCURACY * self.gap * abs(self.upper)
+        neurons = self.neurons
+        point = solve_master(
+            neurons.design(self.prog), None, neurons.sizes, accuracy, self.check
+        )
+        neurons.sizes = point.sizes
+        neurons.merge()
+        fits = neurons.design(self.prog).fits(neurons.sizes)
+        fits = fits + self.prog.best_intercept(fits)
+        self.record_upper(fits)
+        return -self.prog.loss_gradient(fits)
 
-    def predict_dual(self, points: dict[int, FloatArray]) -> FloatArray:
-        """ν from the master problem with the curvature of the active constraints."""
-        turns = self.curvature(points)
+    def predict(self, anchor: Anchor, cuts: Neurons) -> tuple[FloatArray, FloatArray] | None:
+        """The second-order prediction of ν, and the sizes of the blocks there."""
+        turns, owners = self.curvature(anchor)
         if turns is None:
-            raise ValueError("no curvature")
-        point = solve_master(self.neurons(), turns, self.sizes, self.check)
-        return -self.prog.loss_gradient(point.fits)
+            return None
+        columns = Neurons(self.prog.d)
+        columns.add(anchor.blocks, anchor.points, 0.3 * self.prog.lam)
+        columns.add(cuts.owners, cuts.directions, 0.0)
+        design = columns.design(self.prog)
+        start = np.zeros(len(design))
+        accuracy = MODEL_ACCURACY * self.gap * abs(self.upper)
+        point = solve_master(design, turns, start, accuracy, self.check)
+        columns.sizes = point.sizes
+        blocks = columns.weights(self.prog).reshape(-1, self.prog.d)
+        count = len(self.prog.patterns)
+        np.add.at(blocks, owners, outward(owners, count) * point.turns[:, None] * turns.bases)
+        return -self.prog.loss_gradient(point.fits), np.linalg.norm(blocks, axis=1)
 
-    def curvature(self, points: dict[int, FloatArray]) -> Design | None:
+    def curvature(self, anchor: Anchor) -> tuple[Design | None, IntArray]:
         """Columns √(μ_b/‖v_b‖) X_b N, N the face's directions orthogonal to v_b."""
-        bases, which, total = [], [], 0
-        for k in np.argsort(-self.sizes):
-            block = int(self.owners[k])
-            v = points.get(block)
-            if v is None or not v.any():
+        norms = np.linalg.norm(anchor.points, axis=1)
+        sizes = self.block_sizes[anchor.blocks]
+        bases, owners, total = [], [], 0
+        for k in np.argsort(-sizes):
+            if sizes[k] <= 0 or total > MAX_TURNS:
+                break
+            if norms[k] <= 0:
                 continue
-            sign, i = divmod(block, len(self.prog.patterns))
-            normals = np.vstack([v / np.linalg.norm(v), self.prog.cone_rows.unit[
-                self.pricer.rows(block)]])
+            block = int(anchor.blocks[k])
+            rows = self.prog.cone_rows.unit[self.pricer.rows(block)]
+            normals = np.vstack([anchor.points[k] / norms[k], rows])
             if len(normals) >= self.prog.d:
                 continue
-            full = np.linalg.qr(normals.T, mode="complete")[0]
-            turn = full[:, len(normals):].T
-            scale = np.sqrt(self.sizes[k] / np.linalg.norm(v)) * (1.0 if sign == 0 else -1.0)
-            bases.append(scale * turn)
-            which.append(np.full(len(turn), i))
-            total += len(turn)
-            if total > MAX_TURNS:
-                break
+            basis = np.linalg.qr(normals.T, mode="complete")[0][:, len(normals) :].T
+            bases.append(np.sqrt(sizes[k] / norms[k]) * basis)
+            owners.append(np.full(len(basis), block))
+            total += len(basis)
         if not bases:
-            return None
-        return Design(self.prog, np.concatenate(bases), np.concatenate(which))
+            return None, np.empty(0, dtype=np.intp)
+        owner = np.concatenate(owners)
+        count = len(self.prog.patterns)
+        columns = outward(owner, count) * np.concatenate(bases)
+        return Design(self.prog, columns, owner % count), owner
 
-    def look(self, nu: FloatArray) -> tuple[dict[int, FloatArray], FloatArray, FloatArray]:
-        """Project the working set at ν: points, XᵀDν, and bounds for all blocks."""
-        common = self.prog.correlations(nu)
-        points = self.pricer.project(common, self.working)
-        bounds = self.pricer.bounds(common)
-        self.add(self.working, points, 0.5 * self.prog.lam)
-        dual = self.pricer.dual_point(nu, bounds)
-        if dual.bound > self.dual.bound:
-            self.dual = dual
-        return dict(zip(self.working.tolist(), points, strict=True)), common, bounds
+    def look(self, nu: FloatArray, cuts: Neurons) -> tuple[Look, Anchor]:
+        """Project the working set at ν: new neurons, bounds, and ν made feasible there."""
+        look, points = self.pricer.look(nu, self.working)
+        self.neurons.add(self.working, points, 0.3 * self.prog.lam)
+        cuts.add(self.working, points, 0.9 * self.prog.lam)
+        self.record_lower(look)
+        largest = float(look.bounds[self.working].max(initial=0.0))
+        scaled = self.prog.best_scale(nu, largest) * nu
+        return look, Anchor(scaled, self.prog.dual_objective(scaled), self.working, points)
 
-    def working_bound(self, nu: FloatArray, bounds: FloatArray) -> float:
-        """D at ν scaled to feasibility on the working set alone."""
-        largest = float(bounds[self.working].max(initial=0.0))
-        return self.prog.dual_objective(self.prog.best_scale(nu, largest) * nu)
-
-    def price(self, nu: FloatArray, common: FloatArray, bounds: FloatArray) -> int:
-        """Project the blocks outside the working set; the most violated join it."""
-        inside = np.zeros(len(bounds), dtype=np.bool_)
-        inside[self.working] = True
-        order = np.argsort(-np.where(inside, 0.0, bounds))
+    def price(self, look: Look) -> int:
+        """Project blocks outside the working set; the most violated join it."""
         lam = self.prog.lam
-        found_blocks: list[IntArray] = []
-        found_points: list[FloatArray] = []
+        outside = look.bounds.copy()
+        outside[self.working] = 0.0
+        order = np.argsort(-outside)
+        order = order[outside[order] > lam]
+        blocks: IntArray = np.empty(0, dtype=np.intp)
+        points = np.empty((0, self.prog.d))
         norms = np.empty(0)
         for start in range(0, len(order), BATCH):
             part = order[start : start + BATCH]
-            part = part[~inside[part] & (bounds[part] > lam)]
-            enough = np.partition(norms, -BATCH)[-BATCH] if len(norms) >= BATCH else 0.0
-            if not len(part) or bounds[part[0]] <= max(lam, enough):
+            enough = np.partition(norms, -BATCH)[-BATCH] if len(norms) >= BATCH else lam
+            if outside[part[0]] <= enough:
                 break
-            points = self.pricer.project(common, part)
-            found_blocks.append(part)
-            found_points.append(points)
-            norms = np.append(norms, np.linalg.norm(points, axis=1))
-        if not found_blocks:
-            return 0
-        blocks, points = np.concatenate(found_blocks), np.concatenate(found_points)
+            blocks = np.concatenate([blocks, part])
+            points = np.concatenate([points, self.pricer.project(look.common, part)])
+            norms = np.linalg.norm(points, axis=1)
         worst = np.argsort(-norms)[:BATCH]
         worst = worst[norms[worst] > lam * (1 + 1e-14)]
         self.working = np.concatenate([self.working, blocks[worst]])
-        self.add(blocks[worst], points[worst], lam)
-        dual = self.pricer.dual_point(nu, self.pricer.bounds(common))
-        if dual.bound > self.dual.bound:
-            self.dual = dual
+        self.neurons.add(blocks[worst], points[worst], lam)
+        self.record_lower(self.pricer.bound(look.nu, look.common))
         return len(worst)
 
+    # -- the loop --------------------------------------------------------------
+
     def run(self) -> StopReason:
-        """Iterate until a reason to stop."""
-        prog, tol = self.prog, self.options.tol
-        nu = prog.dual_start()
-        points, common, bounds = self.look(nu)
-        self.price(nu, common, bounds)
-        best_working = -np.inf
+        """Follow λ down to its value."""
+        nu = self.target.dual_start()
+        first, _ = self.pricer.look(nu, self.working)
+        self.record_lower(first)
+        lam = float(first.bounds.max())
+        while True:
+            lam = max(STAGE_FACTOR * lam, self.target.lam)
+            last = lam <= self.target.lam
+            self.prog = self.target if last else self.target.with_lam(lam)
+            stop, nu = self.stage(nu, self.options.tol if last else STAGE_GAP)
+            if last or stop is StopReason.ITERATION_LIMIT:
+                return stop
+            if self.final_gap <= self.options.tol:
+                return StopReason.CONVERGED
+
+    def stage(self, nu: FloatArray, tol: float) -> tuple[StopReason, FloatArray]:
+        """Iterate at one λ until the gap is at most `tol`; returns the best ν too."""
+        self.upper, self.lower = np.inf, -np.inf
+        self.neurons.sizes = np.maximum(self.neurons.sizes, 0.0)
+        fits = self.neurons.design(self.prog).fits(self.neurons.sizes)
+        self.record_upper(fits + self.prog.best_intercept(fits))
+        cuts = Neurons(self.prog.d)
+        look, anchor = self.look(nu, cuts)
+        if self.price(look):
+            look, anchor = self.look(nu, cuts)
         stalled = 0
         while True:
             self.report()
-            if self.rel_gap <= tol:
-                return StopReason.CONVERGED
+            if self.gap <= tol:
+                return StopReason.CONVERGED, anchor.nu
             if self.iteration >= self.max_iter:
-                return StopReason.ITERATION_LIMIT
+                return StopReason.ITERATION_LIMIT, anchor.nu
             if stalled >= PATIENCE:
-                return StopReason.NUMERICAL
+                return StopReason.NUMERICAL, anchor.nu
             self.iteration += 1
-            before = self.rel_gap, len(self.working)
-            nu_master = self.solve_over_neurons()
-            candidates = [nu_master]
-            turns = self.curvature(points)
-            if turns is not None:
-                point = solve_master(self.neurons(), turns, self.sizes, self.check)
-                candidates.insert(0, -prog.loss_gradient(point.fits))
-            for nu in candidates:
-                points, common, bounds = self.look(nu)
-                value = self.working_bound(nu, bounds)
-                if value > best_working:
-                    best_working = value
-                    break
-            working_gap = (self.upper - best_working) / max(1e-12, abs(self.upper))
-            if self.rel_gap > tol and working_gap <= max(PRICE_BELOW * self.rel_gap, 0.5 * tol):
-                if self.price(nu, common, bounds):
-                    best_working = -np.inf
-            progressed = self.rel_gap < 0.99 * before[0] or len(self.working) > before[1]
-            stalled = 0 if progressed else stalled + 1
+            before = self.upper, self.lower, len(self.working)
+            look, anchor, cuts = self.advance(anchor, cuts)
+            inside = (self.upper - anchor.bound) / max(1e-12, abs(self.upper))
+            if self.gap > tol and inside <= max(PRICE_BELOW * self.gap, 0.5 * tol):
+                if self.price(look):
+                    look, anchor = self.look(anchor.nu, cuts)
+            moved = max(before[0] - self.upper, self.lower - before[1])
+            progressed = moved > 1e-3 * self.gap * abs(self.upper)
+            stalled = 0 if progressed or len(self.working) > before[2] else stalled + 1
+
+    def advance(self, anchor: Anchor, cuts: Neurons) -> tuple[Look, Anchor, Neurons]:
+        """One iteration: the master, the prediction, and the search for a better ν."""
+        aims = [self.master()]
+        self.block_sizes = np.maximum(
+            self.block_sizes, 0.0
+        ) if self.block_sizes.any() else np.linalg.norm(
+            self.neurons.weights(self.prog), axis=2
+        ).ravel()
+        predicted = self.predict(anchor, cuts)
+        if predicted is not None:
+            aims.insert(0, predicted[0])
+        self.block_sizes = np.linalg.norm(self.neurons.weights(self.prog), axis=2).ravel()
+        look = None
+        for k, (aim, step) in enumerate(itertools.product(aims, STEPS)):
+            look, candidate = self.look(anchor.nu + step * (aim - anchor.nu), cuts)
+            if candidate.bound > anchor.bound:
+                if k == 0 and predicted is not None:
+                    self.block_sizes = predicted[1]
+                return look, candidate, Neurons(self.prog.d)
+        assert look is not None
+        return look, anchor, cuts
 
 
 def solve(prog: ConvexProgram, options: SolveOptions, max_iter: int) -> RawSolution:
@@ -269,13 +334,14 @@ def solve(prog: ConvexProgram, options: SolveOptions, max_iter: int) -> RawSolut
     except KeyboardInterrupt:
         stop = StopReason.INTERRUPTED
     search.report()
+    answer = search.answer
     return RawSolution(
         stop,
-        search.weights,
-        search.dual.nu,
-        search.dual.multipliers,
+        answer.weights,
+        answer.nu,
+        answer.multipliers,
         raw_status=f"{stop.value} after {search.iteration} iterations",
-        objective=search.upper,
+        objective=answer.upper,
         stats={
             "iterations": search.iteration,
             "projections": search.pricer.projected,

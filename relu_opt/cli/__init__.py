@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         context = getattr(error, "ctx", None)
         where = context.command_path if context else "relu-opt"
-        message = f"{error.format_message()} See `{where} --help`."
+        message = f"{error.format_message().rstrip('.')}. See `{where} --help`."
         report_error("UsageError", message, {}, as_json)
     except ReluOptError as error:
         report_error(type(error).__name__, error.message, error.fields, as_json)

@@ -15,7 +15,7 @@ ModelFile = Annotated[
 ]
 Target = Annotated[
     str,
-    typer.Option(help="Column to predict: its name, or its position (0, 1, …, −1 the last)."),
+    typer.Option(help="Column to predict: its name, or its position (0 the first, -1 the last)."),
 ]
 KnownTarget = Annotated[
     str | None,
@@ -26,7 +26,7 @@ Json = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 Tolerance = Annotated[
-    float | None, typer.Option(help="Relative duality gap to reach.  [default: 1e-8]")
+    float | None, typer.Option(help="Relative duality gap to reach.", show_default="1e-8")
 ]
 CertificateFile = Annotated[
     Path | None,

@@ -55,18 +55,18 @@ def plain(value: Any) -> Any:
 def report_error(kind: str, message: str, fields: Mapping[str, Any], as_json: bool) -> None:
     """Say what went wrong, on standard error, or as a JSON object."""
     if as_json:
-        print_json({"error": {"type": kind, "message": message, **dict(fields)}})
+        print_json({"error": {**fields, "type": kind, "message": message}})
     else:
         err().print(Text.assemble(("Error: ", "bold red"), message), soft_wrap=True)
 
 
-def facts(rows: Mapping[str, str | Text]) -> Grid:
+def facts(rows: Mapping[str, object]) -> Grid:
     """Names on the left, values on the right."""
     grid = Grid.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
     for name, value in rows.items():
-        grid.add_row(name, Text(value) if isinstance(value, str) else value)
+        grid.add_row(name, value if isinstance(value, Text) else Text(str(value)))
     return grid
 
 

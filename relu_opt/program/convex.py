@@ -10,6 +10,7 @@ which is not penalised.
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -171,7 +172,9 @@ class ConvexProgram:
 
     def with_lam(self, lam: float) -> ConvexProgram:
         """The same problem at another regularization strength."""
-        return replace(self, lam=lam)
+        changed = copy.copy(self)
+        object.__setattr__(changed, "lam", as_positive(lam, "lam"))
+        return changed
 
     def with_patterns(self, patterns: Patterns) -> ConvexProgram:
         """The same problem over other patterns."""

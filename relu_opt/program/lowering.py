@@ -23,9 +23,9 @@ from relu_opt.program.conic import Cones, ConicProgram
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.losses import Huber, Logistic, Squared, SquaredHinge
 
-# The most memory that the matrix of a model may take, twice while it is put together.
+# The most memory that the matrix of a model may take.
 LIMIT_BYTES = 8 * 2**30
-BYTES_PER_ENTRY = 12
+BYTES_PER_ENTRY = 12  # float64 and int32
 # A block is idle if its norm is below this share of its dual slack: interior points end with
 # all blocks non-zero, and strict complementarity tells the noise from the answer.
 IDLE = 1e-3
@@ -37,8 +37,11 @@ class Units:
 
     Attributes
     ----------
+    cost : float
+        Of the objective: λ · weight, so that a norm costs 1. A small λ is then no small number
+        beside a solver's tolerances, and the optimum stays well above them.
     loss : float
-        F at the zero network, its intercept optimised: the scaled optimum lies in [0, 1].
+        Of F in the loss's epigraph: F at the zero network, its intercept optimised.
     centre, fit : float
         Fits are centre + fit · z; centre is the zero network's intercept and fit the spread
         of the targets about it (1 for labels).
@@ -46,6 +49,7 @@ class Units:
         Of the weights: fit over the rms norm of a data row.
     """
 
+    cost: float
     loss: float
     centre: float
     fit: float
@@ -60,7 +64,7 @@ class Units:
         fit = 1.0 if prog.loss.classifies else spread
         row = math.sqrt(np.mean(prog.cone_rows.norms**2))
         fit, row = fit or 1.0, row or 1.0
-        return cls(loss or 1.0, centre, fit, fit / row)
+        return cls(prog.lam * fit / row, loss or 1.0, centre, fit, fit / row)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +76,7 @@ class Lowering:
     source : ConvexProgram
         The training program.
     program : ConicProgram
-        Its conic form; an objective of it times `units.loss` is one of the source.
+        Its conic form; an objective of it times `units.cost` is one of the source.
     units : Units
     """
 
@@ -109,9 +113,10 @@ class Lowering:
         cones = self.program.cones
         at = cones.zero + cones.nonnegative
         norm_rows = z[at : at + size + size // prog.d].reshape(*weights.shape[:2], prog.d + 1)
-        slack = 1.0 - np.linalg.norm(norm_rows[..., 1:], axis=2) / norm_rows[..., 0]
+        # Each norm costs 1, so that the multiplier of its bound is 1 too.
+        slack = norm_rows[..., 0] - np.linalg.norm(norm_rows[..., 1:], axis=2)
         weights = without_idle_blocks(weights, slack, units.weight)
-        nu = -units.loss / units.fit * z[: prog.n]
+        nu = -units.cost / units.fit * z[: prog.n]
         return weights, intercept, into_domain(prog, nu)
 
 
@@ -150,7 +155,7 @@ def into_domain(prog: ConvexProgram, nu: FloatArray) -> FloatArray:
     return nu
 
 
-def check_memory(prog: ConvexProgram, copies: float = 2.0) -> None:
+def check_memory(prog: ConvexProgram, copies: float = 2.5) -> None:
     """Refuse a program whose sparse matrix would not fit into memory.
 
     Parameters
@@ -211,12 +216,11 @@ def lower_to_conic(prog: ConvexProgram) -> Lowering:
     if not prog.intercept:
         del columns[3]
 
-    norm_cost = prog.lam * units.weight / units.loss
     c = np.r_[
         np.zeros(weights.shape[1]),
-        np.full(blocks, norm_cost),
+        np.ones(blocks),
         np.zeros(n + prog.intercept),
-        loss.cost,
+        units.loss / units.cost * loss.cost,
     ]
     b = np.r_[
         np.zeros(n),
@@ -227,7 +231,8 @@ def lower_to_conic(prog: ConvexProgram) -> Lowering:
     ]
     sizes = (d + 1,) * blocks + ((loss.second_order.rows,) if loss.second_order.rows else ())
     cones = Cones(n, norms_at - n, sizes, loss.exponential.rows // 3)
-    program = ConicProgram(c, csc_array(hstack(columns, format="csc")), b, cones)
+    A = hstack([part.tocsc() for part in columns], format="csc")
+    program = ConicProgram(c, csc_array(A), b, cones)
     return Lowering(prog, program, units)
 
 
@@ -245,8 +250,8 @@ def _weight_columns(
     heights = np.tile(active + len(unit_rows) + 1, signs)
     starts = np.r_[0, np.cumsum(np.repeat(heights, d))]
     kept = prog.cone_rows.norms > 0
-    data = np.empty(starts[-1])
-    indices = np.empty(starts[-1], dtype=np.int32 if starts[-1] < 2**31 else np.int64)
+    starts = starts.astype(np.int32 if starts[-1] < 2**31 else np.int64)
+    data, indices = np.empty(starts[-1]), np.empty(starts[-1], dtype=starts.dtype)
     scaled = units.weight / units.fit * prog.X
     for block in range(signs * patterns):
         sign, pattern = divmod(block, patterns)

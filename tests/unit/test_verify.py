@@ -349,7 +349,40 @@ def test_malformed_meta_is_invalid(name, values):
     ],
 )
 def test_inconsistent_arrays_are_invalid(changes):
-    assert verify(whitened().but(**changes), X3, Y3).verdict == "invalid"
+    found = verify(whitened().but(**changes), X3, Y3)
+    assert found.verdict == "invalid"
+    assert next(iter(changes)) in found.problems[0]
+
+
+def test_blocks_of_sign_minus_are_checked_without_multipliers():
+    cert = whitened()
+    found = verify(
+        cert.but(
+            rho_blocks=cert.arrays["rho_blocks"][::2],
+            rho_starts=np.arange(3),
+            rho_rows=cert.arrays["rho_rows"][::2],
+            rho_values=cert.arrays["rho_values"][::2],
+        ),
+        X3,
+        Y3,
+    )
+    assert found.verdict == "invalid"
+    assert "block 8" in found.problems[0]
+
+
+def test_negative_multiplier_that_fakes_feasibility():
+    X, y, mask = np.eye(1), np.ones(1), np.ones((1, 1), dtype=bool)
+    rho = {
+        "rho_blocks": np.array([0, 1], dtype=np.int64),
+        "rho_starts": np.array([0, 1, 2], dtype=np.int64),
+        "rho_rows": np.array([0, 0], dtype=np.int64),
+        "rho_values": np.array([-1.0, 1.0]),
+    }
+    cert = certificate(X, y, 0.1, np.zeros((0, 1)), np.zeros(0), y, mask, rho=rho)
+    assert cert.description["verdict"] == "certified"
+    found = verify(cert, X, y)
+    assert found.verdict == "invalid"
+    assert "negative" in found.problems[0]
 
 
 def test_other_data_are_invalid():
@@ -427,6 +460,19 @@ def test_tol_decides():
     assert f"{found.dual:.12g}" in found.statement
     assert verify(cert.but(tol=0.1), X3, Y3).valid
     assert verify(cert.but(verdict="certified"), X3, Y3).verdict == "invalid"
+
+
+def test_rounding_does_not_undo_a_gap_of_exactly_tol():
+    hidden, output = whitened().arrays["hidden"] * 1.01, whitened().arrays["output"] * 1.01
+    cert = certificate(
+        X3, Y3, LAM3, hidden, output, NU3, MASKS3, rho={k: whitened().arrays[k] for k in RHO}
+    )
+    gap = cert.description["rel_gap"]
+    assert verify(cert, X3, Y3).verdict == "not_certified"
+    found = verify(cert.but(tol=gap * (1 + 1e-15)), X3, Y3)
+    assert gap * (1 + 1e-15) < found.rel_gap < gap * 1.001
+    assert found.valid
+    assert not verify(cert.but(tol=gap * 0.999), X3, Y3).valid
 
 
 def test_neuron_outside_the_patterns_is_inconclusive():

@@ -1,0 +1,210 @@
+"""From a table to a trained, certified model: what `fit` and `demo` have in common."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from relu_opt import ConvexProgram, Solution, sample_patterns, solve
+from relu_opt.cli.progress import Reporter
+from relu_opt.config import load_settings
+from relu_opt.errors import DataError
+from relu_opt.model import Model
+from relu_opt.preprocessing import Preprocessing
+from relu_opt.program.losses import get_loss
+from relu_opt.tables import Table
+
+# lam when the user gives none, as a part of the gated network's lam_max. That is at least
+# the ReLU network's, and needs no projections, which take long on many rows.
+DEFAULT_LAM = 0.01
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to train: the choices that make a program of a table.
+
+    `lam` None means `DEFAULT_LAM` times lam_max of the gated network. The other fields are as in
+    `Preprocessing`, `sample_patterns` and `ConvexProgram`.
+    """
+
+    target: str
+    lam: float | None = None
+    gates: int = 100
+    loss: str = "squared"
+    activation: str = "relu"
+    bias: bool = True
+    standardize: bool = True
+    intercept: bool = False
+
+
+@dataclass(frozen=True)
+class Request:
+    """How to solve: what was given on the command line; None leaves it to the settings."""
+
+    backend: str | None = None
+    tol: float | None = None
+    time_limit: float | None = None
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A trained model, its solution, and how long building the program took."""
+
+    recipe: Recipe
+    solution: Solution
+    model: Model
+    build_seconds: float
+
+    def save_certificate(self, path: Path) -> None:
+        """Write the certificate, with how the data were prepared."""
+        extra = {"preprocessing": self.model.preprocessing.to_meta()}
+        self.solution.certificate.save(path, extra=extra)
+
+
+def train(table: Table, recipe: Recipe, request: Request, report: Reporter) -> Trained:
+    """Build the program of a table and solve it."""
+    started = time.perf_counter()
+    report("building")
+    preprocessing = Preprocessing.fit(
+        table, recipe.target, recipe.loss, recipe.bias, recipe.standardize
+    )
+    seed = load_settings().with_arguments(seed=request.options.get("seed")).seed
+    program = build_program(table, preprocessing, recipe, seed)
+    built = time.perf_counter() - started
+    report("solving")
+    solution = solve(
+        program,
+        backend=request.backend or "auto",
+        tol=request.tol,
+        time_limit=request.time_limit,
+        options=request.options,
+    )
+    gates = program.patterns.gates
+    assert gates is not None  # noqa: S101 - sampled patterns have gates
+    model = Model(
+        network=solution.network,
+        preprocessing=preprocessing,
+        gates=gates,
+        lam=program.lam,
+        loss=program.loss,
+        activation=program.activation,
+        intercept=program.intercept,
+        nu=solution.nu,
+        provenance={
+            **solution.stats,
+            "backend": solution.backend,
+            "stop": solution.stop.value,
+            "objective": solution.objective,
+            "rel_gap": solution.rel_gap,
+            "verdict": solution.certificate.verdict.value,
+            "data": table.source,
+        },
+    )
+    return Trained(recipe, solution, model, built)
+
+
+def build_program(
+    table: Table, preprocessing: Preprocessing, recipe: Recipe, seed: int
+) -> ConvexProgram:
+    """The training program of a table; with a lam from the data if none was chosen."""
+    X = preprocessing.transform(table)
+    check_memory(len(X), X.shape[1], recipe.gates)
+    program = ConvexProgram(
+        X,
+        preprocessing.targets(table),
+        1.0 if recipe.lam is None else recipe.lam,
+        sample_patterns(X, recipe.gates, seed),
+        loss=get_loss(recipe.loss),
+        activation=recipe.activation,
+        intercept=recipe.intercept,
+    )
+    if recipe.lam is not None:
+        return program
+    # Three digits, so that the lam that is shown can be typed again.
+    strongest = replace(program, activation="gated").lam_max
+    lam = float(f"{DEFAULT_LAM * strongest:.3g}")
+    return program.with_lam(lam if lam > 0 else DEFAULT_LAM)
+
+
+def check_memory(n: int, d: int, gates: int) -> None:
+    """Refuse a program that this machine's memory cannot hold.
+
+    Raises
+    ------
+    DataError
+        With the number of bytes that the arrays need at least.
+    """
+    # Patterns, data and gates, and the correlations and weights that every backend holds.
+    needed = gates * (n + 7) // 8 + 8 * n * d * 3 + 8 * gates * d * 6
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise DataError(
+            f"{n} rows, {d} columns and {gates} gates need at least {needed / 2**30:.1f} GiB, and "
+            f"this machine has {there / 2**30:.1f} GiB. Use fewer gates or fewer rows.",
+            option="--gates",
+            needed_bytes=needed,
+            memory_bytes=there,
+        )
+
+
+def errors_on(model: Model, table: Table) -> dict[str, float]:
+    """How well a model predicts: `error_rate`, or `rmse` and `r2` in the target's units."""
+    predictions = model.predict(table)
+    truth = table.numbers(model.preprocessing.target)
+    if model.preprocessing.classes is not None:
+        return {"error_rate": float(np.mean(predictions != truth))}
+    squares = float(np.mean((predictions - truth) ** 2))
+    spread = float(truth.var())
+    return {"rmse": squares**0.5, "r2": 1 - squares / spread if spread > 0 else float("nan")}
+
+
+def errors_text(errors: Mapping[str, float], rows: int) -> str:
+    """The same, for people."""
+    if "error_rate" in errors:
+        wrong = round(errors["error_rate"] * rows)
+        return f"{100 * errors['error_rate']:.2f}% ({wrong} of {rows} wrong)"
+    return f"RMSE {errors['rmse']:.5g}, R² {errors['r2']:.4f}"
+
+
+def summary(trained: Trained, table: Table) -> dict[str, Any]:
+    """Everything that `fit --json` says of a training."""
+    solution, model = trained.solution, trained.model
+    program, preprocessing = solution.program, model.preprocessing
+    return {
+        "data": {
+            "file": table.source,
+            "rows": len(table),
+            "features": len(preprocessing.features),
+            "target": preprocessing.target,
+            "classes": preprocessing.classes,
+        },
+        "program": {
+            "loss": program.loss.name,
+            "activation": program.activation,
+            "lam": program.lam,
+            "lam_is_default": trained.recipe.lam is None,
+            "patterns": len(program.patterns),
+            "bias": preprocessing.bias,
+            "intercept": program.intercept,
+            "standardize": preprocessing.standardize,
+        },
+        "backend": solution.backend,
+        "stop": solution.stop.value,
+        "advice": solution.stop.advice,
+        "objective": solution.objective,
+        "dual_objective": solution.dual_objective,
+        "rel_gap": solution.rel_gap,
+        "tol": solution.certificate.tol,
+        "verdict": solution.certificate.verdict.value,
+        "reason": solution.certificate.reason,
+        "neurons": len(solution.network),
+        "training_errors": errors_on(model, table),
+        "seconds": {"program": trained.build_seconds, **solution.stats["seconds"]},
+    }

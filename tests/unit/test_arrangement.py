@@ -1,0 +1,185 @@
+"""Enumeration of patterns against the counting formula and against linear programs."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import linprog
+
+from relu_opt.errors import DataError
+from relu_opt.program.arrangement import count_patterns_bound, enumerate_patterns
+from relu_opt.verify import count_cells
+
+
+def formula(n, r):
+    return 2 * sum(math.comb(n - 1, k) for k in range(r))
+
+
+def brute_force(X):
+    """All strict sign patterns of the non-zero rows, each by a linear program."""
+    present = X.any(axis=1)
+    rows = X[present]
+    found = set()
+    for signs in itertools.product((1.0, -1.0), repeat=len(rows)):
+        normals = -np.array(signs)[:, None] * rows
+        answer = linprog(
+            np.zeros(X.shape[1]), A_ub=normals, b_ub=-np.ones(len(rows)), bounds=(None, None)
+        )
+        assert answer.status in (0, 2)
+        if answer.status == 0:
+            mask = np.ones(len(X), dtype=bool)
+            mask[present] = np.array(signs) > 0
+            found.add(mask.tobytes())
+    return found
+
+
+def check(X, patterns):
+    """Witnesses, distinctness and symmetry; returns the set of masks."""
+    masks, present = patterns.masks, X.any(axis=1)
+    assert patterns.complete
+    np.testing.assert_array_equal((X @ patterns.gates > 0)[present], masks[present])
+    assert masks[~present].all()
+    np.testing.assert_allclose(np.linalg.norm(patterns.gates, axis=0), 1.0)
+    found = {mask.tobytes() for mask in masks.T}
+    assert len(found) == len(patterns)
+    negated = masks.copy()
+    negated[present] ^= True
+    assert {mask.tobytes() for mask in negated.T} == found
+    return found
+
+
+@pytest.mark.parametrize(
+    ("n", "d"),
+    [
+        (1, 1),
+        (1, 4),
+        (2, 2),
+        (9, 2),
+        (60, 2),
+        (3, 3),
+        (7, 3),
+        (40, 3),
+        (12, 4),
+        (7, 5),
+        (5, 5),
+        (4, 9),
+    ],
+)
+def test_general_position(n, d):
+    X = np.random.default_rng(n * d).standard_normal((n, d))
+    patterns = enumerate_patterns(X)
+    check(X, patterns)
+    assert len(patterns) == formula(n, min(n, d)) == count_patterns_bound(X)
+
+
+def degenerate():
+    rng = np.random.default_rng(5)
+    base = rng.standard_normal((3, 3))
+    plane = rng.standard_normal((2, 3))
+    yield "duplicate", np.vstack([base, base[:2]])
+    yield "zero row", np.vstack([base, np.zeros((2, 3)), rng.standard_normal((1, 3))])
+    yield "parallel", np.vstack([base, 3.7 * base[0], 1e-7 * base[1]])
+    yield "antiparallel", np.vstack([base, -base, -2 * base[:1]])
+    yield "coplanar", np.vstack([rng.standard_normal((4, 2)) @ plane, base[:2]])
+    yield "rank 2 in 6", rng.standard_normal((6, 2)) @ rng.standard_normal((2, 6))
+    yield "rank 1", rng.standard_normal((4, 1)) @ rng.standard_normal((1, 3))
+    yield "one column", rng.standard_normal((5, 1))
+    yield "lattice", np.array(list(itertools.product((0, 1), repeat=3)))[1:] * 1.0
+    yield (
+        "braid",
+        np.array([[1, -1, 0, 0], [1, 0, -1, 0], [1, 0, 0, -1], [0, 1, -1, 0], [0, 1, 0, -1]]) * 1.0,
+    )
+    yield "axes", np.vstack([np.eye(4), [[1, 1, 0, 0], [1, -1, 0, 0]]])
+    yield "general", rng.standard_normal((6, 4))
+    yield "with ones", np.column_stack([np.arange(7.0), np.ones(7)])
+    yield "scales", rng.standard_normal((6, 3)) * (10.0 ** np.arange(-150, 150, 50))[:, None]
+
+
+DEGENERATE = dict(degenerate())
+
+
+@pytest.mark.parametrize("name", DEGENERATE)
+def test_degenerate_data_against_linear_programs(name):
+    X = DEGENERATE[name]
+    patterns = enumerate_patterns(X)
+    # Positive scales do not change a pattern, and a linear program needs moderate numbers.
+    sizes = np.abs(X).max(axis=1, keepdims=True)
+    scaled = X / np.where(sizes > 0, sizes, 1.0)
+    assert check(X, patterns) == brute_force(scaled)
+    assert len(patterns) <= count_patterns_bound(X)
+
+
+def test_zero_data_have_one_pattern():
+    patterns = enumerate_patterns(np.zeros((3, 2)))
+    assert patterns.masks.tolist() == [[True]] * 3
+    assert patterns.gates.shape == (2, 1)
+    assert count_patterns_bound(np.zeros((3, 2))) == 1
+
+
+def test_bound_counts_distinct_hyperplanes():
+    X = np.random.default_rng(0).standard_normal((5, 3))
+    repeated = np.vstack([X, -2 * X, X[:1], np.zeros((4, 3))])
+    assert count_patterns_bound(repeated) == formula(5, 3)
+    assert count_patterns_bound(np.hstack([X, X])) == formula(5, 3)
+
+
+def test_too_many_patterns_are_refused():
+    X = np.random.default_rng(0).standard_normal((1000, 20))
+    with pytest.raises(DataError, match="sample_patterns") as caught:
+        enumerate_patterns(X)
+    assert caught.value.fields == {"count": formula(1000, 20), "limit": 100_000}
+    assert str(formula(1000, 20)) in str(caught.value)
+    small = X[:6, :3]
+    with pytest.raises(DataError, match="max_patterns = 31"):
+        enumerate_patterns(small, max_patterns=31)
+    assert len(enumerate_patterns(small, max_patterns=32)) == 32
+
+
+def test_unusable_input_is_refused():
+    for X in (np.ones(3), [[math.nan, 1.0]], np.zeros((0, 2))):
+        with pytest.raises(DataError):
+            enumerate_patterns(X)
+        with pytest.raises(DataError):
+            count_patterns_bound(X)
+    with pytest.raises(DataError):
+        enumerate_patterns(np.eye(2), max_patterns=0)
+
+
+def test_the_same_data_give_the_same_patterns():
+    X = np.random.default_rng(1).standard_normal((12, 4))
+    first, second = enumerate_patterns(X), enumerate_patterns(X)
+    np.testing.assert_array_equal(first.packed, second.packed)
+    np.testing.assert_array_equal(first.gates, second.gates)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(st.integers(-2, 2), min_size=4, max_size=4), min_size=1, max_size=11))
+def test_integer_data_against_an_independent_count(rows):
+    X = np.array(rows, dtype=float)
+    found = check(X, enumerate_patterns(X))
+    units = X[X.any(axis=1)]
+    assert len(found) == count_cells(units / np.linalg.norm(units, axis=1, keepdims=True))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.floats(1.0, 15.0))
+def test_nearly_degenerate_data_are_right_or_refused(seed, digits):
+    rng = np.random.default_rng(seed)
+    X = rng.integers(-1, 2, (8, 3)) + 10.0**-digits * rng.standard_normal((8, 3))
+    try:
+        patterns = enumerate_patterns(X)
+    except DataError:
+        # Only rows that rounding could confuse may be refused.
+        assert digits > 7
+        return
+    masks = (X @ patterns.gates > 0).T
+    np.testing.assert_array_equal(masks, patterns.masks.T)
+    sampled = (rng.standard_normal((500, 3)) @ X.T) > 0
+    known = {mask.tobytes() for mask in masks}
+    if digits < 7:
+        assert {mask.tobytes() for mask in sampled} <= known
