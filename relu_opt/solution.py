@@ -28,7 +28,8 @@ from relu_opt.program.network import (
 )
 
 # A backend's blocks are moved onto their cones when they are off by more than this (relative
-# to the norms of row and block), and refused when that moves the objective by more than this.
+# to the norms of row and block). A backend that says it converged is refused when that moves
+# the objective by more than this; one that stopped early is not.
 REPAIR_ABOVE = 1e-12
 REPAIR_LIMIT = 1e-3
 SELF_CHECK = 1e-9
@@ -249,7 +250,8 @@ def _usable_weights(
     repaired = _onto_cones(prog, weights)
     before = prog.objective(weights, prog.best_intercept(prog.fits(weights)))
     after = prog.objective(repaired, prog.best_intercept(prog.fits(repaired)))
-    if abs(after - before) > REPAIR_LIMIT * max(1e-12, abs(after)):
+    converged = raw.stop in (StopReason.CONVERGED, StopReason.CONVERGED_LOOSE)
+    if converged and abs(after - before) > REPAIR_LIMIT * max(1e-12, abs(after)):
         raise ContractViolation(
             f"Backend {info.name!r} returned blocks that leave their cones by {violation:.1e}; "
             f"moving them back changes the objective from {before:.9g} to {after:.9g}. Tighten "

@@ -179,7 +179,8 @@ def run(info: BackendInfo, prog: ConvexProgram, options: SolveOptions) -> RawSol
     if raw.x is None:
         return raw
     weights, _, nu = lowering.recover(raw.x, raw.duals)
-    return replace(raw, x=weights, duals=nu)
+    objective = None if raw.objective is None else raw.objective * lowering.units.cost
+    return replace(raw, x=weights, duals=nu, objective=objective)
 
 
 def solve_program(info: BackendInfo, program: Program, options: SolveOptions) -> RawSolution:
