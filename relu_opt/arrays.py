@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import Any
 
@@ -35,12 +36,16 @@ def as_floats(values: ArrayLike, name: str, ndim: int) -> FloatArray:
             f"{name} is a scipy.sparse matrix, and dense data are needed. Pass {name}.toarray().",
             name=name,
         )
-    raw = np.asarray(values)
-    if raw.dtype.kind not in "biuf":
-        try:
-            raw = raw.astype(np.float64) if raw.dtype.kind == "O" else raw
-        except (TypeError, ValueError):
-            pass
+    try:
+        raw = np.asarray(values)
+    except ValueError as error:
+        raise DataError(
+            f"{name} is ragged: its rows have different lengths. Pass a rectangular array.",
+            name=name,
+        ) from error
+    if raw.dtype.kind == "O":
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            raw = raw.astype(np.float64)
     if raw.dtype.kind not in "biuf":
         raise DataError(
             f"{name} has dtype {raw.dtype}, and real numbers are needed. "
@@ -87,9 +92,12 @@ def as_positive(value: object, name: str) -> float:
 
 def as_number(value: object, name: str) -> float:
     """A finite float, or a DataError."""
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.number):
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise DataError(f"{name} is {value!r}, and a number is needed.", name=name, value=value)
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
     if not math.isfinite(number):
         raise DataError(
             f"{name} is {number}, and a finite number is needed.", name=name, value=number

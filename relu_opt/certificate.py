@@ -301,8 +301,7 @@ def certify(
     bounds = [] if nu is None else [_lower_bound(prog, nu, multipliers)]
     if not bounds or primal - bounds[0].value > tol * max(1e-12, abs(primal)):
         hidden = network.predict(prog.X) - network.intercept
-        own = -prog.loss_gradient(hidden + prog.best_intercept(hidden))
-        bounds.append(_lower_bound(prog, own, None))
+        bounds.append(_lower_bound(prog, prog.dual_candidate(hidden), None))
     bound = max(bounds, key=lambda each: each.value)
 
     place = locate_neurons(prog, network, CONE_TOLERANCE)
@@ -404,8 +403,8 @@ def _lower_bound(
     prog: ConvexProgram, nu: FloatArray, known: ConeMultipliers | None
 ) -> _Bound:
     """Scale ν until it is feasible; find the multipliers that show it."""
-    if prog.intercept and abs(nu.sum()) > 1e-13 * np.abs(nu).sum():
-        nu = nu - nu.mean()
+    if abs(nu.sum()) > 1e-13 * np.abs(nu).sum():
+        nu = prog.admissible(nu)
     common = prog.correlations(nu)
     norms = np.linalg.norm(common, axis=1)
     if prog.activation == "gated":

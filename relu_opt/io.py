@@ -98,11 +98,14 @@ def read_npz(
                 name.removesuffix(".npy"): _read_member(archive, name)
                 for name in archive.namelist()
             }
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError, NotImplementedError) as error:
-        if isinstance(error, DataError):
-            raise
+    except DataError:
+        raise
+    # Damage reaches zipfile, its decompressors and numpy's parser of headers, which raise what
+    # they like: struct.error, zlib.error, RuntimeError, KeyError, SyntaxError, MemoryError.
+    except Exception as error:
         raise DataError(
-            f"{source} is not a relu-opt file, or it is damaged ({error}). Write it anew.",
+            f"{source} is not a relu-opt file, or it is damaged "
+            f"({type(error).__name__}: {error!s:.300}). Write it anew.",
             path=str(source),
         ) from error
     meta = _read_meta(source, arrays.pop("meta", None))
@@ -153,7 +156,7 @@ def _read_member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
 def _read_meta(source: Path, text: np.ndarray | None) -> dict[str, Any]:
     try:
         meta = json.loads(str(text))
-    except ValueError:
+    except (ValueError, RecursionError):
         meta = None
     if not isinstance(meta, dict):
         raise DataError(f"{source} was not written by relu-opt: it has no description.")

@@ -47,20 +47,26 @@ class Design:
             return np.empty(0)
         return np.asarray((self.prog.correlations(nu, used)[inverse] * self.bases).sum(axis=1))
 
-    def gram(self, scale: FloatArray, constant: bool) -> FloatArray:
-        """MᵀSM for M = [columns, 1 if constant] and S = diag(scale), rows in chunks."""
+    def matrix(self) -> FloatArray:
+        """The columns themselves, (n, k)."""
+        return self._rows(slice(0, self.prog.n))
+
+    def _rows(self, rows: slice) -> FloatArray:
         used, inverse = np.unique(self.which, return_inverse=True)
-        masks = self.prog.patterns.unpack(used)
-        width = len(self) + constant
+        matrix = self.prog.X[rows] @ self.bases.T
+        if len(used):
+            matrix *= self.prog.patterns.unpack(used)[:, rows].T[:, inverse]
+        return np.asarray(matrix)
+
+    def gram(self, turns: Design, scale: FloatArray, constant: bool) -> FloatArray:
+        """MᵀSM for M = [columns, those of `turns`, 1 if constant], S = diag(scale)."""
+        width = len(self) + len(turns) + constant
         total = np.zeros((width, width))
         step = max(256, CHUNK_ENTRIES // max(1, width))
-        root = np.sqrt(scale)
         for start in range(0, self.prog.n, step):
-            rows = slice(start, start + step)
-            matrix = np.ones((len(root[rows]), width))
-            np.matmul(self.prog.X[rows], self.bases.T, out=matrix[:, : len(self)])
-            matrix[:, : len(self)] *= masks[:, rows].T[:, inverse]
-            matrix *= root[rows, None]
+            rows = slice(start, min(start + step, self.prog.n))
+            ones = np.ones((rows.stop - start, int(constant)))
+            matrix = np.hstack([self._rows(rows), turns._rows(rows), ones])
+            matrix *= np.sqrt(scale[rows, None])
             total += matrix.T @ matrix
         return total
-

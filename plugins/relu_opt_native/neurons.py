@@ -22,7 +22,12 @@ class Neurons:
     """
 
     def __init__(self, d: int) -> None:
-        self.directions = np.empty((0, d))
+        self._d = d
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all."""
+        self.directions = np.empty((0, self._d))
         self.owners: IntArray = np.empty(0, dtype=np.intp)
         self.sizes = np.empty(0)
 
@@ -56,3 +61,7 @@ class Neurons:
         sign, which = np.divmod(self.owners, len(prog.patterns))
         np.add.at(weights, (sign, which), self.sizes[:, None] * self.directions)
         return weights
+
+    def block_sizes(self, prog: ConvexProgram) -> FloatArray:
+        """‖w_b‖ of every block."""
+        return np.asarray(np.linalg.norm(self.weights(prog), axis=2).ravel())

@@ -44,14 +44,16 @@ STAGE_GAP = 0.05
 # Price all blocks when the working set's gap is below this share of the whole gap.
 PRICE_BELOW = 0.2
 # Shares of the way to a predicted dual point that are tried until the bound rises.
-STEPS = (1.0, 0.5, 0.2, 0.05, 0.01)
+STEPS = (0.5, 0.2, 0.05, 0.01)
+# A prediction is also good when it closes this share of the gap from above.
+WORTHWHILE = 0.1
 # Columns of curvature: more would cost more than they bring.
 MAX_TURNS = 4000
 # Iterations without progress of either bound after which rounding is to blame.
 PATIENCE = 15
 # Accuracy of the subproblems, relative to the gap.
-MASTER_ACCURACY = 1e-3
-MODEL_ACCURACY = 1e-7
+MASTER_ACCURACY = 1e-7
+MODEL_ACCURACY = 1e-8
 
 
 class StopNow(Exception):
@@ -99,6 +101,7 @@ class Search:
         self.working: IntArray = np.empty(0, dtype=np.intp)
         self.block_sizes = np.zeros(len(prog.signs) * len(prog.patterns))
         self.iteration = 0
+        self.aim = np.zeros(prog.n)
         zero = np.zeros(prog.weights_shape)
         value = prog.objective(zero, prog.best_intercept(np.zeros(prog.n)))
         self.answer = Answer(zero, value, np.zeros(prog.n), -np.inf)
@@ -148,7 +151,7 @@ class Search:
 
     def record_lower(self, look: Look) -> None:
         """Note the bound that a look proves, for this λ and for the one asked for."""
-        largest = float(look.bounds.max())
+        largest = float(look.bounds.max(initial=0.0))
         for prog in {id(p): p for p in (self.prog, self.target)}.values():
             scale = prog.best_scale(look.nu, largest)
             value = prog.dual_objective(scale * look.nu)
@@ -170,9 +173,8 @@ class Search:
         neurons.sizes = point.sizes
         neurons.merge()
         fits = neurons.design(self.prog).fits(neurons.sizes)
-        fits = fits + self.prog.best_intercept(fits)
-        self.record_upper(fits)
-        return -self.prog.loss_gradient(fits)
+        self.record_upper(fits + self.prog.best_intercept(fits))
+        return self.prog.dual_candidate(fits)
 
     def predict(self, anchor: Anchor, cuts: Neurons) -> tuple[FloatArray, FloatArray] | None:
         """The second-order prediction of ν, and the sizes of the blocks there."""
@@ -183,14 +185,18 @@ class Search:
         columns.add(anchor.blocks, anchor.points, 0.3 * self.prog.lam)
         columns.add(cuts.owners, cuts.directions, 0.0)
         design = columns.design(self.prog)
-        start = np.zeros(len(design))
+        start = np.where(
+            np.arange(len(design)) < len(design) - len(cuts.owners),
+            self.block_sizes[columns.owners],
+            0.0,
+        )
         accuracy = MODEL_ACCURACY * self.gap * abs(self.upper)
         point = solve_master(design, turns, start, accuracy, self.check)
         columns.sizes = point.sizes
         blocks = columns.weights(self.prog).reshape(-1, self.prog.d)
         count = len(self.prog.patterns)
         np.add.at(blocks, owners, outward(owners, count) * point.turns[:, None] * turns.bases)
-        return -self.prog.loss_gradient(point.fits), np.linalg.norm(blocks, axis=1)
+        return self.prog.admissible(-self.prog.loss_gradient(point.fits)), np.linalg.norm(blocks, axis=1)
 
     def curvature(self, anchor: Anchor) -> tuple[Design | None, IntArray]:
         """Columns √(μ_b/‖v_b‖) X_b N, N the face's directions orthogonal to v_b."""
@@ -208,7 +214,7 @@ class Search:
             if len(normals) >= self.prog.d:
                 continue
             basis = np.linalg.qr(normals.T, mode="complete")[0][:, len(normals) :].T
-            bases.append(np.sqrt(sizes[k] / norms[k]) * basis)
+            bases.append(np.sqrt(sizes[k] / self.prog.lam) * basis)
             owners.append(np.full(len(basis), block))
             total += len(basis)
         if not bases:
@@ -281,6 +287,9 @@ class Search:
         look, anchor = self.look(nu, cuts)
         if self.price(look):
             look, anchor = self.look(nu, cuts)
+        base = anchor
+        self.aim = self.master()
+        self.block_sizes = self.neurons.block_sizes(self.prog)
         stalled = 0
         while True:
             self.report()
@@ -292,36 +301,43 @@ class Search:
                 return StopReason.NUMERICAL, anchor.nu
             self.iteration += 1
             before = self.upper, self.lower, len(self.working)
-            look, anchor, cuts = self.advance(anchor, cuts)
+            look, anchor, base = self.advance(anchor, base, cuts)
             inside = (self.upper - anchor.bound) / max(1e-12, abs(self.upper))
             if self.gap > tol and inside <= max(PRICE_BELOW * self.gap, 0.5 * tol):
                 if self.price(look):
                     look, anchor = self.look(anchor.nu, cuts)
+                    base = anchor
             moved = max(before[0] - self.upper, self.lower - before[1])
             progressed = moved > 1e-3 * self.gap * abs(self.upper)
             stalled = 0 if progressed or len(self.working) > before[2] else stalled + 1
 
-    def advance(self, anchor: Anchor, cuts: Neurons) -> tuple[Look, Anchor, Neurons]:
-        """One iteration: the master, the prediction, and the search for a better ν."""
-        aims = [self.master()]
-        self.block_sizes = np.maximum(
-            self.block_sizes, 0.0
-        ) if self.block_sizes.any() else np.linalg.norm(
-            self.neurons.weights(self.prog), axis=2
-        ).ravel()
-        predicted = self.predict(anchor, cuts)
+    def advance(self, anchor: Anchor, base: Anchor, cuts: Neurons) -> tuple[Look, Anchor, Anchor]:
+        """One iteration; returns the last look, the best dual point, and the model's base."""
+        predicted = self.predict(base, cuts)
+        aims = [self.aim]
         if predicted is not None:
             aims.insert(0, predicted[0])
-        self.block_sizes = np.linalg.norm(self.neurons.weights(self.prog), axis=2).ravel()
-        look = None
-        for k, (aim, step) in enumerate(itertools.product(aims, STEPS)):
-            look, candidate = self.look(anchor.nu + step * (aim - anchor.nu), cuts)
-            if candidate.bound > anchor.bound:
-                if k == 0 and predicted is not None:
-                    self.block_sizes = predicted[1]
-                return look, candidate, Neurons(self.prog.d)
-        assert look is not None
-        return look, anchor, cuts
+            before = self.upper
+            look, candidate = self.look(predicted[0], cuts)
+            self.aim = self.master()
+            better = candidate.bound > anchor.bound
+            if better or before - self.upper > WORTHWHILE * (before - anchor.bound):
+                self.block_sizes = predicted[1] if better else self.neurons.block_sizes(self.prog)
+                cuts.clear()
+                return look, candidate if better else anchor, candidate
+            aims[1] = self.aim
+        look, base = self.look(self.aim, cuts)
+        if base.bound > anchor.bound:
+            anchor = base
+        else:
+            for aim, step in itertools.product(aims, STEPS):
+                look, candidate = self.look(anchor.nu + step * (aim - anchor.nu), cuts)
+                if candidate.bound > anchor.bound:
+                    anchor = base = candidate
+                    break
+        self.aim = self.master()
+        self.block_sizes = self.neurons.block_sizes(self.prog)
+        return look, anchor, base
 
 
 def solve(prog: ConvexProgram, options: SolveOptions, max_iter: int) -> RawSolution:

@@ -32,8 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     argv = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in argv
+    code = ERROR
     try:
-        return int(app(argv, prog_name="relu-opt", standalone_mode=False) or 0)
+        code = int(app(argv, prog_name="relu-opt", standalone_mode=False) or 0)
     except UsageError as error:
         context = getattr(error, "ctx", None)
         where = context.command_path if context else "relu-opt"
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message = f"Out of memory ({error or 'no details'}). Use fewer --gates or fewer rows."
         report_error("MemoryError", message, {}, as_json)
     except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    if code == INTERRUPTED:
         sys.stderr.write("Interrupted.\n")
-        return INTERRUPTED
-    return ERROR
+    return code

@@ -21,9 +21,9 @@ class Reporter(Protocol):
         ...
 
 
-def closed(rel_gap: float | None, tol: float) -> float:
+def closed(rel_gap: float, tol: float) -> float:
     """The fraction of the way from gap 1 to gap `tol`, counted in digits."""
-    if rel_gap is None or not rel_gap < 1:
+    if not rel_gap < 1:
         return 0.0
     if rel_gap <= tol:
         return 1.0
@@ -59,11 +59,12 @@ def progress(shown: bool, tol: float) -> Iterator[Reporter]:
         task = bar.add_task("starting", total=1.0, state="")
 
         def follow(event: ProgressEvent) -> None:
+            if event.rel_gap is None:
+                return
             numbers = [("", event.objective), ("≥ ", event.bound)]
             known = [f"{sign}{value:.6g}" for sign, value in numbers if value is not None]
-            if event.rel_gap is not None:
-                known.append(f"gap {event.rel_gap:.1e}")
-            bar.update(task, completed=closed(event.rel_gap, tol), state="  ".join(known))
+            state = "  ".join([*known, f"gap {event.rel_gap:.1e}"])
+            bar.update(task, completed=closed(event.rel_gap, tol), state=state)
 
         with observe(follow):
             yield lambda stage: bar.update(task, description=stage)

@@ -305,10 +305,29 @@ class ConvexProgram:
         value = -float(self.sample_scale @ self.loss.conjugate(scaled, self.y))
         return value if not math.isnan(value) else -math.inf
 
+    def admissible(self, nu: FloatArray) -> FloatArray:
+        """ν with Σν = 0 where the program has an intercept, by shrinking its heavier sign.
+
+        Shrinking entries never leaves the domain of the conjugate.
+        """
+        if not self.intercept:
+            return nu
+        positive, negative = np.maximum(nu, 0.0), np.minimum(nu, 0.0)
+        up, down = float(positive.sum()), -float(negative.sum())
+        if up == 0.0 or down == 0.0:
+            return np.zeros_like(nu)
+        lighter = min(up, down)
+        return positive * (lighter / up) + negative * (lighter / down)
+
     def dual_start(self) -> FloatArray:
         """ν = −∇F at the zero network (its intercept optimised), (n,)."""
         zero = np.zeros(self.n)
-        return -self.loss_gradient(zero + self.best_intercept(zero))
+        return self.dual_candidate(zero)
+
+    def dual_candidate(self, fits: FloatArray) -> FloatArray:
+        """ν = −∇F(ŷ) at the fits without intercept, which is optimised first; (n,)."""
+        slope = self.loss_gradient(fits + self.best_intercept(fits))
+        return self.admissible(-slope)
 
     def best_scale(self, nu: FloatArray, largest: float) -> float:
         """The t in [0, min(1, λ/largest)] with the largest D(tν); largest = max_b g_b(ν)."""

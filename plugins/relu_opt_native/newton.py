@@ -1,0 +1,101 @@
+r"""The Newton model of the master problem with the turns eliminated.
+
+At fits ŷ with Φ = ∇²F and g = ∇F, a step (d, e) of [neurons and constant, turns] changes the
+objective by gᵀ(Gd + Be) + ½‖Φ^½(Gd + Be)‖² + zᵀe + ½‖e‖², to second order and up to the cost of
+the neurons. Minimising over e leaves qᵀd + ½dᵀSd, with K = I + Φ^½BBᵀΦ^½:
+
+    S = GᵀΦ^½ K⁻¹ Φ^½ G,     q = Gᵀ(g₀ + Φ^½K⁻¹[h − Φ^½B(z + Bᵀg₀)]),     g = g₀ + Φ^½h,
+
+where g₀ is the part of g on samples without curvature. No digits cancel in this form. When
+samples are many, the same S and q come from Gram matrices, at the price of some digits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
+
+from relu_opt.arrays import FloatArray
+from relu_opt_native.design import Design
+
+# Curvature below this share of the largest is treated as none.
+FLAT = 1e-10
+
+
+@dataclass(frozen=True)
+class Model:
+    """A Newton model: `reduce(g, z)` gives S and q, then `expand(d)` gives the turns' step."""
+
+    reduce: Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]
+    expand: Callable[[FloatArray], FloatArray]
+
+
+def dense_model(G: FloatArray, B: FloatArray, hessian: FloatArray, constant: bool) -> Model:
+    """The model with K factored in the space of samples."""
+    curved = hessian > FLAT * hessian.max(initial=0.0)
+    root = np.sqrt(np.where(curved, hessian, 0.0))
+    columns = np.column_stack([G, np.ones(len(G))]) if constant else G
+    scaled_columns, scaled_turns = root[:, None] * columns, root[:, None] * B
+    if B.shape[1]:
+        kernel = scaled_turns @ scaled_turns.T
+        kernel[np.arange(len(root)), np.arange(len(root))] += 1.0
+        lower = cholesky(kernel, lower=True, overwrite_a=True, check_finite=False)
+    else:
+        lower = None
+
+    def whiten(values: FloatArray, transposed: bool = False) -> FloatArray:
+        if lower is None:
+            return values
+        return np.asarray(
+            solve_triangular(
+                lower, values, lower=True, trans="T" if transposed else "N", check_finite=False
+            )
+        )
+
+    white = whiten(scaled_columns)
+    state: dict[str, FloatArray] = {}
+
+    def reduce(gradient: FloatArray, z: FloatArray) -> tuple[FloatArray, FloatArray]:
+        flat = np.where(curved, 0.0, gradient)
+        pull = z + B.T @ flat
+        inner = np.divide(gradient, root, out=np.zeros_like(root), where=curved)
+        state["pull"] = pull
+        state["white"] = whiten(inner - scaled_turns @ pull)
+        return white.T @ white, columns.T @ flat + white.T @ state["white"]
+
+    def expand(move: FloatArray) -> FloatArray:
+        back = whiten(state["white"] + white @ move, transposed=True)
+        return np.asarray(-state["pull"] - scaled_turns.T @ back)
+
+    return Model(reduce, expand)
+
+
+def gram_model(neurons: Design, turns: Design, hessian: FloatArray, constant: bool) -> Model:
+    """The model from Gram matrices, whose rows are summed in chunks of samples."""
+    m = len(neurons)
+    gram = neurons.gram(turns, hessian, constant)
+    order = np.concatenate([np.arange(m), np.arange(m + len(turns), len(gram))])
+    first, second = np.ix_(order, order), np.arange(m, m + len(turns))
+    cross = gram[np.ix_(second, order)]
+    inner = gram[np.ix_(second, second)]
+    inner[np.arange(len(second)), np.arange(len(second))] += 1.0
+    factor = cho_factor(inner, lower=True, overwrite_a=True, check_finite=False)
+    coupling = cho_solve(factor, cross, check_finite=False)
+    schur = gram[first] - cross.T @ coupling
+    schur = 0.5 * (schur + schur.T)
+    state: dict[str, FloatArray] = {}
+
+    def reduce(gradient: FloatArray, z: FloatArray) -> tuple[FloatArray, FloatArray]:
+        linear = neurons.correlate(gradient)
+        if constant:
+            linear = np.append(linear, gradient.sum())
+        state["pull"] = cho_solve(factor, turns.correlate(gradient) + z, check_finite=False)
+        return schur.copy(), linear - cross.T @ state["pull"]
+
+    def expand(move: FloatArray) -> FloatArray:
+        return np.asarray(-state["pull"] - coupling @ move)
+
+    return Model(reduce, expand)

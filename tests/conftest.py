@@ -1,0 +1,120 @@
+"""Shared fixtures: small random programs, the two benchmark problems, the shared data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.linalg  # noqa: F401 - its BLAS is to be limited too
+from hypothesis import HealthCheck, settings
+from threadpoolctl import threadpool_limits
+
+from relu_opt.plugins import manager
+from relu_opt.program import ConvexProgram, enumerate_patterns, patterns_of_gates, sample_patterns
+
+# Tests run side by side: one BLAS thread each, in subprocesses too.
+threadpool_limits(1, user_api="blas")
+for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
+settings.register_profile(
+    "relu_opt",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("relu_opt")
+
+SETTINGS = ("BACKEND", "TOL", "TIME_LIMIT", "THREADS", "SEED", "VERBOSE", "CONFIG", "PLUGINS")
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch):
+    for name in SETTINGS:
+        monkeypatch.delenv(f"RELU_OPT_{name}", raising=False)
+
+
+def random_program(
+    seed=0,
+    n=12,
+    d=3,
+    p=8,
+    lam=None,
+    lam_share=0.2,
+    loss="squared",
+    activation="relu",
+    intercept=False,
+    weighted=False,
+    complete=False,
+    bias=False,
+):
+    """A small random program; λ is `lam`, or a share of lam_max."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, d))
+    if bias:
+        X[:, -1] = 1.0
+    y = rng.standard_normal(n) + 0.3
+    if getattr(loss, "classifies", loss in ("logistic", "squared_hinge")):
+        y = np.where(y > 0, 1.0, -1.0)
+        y[:2] = (1.0, -1.0) if n > 1 else y[:2]
+    weight = rng.uniform(0.2, 3.0, n) if weighted else None
+    patterns = enumerate_patterns(X) if complete else sample_patterns(X, p, seed=seed)
+    prog = ConvexProgram(X, y, 1.0, patterns, loss, activation, weight, intercept)
+    return prog.with_lam(lam_share * prog.lam_max if lam is None else lam)
+
+
+@pytest.fixture(scope="session")
+def make_program():
+    """The factory of small random programs, `random_program`."""
+    return random_program
+
+
+def dense_blocks(prog):
+    """X_b = s D_i X of every block, written out: (signs, p, n, d)."""
+    masks = prog.patterns.masks.T.astype(float)
+    return np.array([[s * mask[:, None] * prog.X for mask in masks] for s in prog.signs])
+
+
+@pytest.fixture(scope="session")
+def blocks_of():
+    """The explicit matrices of a program, `dense_blocks`."""
+    return dense_blocks
+
+
+@pytest.fixture(scope="session")
+def benchmark_programs():
+    """The two problems of theory.md, section 7, by name."""
+    from sklearn.datasets import load_breast_cancer, load_diabetes
+    from sklearn.preprocessing import StandardScaler
+
+    def build(raw, targets, count, lam):
+        n, d = raw.shape
+        X = np.c_[StandardScaler().fit_transform(raw), np.ones(n)] / np.sqrt(d)
+        gates = np.random.default_rng(123).standard_normal((d + 1, count))
+        return ConvexProgram(X, targets, lam, patterns_of_gates(X, gates))
+
+    diabetes, cancer = load_diabetes(), load_breast_cancer()
+    standard = (diabetes.target - diabetes.target.mean()) / diabetes.target.std()
+    return {
+        "diabetes": build(diabetes.data, standard, 50, 0.01),
+        "breast cancer": build(cancer.data, 2.0 * cancer.target - 1.0, 500, 0.003),
+    }
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """The folder ../shared/data; the test is skipped where it is not there."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"there is no {folder}")
+    return folder
+
+
+@pytest.fixture
+def registry():
+    """A registry of this test alone, which the whole library uses meanwhile."""
+    manager.registry.cache_clear()
+    yield manager.registry()
+    manager.registry.cache_clear()
