@@ -114,19 +114,20 @@ def _newton_step(
     damping: float,
 ) -> tuple[FloatArray, FloatArray, float]:
     """Minimise the quadratic model over steps that keep x ≥ 0."""
-    S, q = model.reduce(gradient, z)
-    m = len(x)
-    q[:m] += prog.lam
-    c_row: FloatArray | None = None
+    W, q = model.reduce(gradient, z)
+    pull, along = 0.0, np.zeros(len(x))
     if prog.intercept:
-        corner = max(float(S[m, m]), 1e-300)
-        c_row, pull = S[m, :m] / corner, float(q[m]) / corner
-        q = q[:m] - S[:m, m] * pull
-        S = S[:m, :m] - np.outer(S[:m, m], c_row)
-    diagonal = np.arange(m)
-    S[diagonal, diagonal] *= 1 + damping
-    new_x = nonnegative_qp(S, q - S @ x, x)
+        W, ones = W[:, :-1], W[:, -1]
+        q, last = q[:-1], float(q[-1])
+        size = max(float(ones @ ones), 1e-300)
+        along, pull = ones @ W / size, last / size
+        W, q = W - np.outer(ones, along), q - last * along
+    if damping:
+        W = np.vstack([W, np.sqrt(damping) * np.diag(np.linalg.norm(W, axis=0))])
+    here = W @ x
+    new_x = nonnegative_qp(W, q + prog.lam - here @ W, float(np.linalg.norm(here)))
     step_x = new_x - x
-    step_c = 0.0 if c_row is None else -pull - float(c_row @ step_x)
-    move = np.append(step_x, step_c) if prog.intercept else step_x
-    return step_x, model.expand(move), step_c
+    step_c = -pull - float(along @ step_x)
+    if not prog.intercept:
+        return step_x, model.expand(step_x), 0.0
+    return step_x, model.expand(np.append(step_x, step_c)), step_c

@@ -2,12 +2,12 @@ r"""The Newton model of the master problem with the turns eliminated.
 
 At fits ŷ with Φ = ∇²F and g = ∇F, a step (d, e) of [neurons and constant, turns] changes the
 objective by gᵀ(Gd + Be) + ½‖Φ^½(Gd + Be)‖² + zᵀe + ½‖e‖², to second order and up to the cost of
-the neurons. Minimising over e leaves qᵀd + ½dᵀSd, with K = I + Φ^½BBᵀΦ^½:
+the neurons. Minimising over e leaves qᵀd + ½‖Wd‖², with K = LLᵀ = I + Φ^½BBᵀΦ^½:
 
-    S = GᵀΦ^½ K⁻¹ Φ^½ G,     q = Gᵀ(g₀ + Φ^½K⁻¹[h − Φ^½B(z + Bᵀg₀)]),     g = g₀ + Φ^½h,
+    W = L⁻¹Φ^½ G,     q = Gᵀg₀ + WᵀL⁻¹[h − Φ^½B(z + Bᵀg₀)],     g = g₀ + Φ^½h,
 
 where g₀ is the part of g on samples without curvature. No digits cancel in this form. When
-samples are many, the same S and q come from Gram matrices, at the price of some digits.
+samples are many, WᵀW and q come from Gram matrices, at the price of some digits.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FLAT = 1e-10
 
 @dataclass(frozen=True)
 class Model:
-    """A Newton model: `reduce(g, z)` gives S and q, then `expand(d)` gives the turns' step."""
+    """A Newton model: `reduce(g, z)` gives W and q, then `expand(d)` gives the turns' step."""
 
     reduce: Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]
     expand: Callable[[FloatArray], FloatArray]
@@ -64,7 +64,7 @@ def dense_model(G: FloatArray, B: FloatArray, hessian: FloatArray, constant: boo
         inner = np.divide(gradient, root, out=np.zeros_like(root), where=curved)
         state["pull"] = pull
         state["white"] = whiten(inner - scaled_turns @ pull)
-        return white.T @ white, columns.T @ flat + white.T @ state["white"]
+        return white, columns.T @ flat + white.T @ state["white"]
 
     def expand(move: FloatArray) -> FloatArray:
         back = whiten(state["white"] + white @ move, transposed=True)
@@ -85,7 +85,8 @@ def gram_model(neurons: Design, turns: Design, hessian: FloatArray, constant: bo
     factor = cho_factor(inner, lower=True, overwrite_a=True, check_finite=False)
     coupling = cho_solve(factor, cross, check_finite=False)
     schur = gram[first] - cross.T @ coupling
-    schur = 0.5 * (schur + schur.T)
+    sizes, vectors = np.linalg.eigh(0.5 * (schur + schur.T))
+    white = np.sqrt(np.maximum(sizes, 0.0))[:, None] * vectors.T
     state: dict[str, FloatArray] = {}
 
     def reduce(gradient: FloatArray, z: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -93,7 +94,7 @@ def gram_model(neurons: Design, turns: Design, hessian: FloatArray, constant: bo
         if constant:
             linear = np.append(linear, gradient.sum())
         state["pull"] = cho_solve(factor, turns.correlate(gradient) + z, check_finite=False)
-        return schur.copy(), linear - cross.T @ state["pull"]
+        return white, linear - cross.T @ state["pull"]
 
     def expand(move: FloatArray) -> FloatArray:
         return np.asarray(-state["pull"] - coupling @ move)

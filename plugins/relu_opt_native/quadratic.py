@@ -1,77 +1,72 @@
-"""Convex quadratic programs over x ≥ 0, by an active-set method."""
+r"""Convex quadratic programs over x ≥ 0.
+
+    minimise  ½‖Wx‖² + qᵀx   subject to   x ≥ 0
+
+The dual asks for the shortest u with Wᵀu ≥ −q, and Lawson and Hanson (Solving Least Squares
+Problems, ch. 23) turn that least-distance problem into non-negative least squares, which needs
+no strict convexity: dependent columns are never chosen together.
+"""
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg import qr, solve_triangular
+from scipy.optimize import nnls
 
-from relu_opt.arrays import BoolArray, FloatArray
+from relu_opt.arrays import FloatArray
 
-# Keeps dependent columns apart; relative to the unit diagonal.
-RIDGE = 1e-14
-# A gradient entry that is this small, relative to the largest of q, is zero.
-ROUNDING = 1e-14
+# The least-distance problem is scaled until its residual is this far from 0 and 1.
+WELL_SCALED = 1e-3
 
 
-def nonnegative_qp(S: FloatArray, q: FloatArray, start: FloatArray) -> FloatArray:
-    """Minimise ½xᵀSx + qᵀx over x ≥ 0 from a feasible start.
-
-    Lawson and Hanson's scheme for a positive semidefinite S: every step descends, and the
-    solution's columns are independent. The problem is first scaled to a unit diagonal.
-    """
-    scale = np.sqrt(np.maximum(S.diagonal(), 0.0))
-    usable = scale > 1e-150
+def nonnegative_qp(W: FloatArray, q: FloatArray, length: float) -> FloatArray:
+    """Solve the program; `length` is a guess of ‖Wx‖ at the solution, 0 for none."""
     result = np.zeros(len(q))
-    if usable.any():
-        unit = scale[usable]
-        scaled = S[np.ix_(usable, usable)] / np.outer(unit, unit)
-        result[usable] = _solve(scaled, q[usable] / unit, start[usable] * unit) / unit
+    norms = np.linalg.norm(W, axis=0)
+    wanted = (q < 0) | (norms > 0)
+    usable = wanted & (norms > 1e-150)
+    if not usable.any():
+        return result
+    unit = W[:, usable] / norms[usable]
+    if len(unit) > 1.5 * unit.shape[1]:
+        unit = qr(unit, mode="r", check_finite=False)[0][: unit.shape[1]]
+    result[usable] = _shortest(unit, -q[usable] / norms[usable], length) / norms[usable]
     return result
 
 
-def _solve(S: FloatArray, q: FloatArray, start: FloatArray) -> FloatArray:
-    tolerance = ROUNDING * float(np.abs(q).max())
-    x = _descend(S, q, np.maximum(start, 0.0), start > 0)
-    blocked = np.zeros(len(q), dtype=np.bool_)
-    for _ in range(10 * len(q) + 50):
-        gradient = np.where((x > 0) | blocked, 0.0, S @ x + q)
-        joining = int(gradient.argmin())
-        if gradient[joining] >= -tolerance:
+def _shortest(W: FloatArray, f: FloatArray, length: float) -> FloatArray:
+    """x ≥ 0 with u = Wx the shortest vector for which Wᵀu ≥ f; W has unit columns."""
+    least = float(f.max())
+    if least <= 0:
+        return np.zeros(len(f))
+    scale = max(length, least)
+    right = np.zeros(len(W) + 1)
+    right[-1] = 1.0
+    for _ in range(4):
+        y, _ = nnls(np.vstack([W, f / scale]), right, maxiter=30 * len(f))
+        residual = 1.0 - float(f @ y) / scale
+        if residual <= 0:
+            scale *= 1e6
+            continue
+        x = y * (scale / residual)
+        if WELL_SCALED < residual < 1 - WELL_SCALED:
             break
-        trial = x > 0
-        trial[joining] = True
-        moved = _descend(S, q, x, trial)
-        if moved[joining] > 0:
-            x = moved
-            blocked[:] = False
-        else:
-            blocked[joining] = True
-    return x
+        scale = max(float(np.linalg.norm(W @ x)), least)
+    return _polished(W, f, x)
 
 
-def _descend(S: FloatArray, q: FloatArray, x: FloatArray, passive: BoolArray) -> FloatArray:
-    """Minimise over the passive entries, dropping those that reach zero on the way."""
-    active = np.flatnonzero(passive)
-    x = np.where(passive, x, 0.0)
-    while len(active):
-        block = S[np.ix_(active, active)]
-        block[np.arange(len(active)), np.arange(len(active))] += RIDGE
-        try:
-            factor = cho_factor(block, lower=True, overwrite_a=True, check_finite=False)
-            target = cho_solve(factor, -q[active], check_finite=False)
-        except LinAlgError:
-            # Rounding made the block indefinite: its least-squares solution still descends.
-            target = np.linalg.lstsq(S[np.ix_(active, active)], -q[active], rcond=1e-12)[0]
-        falling = target <= 0
-        if not falling.any():
-            x[active] = target
-            break
-        here = x[active]
-        fall = here[falling] - target[falling]
-        ratio = np.divide(here[falling], fall, out=np.zeros(len(fall)), where=fall > 0)
-        share = float(ratio.min())
-        moved = here + share * (target - here)
-        moved[np.flatnonzero(falling)[ratio <= share]] = 0.0
-        x[active] = np.maximum(moved, 0.0)
-        active = active[x[active] > 0]
-    return x
+def _polished(W: FloatArray, f: FloatArray, x: FloatArray) -> FloatArray:
+    """The exact solution on the support of x, if it is positive there."""
+    support = np.flatnonzero(x > 0)
+    if not len(support) or len(support) > len(W):
+        return x
+    triangle = qr(W[:, support], mode="r", check_finite=False)[0][: len(support)]
+    if np.abs(triangle.diagonal()).min() < 1e-13:
+        return x
+    half = solve_triangular(triangle, f[support], trans="T", check_finite=False)
+    exact = solve_triangular(triangle, half, check_finite=False)
+    if not (exact > 0).all():
+        return x
+    polished = np.zeros(len(x))
+    polished[support] = exact
+    return polished

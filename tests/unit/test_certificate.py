@@ -283,19 +283,15 @@ def test_multipliers_by_another_solver_will_do(solved):
     assert ro.verify(cert, prog.X, prog.y).valid
 
 
-@pytest.mark.parametrize("where", ["weights", "nu", "hidden", "output"])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_nan_is_refused(solved, where, value):
+def test_nan_is_refused(solved, value):
     prog = solved.program
-    with pytest.raises(DataError, match=f"{where} holds {value}"):
-        if where == "weights":
-            ro.certify(prog, np.where(solved.weights == 0, value, solved.weights))
-        elif where == "nu":
-            ro.certify(prog, solved.weights, np.full(prog.n, value))
-        else:
-            arrays = solved.network.to_arrays()
-            arrays[where] = np.full_like(arrays[where], value)
-            ro.ReLUNetwork(arrays["hidden"], arrays["output"])
+    with pytest.raises(DataError, match=f"weights holds {value}"):
+        ro.certify(prog, np.where(solved.weights == 0, value, solved.weights))
+    with pytest.raises(DataError, match=f"nu holds {value}"):
+        ro.certify(prog, solved.weights, np.full(prog.n, value))
+    with pytest.raises(DataError, match=f"hidden holds {value}"):
+        ro.ReLUNetwork(np.full_like(solved.network.hidden, value), solved.network.output)
 
 
 def test_another_lam(solved):

@@ -220,6 +220,32 @@ def prog_zero(prog):
     return np.zeros(prog.weights_shape)
 
 
+@settings(max_examples=60)
+@given(st.sampled_from(LOSSES), st.integers(0, 10**6), st.floats(-1.0, 1.0))
+def test_admissible_points_sum_to_zero_and_stay_in_the_domain(make_program, loss, seed, shift):
+    prog = make_program(seed, loss=loss, intercept=True)
+    fits = np.random.default_rng(seed).standard_normal(prog.n)
+    nu = -prog.loss_gradient(fits + shift)
+    found = prog.admissible(nu)
+    assert abs(found.sum()) <= 1e-13 * np.abs(found).sum()
+    assert np.isfinite(prog.dual_objective(found))
+    # Entries shrink, keeping their signs.
+    assert (np.abs(found) <= np.abs(nu) * (1 + 1e-15)).all()
+    assert (found * nu >= 0).all()
+    np.testing.assert_allclose(prog.admissible(found), found, atol=1e-16)
+    best = prog.dual_candidate(fits)
+    np.testing.assert_allclose(
+        best, -prog.loss_gradient(fits + prog.best_intercept(fits)), atol=1e-12
+    )
+
+
+def test_admissible_points_of_one_sign_are_zero(make_program):
+    prog = make_program(intercept=True)
+    np.testing.assert_array_equal(prog.admissible(np.ones(prog.n)), np.zeros(prog.n))
+    free = make_program(intercept=False)
+    np.testing.assert_array_equal(free.admissible(np.ones(prog.n)), np.ones(prog.n))
+
+
 # -- lam_max and projections -------------------------------------------------------------
 
 
