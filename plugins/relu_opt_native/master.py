@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import brentq
 
 from relu_opt.arrays import FloatArray
 from relu_opt.program import ConvexProgram
@@ -25,6 +26,13 @@ MAX_NEWTON = 60
 DENSE_SAMPLES = 2000
 # A decrease that is this small, relative to the objective, is rounding.
 ROUNDING = 1e-15
+
+# Losses whose Hessian never vanishes. The others are damped by a share of their majorant after
+# a step shorter than the first, and less so after one longer than the second.
+TRUE_CURVATURE = ("squared", "logistic")
+POOR_STEP = 0.1
+GOOD_STEP = 0.5
+LEAST_DAMPING = 1e-4
 
 
 @dataclass(frozen=True)
@@ -65,40 +73,67 @@ def solve_master(
     fits = neurons.fits(x)
     fits = fits + prog.best_intercept(fits)
     value = _value(prog, fits, x, z)
-    damping, model = 0.0, None
+    model: Model | None = None
+    damping = 0.0
     for _ in range(MAX_NEWTON):
         check()
         gradient = prog.loss_gradient(fits)
         if model is None or prog.loss.name != "squared":
-            hessian = prog.loss_hessian(fits)
+            curvature = prog.loss_hessian(fits)
+            if damping:
+                curvature = np.maximum(curvature, damping * prog.loss_majorant(fits))
             model = (
-                dense_model(*dense, hessian, prog.intercept)
+                dense_model(*dense, curvature, prog.intercept)
                 if dense is not None
-                else gram_model(neurons, turns, hessian, prog.intercept)
+                else gram_model(neurons, turns, curvature, prog.intercept)
             )
-        step_x, step_z, step_c = _newton_step(prog, model, gradient, x, z, damping)
+        step_x, step_z, step_c = _newton_step(prog, model, gradient, x, z)
         if dense is not None:
             step_fits = dense[0] @ step_x + dense[1] @ step_z + step_c
         else:
             step_fits = neurons.fits(step_x) + turns.fits(step_z) + step_c
         promise = -float(gradient @ step_fits + prog.lam * step_x.sum() + z @ step_z)
-        if promise <= max(accuracy, ROUNDING * abs(value)):
+        t = 0.0
+        if promise > max(accuracy, ROUNDING * abs(value)):
+            t = _line_search(prog, (fits, step_fits), step_x, (z, step_z))
+            x, z = np.maximum(x + t * step_x, 0.0), z + t * step_z
+            fits = fits + t * step_fits
+            value = _value(prog, fits, x, z)
+        if t == 0 and (damping == 1 or prog.loss.name in TRUE_CURVATURE):
             break
-        t, trial = 1.0, np.inf
-        while t > 1e-10:
-            trial = _value(prog, fits + t * step_fits, x + t * step_x, z + t * step_z)
-            if trial <= value - 1e-4 * t * promise:
-                break
-            t *= 0.5
-        else:
-            if damping > 1e6:
-                break
-            damping = max(1e-6, 100 * damping)
-            continue
-        damping = 0.0 if t == 1.0 and damping < 1e-6 else damping * (0.1 if t == 1.0 else 10.0)
-        x, z = np.maximum(x + t * step_x, 0.0), z + t * step_z
-        fits, value = fits + t * step_fits, trial
+        damping = _next_damping(damping, t)
     return MasterPoint(x, z, fits)
+
+
+def _next_damping(damping: float, t: float) -> float:
+    """The share of the majorant in the curvature of the next step."""
+    if t == 0:
+        return 1.0
+    if t < POOR_STEP:
+        return min(1.0, max(LEAST_DAMPING, 10 * damping))
+    return 0.3 * damping if damping > LEAST_DAMPING and t > GOOD_STEP else (
+        damping if t <= GOOD_STEP else 0.0
+    )
+
+
+def _line_search(
+    prog: ConvexProgram,
+    fits: tuple[FloatArray, FloatArray],
+    step_x: FloatArray,
+    z: tuple[FloatArray, FloatArray],
+) -> float:
+    """The t in (0, 1] with the smallest objective along a direction of descent."""
+    if prog.loss.name == "squared":
+        return 1.0
+    fixed = prog.lam * float(step_x.sum()) + float(z[0] @ z[1])
+    growth = float(z[1] @ z[1])
+
+    def slope(t: float) -> float:
+        return float(prog.loss_gradient(fits[0] + t * fits[1]) @ fits[1]) + fixed + t * growth
+
+    if slope(1.0) <= 0 or slope(0.0) >= 0:
+        return 1.0 if slope(1.0) <= 0 else 0.0
+    return float(brentq(slope, 0.0, 1.0, xtol=1e-12, rtol=1e-10, maxiter=200))
 
 
 def _value(prog: ConvexProgram, fits: FloatArray, x: FloatArray, z: FloatArray) -> float:
@@ -111,7 +146,6 @@ def _newton_step(
     gradient: FloatArray,
     x: FloatArray,
     z: FloatArray,
-    damping: float,
 ) -> tuple[FloatArray, FloatArray, float]:
     """Minimise the quadratic model over steps that keep x ≥ 0."""
     W, q = model.reduce(gradient, z)
@@ -122,8 +156,6 @@ def _newton_step(
         size = max(float(ones @ ones), 1e-300)
         along, pull = ones @ W / size, last / size
         W, q = W - np.outer(ones, along), q - last * along
-    if damping:
-        W = np.vstack([W, np.sqrt(damping) * np.diag(np.linalg.norm(W, axis=0))])
     here = W @ x
     new_x = nonnegative_qp(W, q + prog.lam - here @ W, float(np.linalg.norm(here)))
     step_x = new_x - x

@@ -51,6 +51,9 @@ WORTHWHILE = 0.1
 MAX_TURNS = 4000
 # Iterations without progress of either bound after which rounding is to blame.
 PATIENCE = 15
+PROGRESS = 1e-3
+# Aim below the tolerance: the certificate charges rounding errors to the gap.
+AIM = 0.5
 # Accuracy of the subproblems, relative to the gap.
 MASTER_ACCURACY = 1e-7
 MODEL_ACCURACY = 1e-8
@@ -94,6 +97,7 @@ class Search:
         self.target = prog
         self.prog = prog
         self.options = options
+        self.tol = AIM * options.tol
         self.max_iter = max_iter
         self.started = time.perf_counter()
         self.pricer = Pricer(prog, self.check)
@@ -271,10 +275,10 @@ class Search:
             lam = max(STAGE_FACTOR * lam, self.target.lam)
             last = lam <= self.target.lam
             self.prog = self.target if last else self.target.with_lam(lam)
-            stop, nu = self.stage(nu, self.options.tol if last else STAGE_GAP)
+            stop, nu = self.stage(nu, self.tol if last else max(STAGE_GAP, self.tol))
             if last or stop is StopReason.ITERATION_LIMIT:
                 return stop
-            if self.final_gap <= self.options.tol:
+            if self.final_gap <= self.tol:
                 return StopReason.CONVERGED
 
     def stage(self, nu: FloatArray, tol: float) -> tuple[StopReason, FloatArray]:
@@ -298,7 +302,8 @@ class Search:
             if self.iteration >= self.max_iter:
                 return StopReason.ITERATION_LIMIT, anchor.nu
             if stalled >= PATIENCE:
-                return StopReason.NUMERICAL, anchor.nu
+                good = self.gap <= self.options.tol
+                return (StopReason.CONVERGED if good else StopReason.NUMERICAL), anchor.nu
             self.iteration += 1
             before = self.upper, self.lower, len(self.working)
             look, anchor, base = self.advance(anchor, base, cuts)
@@ -307,9 +312,13 @@ class Search:
                 if self.price(look):
                     look, anchor = self.look(anchor.nu, cuts)
                     base = anchor
-            moved = max(before[0] - self.upper, self.lower - before[1])
-            progressed = moved > 1e-3 * self.gap * abs(self.upper)
-            stalled = 0 if progressed or len(self.working) > before[2] else stalled + 1
+            whole = abs(self.upper) * self.gap
+            progressed = (
+                before[0] - self.upper > PROGRESS * whole
+                or self.lower - before[1] > PROGRESS * min(whole, abs(self.lower))
+                or len(self.working) > before[2]
+            )
+            stalled = 0 if progressed else stalled + 1
 
     def advance(self, anchor: Anchor, base: Anchor, cuts: Neurons) -> tuple[Look, Anchor, Anchor]:
         """One iteration; returns the last look, the best dual point, and the model's base."""

@@ -200,6 +200,10 @@ class ConvexProgram:
         """The diagonal of ∇²F(z), (n,)."""
         return self.sample_scale * self.loss.hessian(fits, self.y)
 
+    def loss_majorant(self, fits: FloatArray) -> FloatArray:
+        """The diagonal of a quadratic that lies above F and touches it at z, (n,)."""
+        return self.sample_scale * self.loss.majorant(fits, self.y)
+
     def best_intercept(self, fits: FloatArray) -> float:
         """argmin over c of F(z + c); 0 for a program without intercept."""
         if not self.intercept:

@@ -46,6 +46,10 @@ class Loss(Protocol):
         """∂²ℓ/∂z² (a generalised one at kinks of the gradient)."""
         ...
 
+    def majorant(self, z: FloatArray, y: FloatArray) -> FloatArray:
+        """The κ for which ℓ(z) + ℓ′(z)(x − z) + ½κ(x − z)² ≥ ℓ(x) for every x."""
+        ...
+
     def conjugate(self, t: FloatArray, y: FloatArray) -> FloatArray:
         """ℓ*(t, y); `inf` outside the domain."""
         ...
@@ -71,6 +75,9 @@ class Squared:
     def hessian(self, z: FloatArray, y: FloatArray) -> FloatArray:
         return np.ones_like(z)
 
+    def majorant(self, z: FloatArray, y: FloatArray) -> FloatArray:
+        return np.ones_like(z)
+
     def conjugate(self, t: FloatArray, y: FloatArray) -> FloatArray:
         return t * y + 0.5 * t**2
 
@@ -94,6 +101,11 @@ class Logistic:
 
     def hessian(self, z: FloatArray, y: FloatArray) -> FloatArray:
         return np.asarray(expit(z) * expit(-z))
+
+    def majorant(self, z: FloatArray, y: FloatArray) -> FloatArray:
+        # Jaakkola and Jordan's bound, tanh(z/2)/(2z).
+        size = np.maximum(np.abs(z), 1e-8)
+        return np.asarray(np.tanh(0.5 * size) / (2.0 * size))
 
     def conjugate(self, t: FloatArray, y: FloatArray) -> FloatArray:
         tau = -t * y
@@ -121,6 +133,9 @@ class SquaredHinge:
 
     def hessian(self, z: FloatArray, y: FloatArray) -> FloatArray:
         return (y * z < 1).astype(np.float64)
+
+    def majorant(self, z: FloatArray, y: FloatArray) -> FloatArray:
+        return np.ones_like(z)
 
     def conjugate(self, t: FloatArray, y: FloatArray) -> FloatArray:
         tau = -t * y
@@ -157,6 +172,9 @@ class Huber:
 
     def hessian(self, z: FloatArray, y: FloatArray) -> FloatArray:
         return (np.abs(z - y) < self.delta).astype(np.float64)
+
+    def majorant(self, z: FloatArray, y: FloatArray) -> FloatArray:
+        return self.delta / np.maximum(np.abs(z - y), self.delta)
 
     def conjugate(self, t: FloatArray, y: FloatArray) -> FloatArray:
         inside = np.abs(t) <= self.delta * (1 + ROUNDING)

@@ -26,6 +26,7 @@ from pathlib import Path
 
 import pytest
 
+import relu_opt
 from relu_opt.cli import main
 from relu_opt.cli.demo import write_data
 
@@ -194,6 +195,21 @@ def anchors(page: Path) -> set[str]:
     """The names that GitHub gives to the headings of a page."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_reference_names_the_whole_api():
+    reference = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    tree = relu_opt.errors.ReluOptError
+    kinds = [kind for kind in vars(relu_opt.errors).values() if isinstance(kind, type)]
+    names = [*relu_opt.__all__, *(kind.__name__ for kind in kinds if issubclass(kind, tree))]
+    assert [name for name in names if not re.search(rf"`(ro\.)?{name}\b", reference)] == []
+
+
+def test_contributing_names_modules_that_exist():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:relu_opt|plugins|tests|docs)/[\w/.]*)`", text)
+    assert len(named) > 20
+    assert [name for name in named if not (ROOT / name).exists()] == []
 
 
 @pytest.mark.parametrize(

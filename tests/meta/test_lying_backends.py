@@ -31,8 +31,8 @@ from relu_opt.program import ConicProgram, ConvexProgram
 class Fake:
     """A plugin whose backend gives a fixed or computed answer."""
 
-    def __init__(self, answer, takes=ConvexProgram):
-        self.answer, self.takes = answer, takes
+    def __init__(self, answer, name="fake", takes=ConvexProgram):
+        self.answer, self.name, self.takes = answer, name, takes
 
     def solve(self, program, options):
         return self.answer(program) if callable(self.answer) else self.answer
@@ -41,7 +41,7 @@ class Fake:
     def relu_opt_backends(self):
         return [
             BackendInfo(
-                "fake",
+                self.name,
                 lambda: self,
                 lambda: Availability(State.READY),
                 frozenset({self.takes}),
@@ -54,10 +54,22 @@ class Fake:
 def ask(registry):
     """Solve with a fake backend that gives this answer."""
 
-    def solve(prog, answer, takes=ConvexProgram, **arguments):
-        fake = Fake(answer, takes)
-        registry.add("fake", "fake-dist", lambda: fake)
-        return ro.solve(prog, "fake", **arguments)
+    return asker(registry, "fake", ConvexProgram)
+
+
+@pytest.fixture
+def ask_conic(registry):
+    """The same, of a backend that takes conic programs alone."""
+    return asker(registry, "conic fake", ConicProgram)
+
+
+def asker(registry, name, takes):
+    fake = Fake(None, name, takes)
+    registry.add(name, "fake-dist", lambda: fake)
+
+    def solve(prog, answer, **arguments):
+        fake.answer = answer
+        return ro.solve(prog, name, **arguments)
 
     return solve
 
@@ -222,7 +234,7 @@ def test_cones_violated_strongly_are_a_breach(ask, truth):
 
 @pytest.mark.parametrize("stop", [StopReason.TIME_LIMIT, StopReason.UNKNOWN])
 def test_an_early_stop_outside_the_cones_is_moved_inside(ask, truth, stop):
-    sol = ask(truth.program, raw_of(truth, x=off_cones(truth, 0.5), stop=stop))
+    sol = ask(truth.program, raw_of(truth, x=0.9 * off_cones(truth, 0.5), stop=stop))
     assert truth.program.cone_violation(sol.weights) <= 1e-9
     assert sol.stats["moved_onto_cones"] > 0.1
     assert sol.certificate.verdict == ro.Verdict.NOT_CERTIFIED
@@ -441,11 +453,11 @@ def conic_truth(program):
     ],
     ids=["negated", "zero", "wrong dual sign", "shifted", "huge duals"],
 )
-def test_wrong_conic_answers(ask, truth, change):
+def test_wrong_conic_answers(ask_conic, truth, change):
     try:
-        sol = ask(truth.program, lambda program: change(conic_truth(program)), ConicProgram)
+        sol = ask_conic(truth.program, lambda program: change(conic_truth(program)))
     except ContractViolation as error:
-        assert error.fields["backend"] == "fake"  # noqa: PT017
+        assert error.fields["backend"] == "conic fake"  # noqa: PT017
         return
     assert sol.certificate.verdict == ro.Verdict.NOT_CERTIFIED
     check_bounds(sol, truth)
@@ -460,9 +472,9 @@ def test_wrong_conic_answers(ask, truth, change):
         (lambda raw: replace(raw, duals=np.inf * np.ones_like(raw.duals)), "duals"),
     ],
 )
-def test_malformed_conic_answers_are_a_breach(ask, truth, change, field):
+def test_malformed_conic_answers_are_a_breach(ask_conic, truth, change, field):
     with pytest.raises(ContractViolation) as caught:
-        ask(truth.program, lambda program: change(conic_truth(program)), ConicProgram)
+        ask_conic(truth.program, lambda program: change(conic_truth(program)))
     assert caught.value.fields["field"] == field
 
 

@@ -372,12 +372,12 @@ def test_what_a_backend_cannot_do_is_refused(install, prog):
     ("start", "message"),
     [
         (np.zeros((1, 2)), "weights has shape"),
-        (ro.ReLUNetwork([[1.0, 2.0, 3.0]], [1.0]), ""),
+        (ro.ReLUNetwork([[1.0, 2.0, 3.0]], [1.0]), "features|columns"),
         (ro.ReLUNetwork([[1.0, 2.0]], [1.0], gates=[[1.0, 0.0]]), "program is relu"),
     ],
 )
 def test_a_start_that_does_not_fit(prog, start, message):
-    with pytest.raises(DataError, match=message or None):
+    with pytest.raises(DataError, match=message):
         ro.solve(prog, "native", warm_start=start)
 
 
@@ -526,15 +526,42 @@ def test_a_built_in_name_cannot_be_taken(registry, prog):
     assert not impostor.backend.seen
 
 
-def test_a_backend_with_the_name_of_a_failed_plugin_is_usable(registry, prog):
-    """A failed plugin has an entry point's name; that is no claim on a backend's name."""
+@pytest.mark.parametrize("first", ["sound", "failed"])
+def test_a_failed_plugin_with_the_name_of_a_sound_backend(registry, prog, first):
+    """Its name is an entry point's: the backend works, or the clash names both."""
 
     def load():
         raise ImportError("no")
 
-    registry.add("zero", "failed-dist", load)
     plugin = Plugin()
-    registry.add("fine", "fine-dist", lambda: plugin)
+    entries = [("zero", "failed-dist", load), ("fine", "fine-dist", lambda: plugin)]
+    for entry in entries if first == "failed" else entries[::-1]:
+        registry.add(*entry)
+    try:
+        assert ro.solve(prog, "zero").backend == "zero"
+    except PluginConflict as error:
+        assert set(error.fields["distributions"]) == {"failed-dist", "fine-dist"}  # noqa: PT017
+
+
+@pytest.mark.parametrize("names", [("zero", "other"), ("zero", "zero")])
+def test_two_entry_points_of_one_name(registry, prog, names):
+    """Two distributions may choose one entry-point name; neither loses its backend by it."""
+    plugins = [Plugin(name=name) for name in names]
+    for plugin, distribution in zip(plugins, ("first", "second"), strict=True):
+        registry.add("entry", distribution, lambda plugin=plugin: plugin)
+    if names[0] != names[1]:
+        for name in names:
+            assert ro.solve(prog, name).backend == name
+    else:
+        with pytest.raises(PluginConflict, match="by 'first' and by 'second'"):
+            ro.solve(prog, "zero")
+    check_the_rest_works(prog)
+
+
+def test_an_entry_point_with_the_name_of_a_built_in_one(registry, prog):
+    plugin = Plugin()
+    registry.add("native", "stranger", lambda: plugin)
+    assert ro.solve(prog, "native").backend == "native"
     assert ro.solve(prog, "zero").backend == "zero"
 
 
