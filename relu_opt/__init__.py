@@ -1,12 +1,12 @@
 """Train two-layer ReLU networks to proved global optima, with solvers as plugins.
 
-    import relu_opt as ro
+import relu_opt as ro
 
-    patterns = ro.sample_patterns(X, n_gates=500, seed=0)
-    program = ro.ConvexProgram(X, y, lam=0.01, patterns=patterns)
-    solution = ro.solve(program)
-    solution.network.predict(X)
-    solution.certificate            # Certificate(certified, ...)
+patterns = ro.sample_patterns(X, n_gates=500, seed=0)
+program = ro.ConvexProgram(X, y, lam=0.01, patterns=patterns)
+solution = ro.solve(program)
+solution.network.predict(X)
+solution.certificate            # Certificate(certified, ...)
 """
 
 from relu_opt import errors

@@ -364,8 +364,7 @@ def _in_scope(prog: ConvexProgram, network: ReLUNetwork, scope: str) -> ConvexPr
     if scope == "own":
         if not len(network):
             raise DataError(
-                "The network has no neurons, so it has no patterns of its own. Use "
-                "scope='program'."
+                "The network has no neurons, so it has no patterns of its own. Use scope='program'."
             )
         return prog.with_patterns(_own_patterns(prog, network))
     if scope == "all" and not prog.patterns.complete:
@@ -388,9 +387,7 @@ def _own_patterns(prog: ConvexProgram, network: ReLUNetwork) -> Patterns:
     if prog.patterns.gates is not None:
         gates = np.hstack([prog.patterns.gates[:, used], directions[place < 0].T])
     keep = unique_rows(packed)
-    return Patterns.from_packed(
-        packed[keep], prog.n, None if gates is None else gates[:, keep]
-    )
+    return Patterns.from_packed(packed[keep], prog.n, None if gates is None else gates[:, keep])
 
 
 @dataclass(frozen=True)
@@ -411,9 +408,7 @@ class _Bound:
         return rows, known.values[part], _sides(prog, block, rows)
 
 
-def _lower_bound(
-    prog: ConvexProgram, nu: FloatArray, known: ConeMultipliers | None
-) -> _Bound:
+def _lower_bound(prog: ConvexProgram, nu: FloatArray, known: ConeMultipliers | None) -> _Bound:
     """Scale ν until it is feasible; find the multipliers that show it."""
     if abs(nu.sum()) > 1e-13 * np.abs(nu).sum():
         nu = prog.admissible(nu)

@@ -228,7 +228,8 @@ def _warm_weights(
         return None
     if isinstance(start, ReLUNetwork):
         return weights_from_network(prog, start)
-    return prog.check_weights(start.weights if isinstance(start, Solution) else start)
+    weights = prog.check_weights(start.weights if isinstance(start, Solution) else start)
+    return weights if prog.cone_violation(weights) <= REPAIR_ABOVE else _onto_cones(prog, weights)
 
 
 def _usable_weights(

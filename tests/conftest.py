@@ -27,6 +27,17 @@ settings.register_profile(
 )
 settings.load_profile("relu_opt")
 
+
+def pytest_collection_modifyitems(config, items):
+    """Leave slow tests out unless a choice of marks is given, such as -m slow."""
+    if config.option.markexpr:
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    if slow:
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
+
+
 SETTINGS = ("BACKEND", "TOL", "TIME_LIMIT", "THREADS", "SEED", "VERBOSE", "CONFIG", "PLUGINS")
 
 

@@ -63,7 +63,7 @@ def draw_bounds(axes: Axes, events: list[ProgressEvent]) -> None:
     axes.fill_between(steps, lower, upper, color="#e9e3d5", lw=0)
     axes.plot(steps, upper, "o-", color=UPPER, ms=4, label="objective of the network found")
     axes.plot(steps, lower, "o-", color=LOWER, ms=4, label="proved lower bound")
-    axes.set_ylim(0, 0.55)
+    axes.set_ylim(0, 1.15 * upper.max())
     axes.set_title("Breast cancer data, 500 patterns", loc="left", fontsize=11)
     axes.set_ylabel("objective")
     axes.legend(frameon=False, fontsize=9, loc="upper right")

@@ -42,11 +42,12 @@ def _shortest(W: FloatArray, f: FloatArray, length: float) -> FloatArray:
     scale = max(length, least)
     right = np.zeros(len(W) + 1)
     right[-1] = 1.0
-    for _ in range(4):
+    x = np.zeros(len(f))
+    for _ in range(6):
         y, _ = nnls(np.vstack([W, f / scale]), right, maxiter=30 * len(f))
         residual = 1.0 - float(f @ y) / scale
         if residual <= 0:
-            scale *= 1e6
+            scale *= 1e3
             continue
         x = y * (scale / residual)
         if WELL_SCALED < residual < 1 - WELL_SCALED:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -55,8 +55,7 @@ PROGRESS = 1e-3
 # Aim below the tolerance: the certificate charges rounding errors to the gap.
 AIM = 0.5
 # Accuracy of the subproblems, relative to the gap.
-MASTER_ACCURACY = 1e-7
-MODEL_ACCURACY = 1e-8
+ACCURACY = 1e-12
 
 
 class StopNow(Exception):
@@ -169,11 +168,9 @@ class Search:
 
     def master(self) -> FloatArray:
         """Solve over the neurons: a network, an upper bound, and ν = −∇F there."""
-        accuracy = MASTER_ACCURACY * self.gap * abs(self.upper)
+        accuracy = ACCURACY * self.gap * abs(self.upper)
         neurons = self.neurons
-        point = solve_master(
-            neurons.design(self.prog), None, neurons.sizes, accuracy, self.check
-        )
+        point = solve_master(neurons.design(self.prog), None, neurons.sizes, accuracy, self.check)
         neurons.sizes = point.sizes
         neurons.merge()
         fits = neurons.design(self.prog).fits(neurons.sizes)
@@ -194,13 +191,14 @@ class Search:
             self.block_sizes[columns.owners],
             0.0,
         )
-        accuracy = MODEL_ACCURACY * self.gap * abs(self.upper)
+        accuracy = ACCURACY * self.gap * abs(self.upper)
         point = solve_master(design, turns, start, accuracy, self.check)
         columns.sizes = point.sizes
         blocks = columns.weights(self.prog).reshape(-1, self.prog.d)
         count = len(self.prog.patterns)
         np.add.at(blocks, owners, outward(owners, count) * point.turns[:, None] * turns.bases)
-        return self.prog.admissible(-self.prog.loss_gradient(point.fits)), np.linalg.norm(blocks, axis=1)
+        nu = self.prog.admissible(-self.prog.loss_gradient(point.fits))
+        return nu, np.linalg.norm(blocks, axis=1)
 
     def curvature(self, anchor: Anchor) -> tuple[Design | None, IntArray]:
         """Columns √(μ_b/‖v_b‖) X_b N, N the face's directions orthogonal to v_b."""
@@ -266,7 +264,9 @@ class Search:
     # -- the loop --------------------------------------------------------------
 
     def run(self) -> StopReason:
-        """Follow λ down to its value."""
+        """Follow λ down to its value; from a start that was given, begin there."""
+        if self.options.warm_start is not None:
+            return self.stage(self.warm_up(self.options.warm_start), self.tol)[0]
         nu = self.target.dual_start()
         first, _ = self.pricer.look(nu, self.working)
         self.record_lower(first)
@@ -280,6 +280,14 @@ class Search:
                 return stop
             if self.final_gap <= self.tol:
                 return StopReason.CONVERGED
+
+    def warm_up(self, weights: FloatArray) -> FloatArray:
+        """Take over given blocks; returns ν = −∇F there."""
+        sign, which = np.nonzero(weights.any(axis=2))
+        self.working = sign * len(self.prog.patterns) + which
+        self.neurons.add(self.working, weights[sign, which], 0.0)
+        self.neurons.sizes = np.linalg.norm(weights[sign, which], axis=1)
+        return self.prog.dual_candidate(self.prog.fits(weights))
 
     def stage(self, nu: FloatArray, tol: float) -> tuple[StopReason, FloatArray]:
         """Iterate at one λ until the gap is at most `tol`; returns the best ν too."""
@@ -308,10 +316,10 @@ class Search:
             before = self.upper, self.lower, len(self.working)
             look, anchor, base = self.advance(anchor, base, cuts)
             inside = (self.upper - anchor.bound) / max(1e-12, abs(self.upper))
-            if self.gap > tol and inside <= max(PRICE_BELOW * self.gap, 0.5 * tol):
-                if self.price(look):
-                    look, anchor = self.look(anchor.nu, cuts)
-                    base = anchor
+            due = self.gap > tol and inside <= max(PRICE_BELOW * self.gap, 0.5 * tol)
+            if due and self.price(look):
+                look, anchor = self.look(anchor.nu, cuts)
+                base = anchor
             whole = abs(self.upper) * self.gap
             progressed = (
                 before[0] - self.upper > PROGRESS * whole

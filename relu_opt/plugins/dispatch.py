@@ -194,9 +194,7 @@ def solve_program(info: BackendInfo, program: Program, options: SolveOptions) ->
         If it returned something that is not an answer to this program.
     """
     try:
-        raw = registry().manager.hook.relu_opt_solve(
-            backend=info, program=program, options=options
-        )
+        raw = registry().manager.hook.relu_opt_solve(backend=info, program=program, options=options)
     except ReluOptError:
         raise
     except Exception as error:
@@ -219,9 +217,7 @@ def solve_program(info: BackendInfo, program: Program, options: SolveOptions) ->
     return raw
 
 
-def _check_point(
-    backend: str, name: str, point: FloatArray | None, shape: tuple[int, ...]
-) -> None:
+def _check_point(backend: str, name: str, point: FloatArray | None, shape: tuple[int, ...]) -> None:
     if point is None:
         return
     if not isinstance(point, np.ndarray) or point.shape != shape or point.dtype.kind != "f":

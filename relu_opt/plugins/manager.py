@@ -10,10 +10,11 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import cast
 
 import pluggy
 
@@ -111,10 +112,8 @@ class Registry:
     def _ask(self, plugin: object) -> list[BackendInfo]:
         for call in self.manager.hook.relu_opt_backends.get_hookimpls():
             if call.plugin is plugin:
-                infos = list(call.function())
-                for info in infos:
-                    _check_info(info)
-                return infos
+                infos = cast(Iterable[object], call.function())
+                return [_checked(info) for info in infos]
         return []
 
     def _register(self, info: BackendInfo, distribution: str) -> None:
@@ -194,7 +193,7 @@ class Registry:
                 log.exception("Observer %s of plugin %s failed", hook, call.plugin_name)
 
 
-def _check_info(info: object) -> None:
+def _checked(info: object) -> BackendInfo:
     if not isinstance(info, BackendInfo):
         raise TypeError(f"relu_opt_backends gave {info!r}, which is not a BackendInfo")
     if info.api_version != API_VERSION:
@@ -202,6 +201,7 @@ def _check_info(info: object) -> None:
             f"backend {info.name!r} was written for plugin API {info.api_version}, and this "
             f"relu_opt has API {API_VERSION}"
         )
+    return info
 
 
 def _probe(info: BackendInfo) -> Availability:

@@ -17,6 +17,8 @@ from relu_opt.arrays import BoolArray, FloatArray, IntArray
 
 # Slack, relative to ‖c‖ and to the row's norm, that rounding explains.
 SLACK = 1e-13
+# A projection that is this short, relative to ‖c‖, is zero.
+APEX = 1e-14
 # Rows that join a problem at a time, and entries of a slack matrix held at a time.
 ROWS_PER_ROUND = 12
 CHUNK_ENTRIES = 4_000_000
@@ -59,7 +61,7 @@ class ConeRows:
             slack = points[part] @ self.unit.T
             np.negative(slack, out=slack, where=~masks[part])
             worst[part] = np.maximum(0.0, -slack.min(axis=1))
-        return np.divide(worst, sizes, out=np.zeros_like(worst), where=sizes > 0)
+        return np.asarray(np.divide(worst, sizes, out=np.zeros_like(worst), where=sizes > 0))
 
 
 def project_cones(
@@ -148,7 +150,10 @@ def _solve_rows(
     multipliers, _ = nnls(normals.T, -target)
     carries = multipliers > 0
     rows[b], rho[b] = trial[carries], multipliers[carries]
-    points[b] = target + rho[b] @ normals[carries]
+    point = target + rho[b] @ normals[carries]
+    # The apex of the cone: what is left is rounding, and has no direction.
+    apex = np.linalg.norm(point) <= APEX * np.linalg.norm(target)
+    points[b] = 0.0 if apex else point
 
 
 def face_basis(unit: FloatArray, rows: IntArray) -> FloatArray:

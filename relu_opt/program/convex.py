@@ -155,7 +155,7 @@ class ConvexProgram:
     @property
     def d(self) -> int:
         """Number of features, the hidden bias included."""
-        return self.X.shape[1]
+        return int(self.X.shape[1])
 
     @property
     def signs(self) -> tuple[float, ...]:

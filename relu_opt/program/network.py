@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relu_opt.arrays import FloatArray, as_floats, as_number, as_positive, frozen
+from relu_opt.arrays import FloatArray, IntArray, as_floats, as_number, as_positive, frozen
 from relu_opt.errors import DataError
 from relu_opt.io import need, read_npz, write_npz
 from relu_opt.program.convex import ConvexProgram
@@ -241,13 +241,13 @@ def network_blocks(network: ReLUNetwork) -> FloatArray:
     return balanced.hidden * np.abs(balanced.output)[:, None]
 
 
-def locate_neurons(prog: ConvexProgram, network: ReLUNetwork, tol: float) -> np.ndarray:
+def locate_neurons(prog: ConvexProgram, network: ReLUNetwork, tol: float) -> IntArray:
     """The pattern of the program that each neuron belongs to, −1 where none fits: (m,).
 
     A ReLU neuron belongs to a pattern whose closed cone holds it, up to `tol` relative to the
     norms of the row and of the neuron; a gated one to the pattern that its gate makes.
     """
-    place = np.full(len(network), -1)
+    place: IntArray = np.full(len(network), -1, dtype=np.intp)
     source = network.hidden if network.gates is None else network.gates
     linear = prog.X @ source.T
     own = np.packbits((linear >= 0).T, axis=1)
@@ -256,14 +256,14 @@ def locate_neurons(prog: ConvexProgram, network: ReLUNetwork, tol: float) -> np.
         place[j] = lookup.get(own[j].tobytes(), -1)
     if network.gates is not None:
         return place
-    for j in np.flatnonzero(place < 0):
-        slack = prog.cone_rows.unit @ (network.hidden[j] / np.linalg.norm(network.hidden[j]))
+    for k in np.flatnonzero(place < 0):
+        slack = prog.cone_rows.unit @ (network.hidden[k] / np.linalg.norm(network.hidden[k]))
         matters = np.abs(slack) > tol
         wanted = slack > 0
         for part in prog.patterns.chunks(bytes_each=1):
             differs = (prog.patterns.unpack(part) != wanted)[:, matters].any(axis=1)
             if not differs.all():
-                place[j] = part.start + int(np.argmin(differs))
+                place[k] = part.start + int(np.argmin(differs))
                 break
     return place
 
@@ -279,9 +279,7 @@ def weights_from_network(
         If a neuron lies in none of the program's cones.
     """
     if (network.gates is not None) != (prog.activation == "gated"):
-        raise DataError(
-            f"The program is {prog.activation} and the network is of the other kind."
-        )
+        raise DataError(f"The program is {prog.activation} and the network is of the other kind.")
     balanced = network.balance()
     place = locate_neurons(prog, balanced, tol)
     if (place < 0).any():
@@ -295,8 +293,7 @@ def weights_from_network(
     blocks = balanced.hidden * np.abs(balanced.output)[:, None]
     signs = np.sign(balanced.output)
     if prog.activation == "gated":
-        np.add.at(weights, (0, place), blocks * signs[:, None])
+        np.add.at(weights[0], place, blocks * signs[:, None])
     else:
         np.add.at(weights, ((signs < 0).astype(np.intp), place), blocks)
     return weights
-

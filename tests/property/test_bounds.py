@@ -32,7 +32,7 @@ programs = st.fixed_dictionaries(
         "lam_share": st.sampled_from([0.02, 0.2, 0.7, 1.1]),
     }
 )
-some = settings(max_examples=35)
+some = settings(max_examples=25)
 
 
 def optimum(prog, tol=1e-10):
@@ -78,7 +78,7 @@ def random_dual(prog, rng, weights):
 # -- bounds ------------------------------------------------------------------------------
 
 
-@settings(max_examples=80)
+@settings(max_examples=60)
 @given(programs, st.integers(0, 10**6))
 def test_dual_bound_optimum_primal_bound(make_program, kind, seed):
     prog = make_program(**kind)

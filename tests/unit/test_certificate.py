@@ -98,7 +98,7 @@ def test_whoever_solved_is_asked_nothing(solved):
     """Blocks, network and solution give one proof; ν may be missing."""
     prog = solved.program
     for answer in (solved, solved.weights, solved.network, solved.weights.tolist()):
-        cert = ro.certify(prog, answer)
+        cert = ro.certify(prog, answer, tol=1e-5)
         assert cert.verdict == ro.Verdict.CERTIFIED, cert.reason
         assert cert.primal == pytest.approx(solved.objective, rel=1e-12)
 
@@ -189,7 +189,7 @@ def test_nu_scaled(solved, factor):
     assert cert.verdict == ro.Verdict.NOT_CERTIFIED
     assert bounds_hold(cert, solved.objective)
     # Beside the true optimum the worst ν does no harm: ∇F gives a better one.
-    cert = ro.certify(solved.program, solved.weights, factor * solved.nu)
+    cert = ro.certify(solved.program, solved.weights, factor * solved.nu, tol=1e-5)
     assert bounds_hold(cert, solved.objective)
     assert cert.verdict == ro.Verdict.CERTIFIED
 
