@@ -92,6 +92,8 @@ def as_positive(value: object, name: str) -> float:
 
 def as_number(value: object, name: str) -> float:
     """A finite float, or a DataError."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value.item()
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise DataError(f"{name} is {value!r}, and a number is needed.", name=name, value=value)
     try:

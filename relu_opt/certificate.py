@@ -234,7 +234,7 @@ class Certificate:
                 str(meta["reason"]),
                 str(meta["fingerprint"]),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             if isinstance(error, DataError):
                 raise
             raise DataError(
@@ -488,7 +488,7 @@ def _usable_multipliers(
     prog: ConvexProgram, common: FloatArray, over: IntArray, known: ConeMultipliers | None
 ) -> dict[int, tuple[IntArray, FloatArray, float]]:
     """Those of a backend's multipliers that are valid and prove what is needed."""
-    if known is None or not _well_formed(prog, known):
+    if not isinstance(known, ConeMultipliers) or not _well_formed(prog, known):
         return {}
     count = len(prog.patterns)
     needed = np.zeros(2 * count, dtype=np.bool_)
@@ -516,6 +516,12 @@ def _sides(prog: ConvexProgram, block: int, rows: IntArray) -> FloatArray:
 
 def _well_formed(prog: ConvexProgram, known: ConeMultipliers) -> bool:
     """Whether a backend's multipliers have the form that they should have."""
+    integers = (known.blocks, known.starts, known.rows)
+    for array in (*integers, known.values):
+        if not isinstance(array, np.ndarray) or array.ndim != 1:
+            return False
+    if any(array.dtype.kind != "i" for array in integers) or known.values.dtype.kind != "f":
+        return False
     starts, total = known.starts, len(known.values)
     return bool(
         len(starts) == len(known.blocks) + 1
@@ -592,6 +598,6 @@ def _judge(kkt: KKTReport, place: IntArray, scope: str, tol: float) -> tuple[Ver
             f"The relative gap {kkt.rel_gap:.2e} over {against} is above the tolerance {tol:.0e}."
         )
     return Verdict.CERTIFIED, (
-        f"No network over {against} has an objective lower by more than {max(kkt.rel_gap, 0):.2e} "
-        "of this one's."
+        f"No network over {against} has an objective that is lower by more than a share of "
+        f"{max(kkt.rel_gap, 0):.1e}."
     )

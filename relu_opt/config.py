@@ -233,3 +233,11 @@ def _check_options(file: Path, options: Any) -> None:
             source=str(file),
             setting="options",
         )
+    for backend, table in options.items():
+        for name in table.keys() & RULES.keys():
+            raise ConfigError(
+                f"{file}: {name} stands in [options.{backend}], and it is a setting of every "
+                f"backend. Move it to the top of the file.",
+                source=str(file),
+                setting=name,
+            )

@@ -15,7 +15,7 @@ import numpy as np
 from relu_opt.arrays import FloatArray
 from relu_opt.certificate import Certificate, certify
 from relu_opt.config import load_settings
-from relu_opt.errors import ContractViolation, SolveFailed
+from relu_opt.errors import ContractViolation, DataError, SolveFailed
 from relu_opt.io import need, read_npz, write_npz
 from relu_opt.plugins import dispatch
 from relu_opt.plugins.manager import registry
@@ -111,20 +111,27 @@ class Solution:
             If the file is damaged, or its blocks do not fit the program.
         """
         arrays, meta = read_npz(path, "solution")
+        try:
+            stop, backend = StopReason[meta["stop"]], str(meta["backend"])
+            tol, stats = float(meta["tol"]), dict(meta["stats"])
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise DataError(
+                f"{path} is not a complete solution ({error!r}). Write it anew.", path=str(path)
+            ) from error
         weights = program.check_weights(need(arrays, "weights", "f", 3))
         network = network_from_weights(
             program, weights, program.best_intercept(program.fits(weights))
         )
-        certificate = certify(program, network, need(arrays, "nu", "f", 1), tol=meta["tol"])
+        certificate = certify(program, network, need(arrays, "nu", "f", 1), tol=tol)
         return cls(
             program,
             weights,
             network,
             certificate.nu,
             certificate,
-            StopReason[meta["stop"]],
-            str(meta["backend"]),
-            meta["stats"],
+            stop,
+            backend,
+            stats,
         )
 
 

@@ -27,17 +27,6 @@ settings.register_profile(
 )
 settings.load_profile("relu_opt")
 
-
-def pytest_collection_modifyitems(config, items):
-    """Leave slow tests out unless a choice of marks is given, such as -m slow."""
-    if config.option.markexpr:
-        return
-    slow = [item for item in items if item.get_closest_marker("slow")]
-    if slow:
-        config.hook.pytest_deselected(items=slow)
-        items[:] = [item for item in items if item not in slow]
-
-
 SETTINGS = ("BACKEND", "TOL", "TIME_LIMIT", "THREADS", "SEED", "VERBOSE", "CONFIG", "PLUGINS")
 
 
@@ -73,7 +62,7 @@ def random_program(
     weight = rng.uniform(0.2, 3.0, n) if weighted else None
     patterns = enumerate_patterns(X) if complete else sample_patterns(X, p, seed=seed)
     prog = ConvexProgram(X, y, 1.0, patterns, loss, activation, weight, intercept)
-    return prog.with_lam(lam_share * prog.lam_max if lam is None else lam)
+    return prog.with_lam(lam or lam_share * prog.lam_max or 0.1)
 
 
 @pytest.fixture(scope="session")

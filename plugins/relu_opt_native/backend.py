@@ -14,13 +14,19 @@ from relu_opt_native.solver import solve
 log = logging.getLogger("relu_opt.native")
 
 
+# Up to so many entries of X the matrices are small, and threads of BLAS cost more than they
+# bring: on a machine that is busy otherwise, ten times more.
+SMALL_DATA = 1_000_000
+
+
 class NativeBackend:
-    """Trains any `ConvexProgram`; `threads` limits those of BLAS."""
+    """Trains any `ConvexProgram`; `threads` limits those of BLAS (one by default on small data)."""
 
     def solve(self, program: Program, options: SolveOptions) -> RawSolution:
         """Train; see `relu_opt_native.solver`."""
         prog = cast(ConvexProgram, program)
-        with threadpool_limits(options.threads, user_api="blas"):
+        threads = options.threads or (1 if prog.X.size <= SMALL_DATA else None)
+        with threadpool_limits(threads, user_api="blas"):
             raw = solve(prog, options, cast(int, options.extra["max_iter"]))
         if options.verbose:
             log.info("%s: %s", raw.raw_status, dict(raw.stats))

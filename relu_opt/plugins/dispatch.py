@@ -27,6 +27,7 @@ from relu_opt.plugins.types import (
     RawSolution,
     SolveOptions,
     State,
+    StopReason,
 )
 from relu_opt.program.conic import ConicProgram
 from relu_opt.program.convex import ConvexProgram
@@ -208,18 +209,28 @@ def solve_program(info: BackendInfo, program: Program, options: SolveOptions) ->
             f"Backend {info.name!r} returned {type(raw).__name__}, not a RawSolution.",
             backend=info.name,
         )
+    if not isinstance(raw.stop, StopReason):
+        raise ContractViolation(
+            f"Backend {info.name!r} returned the stop reason {raw.stop!r}, which is no StopReason.",
+            backend=info.name,
+            field="stop",
+        )
     if isinstance(program, ConvexProgram):
         primal, dual = program.weights_shape, (program.n,)
     else:
         primal, dual = program.c.shape, program.b.shape
-    _check_point(info.name, "x", raw.x, primal)
-    _check_point(info.name, "duals", raw.duals, dual)
-    return raw
+    return replace(
+        raw,
+        x=_checked_point(info.name, "x", raw.x, primal),
+        duals=_checked_point(info.name, "duals", raw.duals, dual),
+    )
 
 
-def _check_point(backend: str, name: str, point: FloatArray | None, shape: tuple[int, ...]) -> None:
+def _checked_point(
+    backend: str, name: str, point: FloatArray | None, shape: tuple[int, ...]
+) -> FloatArray | None:
     if point is None:
-        return
+        return None
     if not isinstance(point, np.ndarray) or point.shape != shape or point.dtype.kind != "f":
         found = getattr(point, "shape", type(point).__name__)
         raise ContractViolation(
@@ -236,6 +247,7 @@ def _check_point(backend: str, name: str, point: FloatArray | None, shape: tuple
             backend=backend,
             field=name,
         )
+    return np.asarray(point, dtype=np.float64)
 
 
 def _forward_progress(event: ProgressEvent) -> None:

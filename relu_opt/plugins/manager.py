@@ -84,6 +84,7 @@ class Registry:
         self.manager.add_hookspecs(hookspec)
         self.manager.register(CoreSolve(), "relu_opt.core")
         self._failures: dict[str, BackendStatus] = {}
+        self._clashes: dict[str, BackendStatus] = {}
         self._backends: dict[str, tuple[BackendInfo, str]] = {}
         chosen = os.environ.get("RELU_OPT_PLUGINS")
         allowed = None if chosen is None else {name.strip() for name in chosen.split(",")}
@@ -96,14 +97,16 @@ class Registry:
 
     def add(self, name: str, distribution: str, load: Callable[[], object]) -> None:
         """Load a plugin and register its backends; a failure is recorded, not raised."""
+        # Distributions may choose the same name for their entry points.
+        unique = f"{distribution}:{name}"
         try:
             plugin = load()
-            self.manager.register(plugin, name)
+            self.manager.register(plugin, unique)
             self.manager.check_pending()
             infos = self._ask(plugin)
         except Exception as error:  # noqa: BLE001 - a stranger's plugin may raise anything
-            if self.manager.has_plugin(name):
-                self.manager.unregister(name=name)
+            if self.manager.has_plugin(unique):
+                self.manager.unregister(name=unique)
             self._fail(name, distribution, error)
             return
         for info in infos:
@@ -117,21 +120,23 @@ class Registry:
         return []
 
     def _register(self, info: BackendInfo, distribution: str) -> None:
-        if info.name in self._backends or info.name in self._failures:
-            known = self._backends.pop(info.name, None)
-            other = known[1] if known else self._failures[info.name].distribution
-            clash = PluginConflict(
-                f"Backend {info.name!r} is registered by {other!r} and by {distribution!r}. "
-                "Uninstall one, or limit loading with RELU_OPT_PLUGINS.",
-                name=info.name,
-                distributions=(other, distribution),
-            )
-            broken = Availability(State.BROKEN, clash.message)
-            self._failures[info.name] = BackendStatus(
-                info.name, f"{other}, {distribution}", None, broken, clash
-            )
+        earlier = self._backends.get(info.name)
+        if earlier is None and info.name not in self._clashes:
+            self._backends[info.name] = (info, distribution)
             return
-        self._backends[info.name] = (info, distribution)
+        self._backends.pop(info.name, None)
+        known = self._clashes.get(info.name)
+        others = earlier[1] if earlier else known.distribution if known else ""
+        clash = PluginConflict(
+            f"Backend {info.name!r} is registered by {others!r} and by {distribution!r}. "
+            "Uninstall one, or limit loading with RELU_OPT_PLUGINS.",
+            name=info.name,
+            distributions=(*others.split(", "), distribution),
+        )
+        broken = Availability(State.BROKEN, clash.message)
+        self._clashes[info.name] = BackendStatus(
+            info.name, f"{others}, {distribution}", None, broken, clash
+        )
 
     def _fail(self, name: str, distribution: str, error: Exception) -> None:
         failure = PluginLoadError(
@@ -151,7 +156,8 @@ class Registry:
             BackendStatus(name, distribution, info, _probe(info))
             for name, (info, distribution) in self._backends.items()
         ]
-        return sorted([*found, *self._failures.values()], key=lambda status: status.name)
+        broken = [*self._clashes.values(), *self._failures.values()]
+        return sorted([*found, *broken], key=lambda status: status.name)
 
     def find(self, name: str) -> BackendInfo:
         """The backend of this name, ready to use.
@@ -160,10 +166,11 @@ class Registry:
         ------
         UnknownBackend, PluginLoadError, PluginConflict, BackendUnavailable
         """
-        if name in self._failures:
-            failure = self._failures[name].error
-            assert failure is not None  # noqa: S101 - a failure always has its error
-            raise failure
+        broken = self._clashes.get(name)
+        if broken is None and name not in self._backends:
+            broken = self._failures.get(name)
+        if broken is not None and broken.error is not None:
+            raise broken.error
         if name not in self._backends:
             raise UnknownBackend(
                 f"There is no backend {name!r}. {did_you_mean(name, self._backends)} "
@@ -206,7 +213,10 @@ def _checked(info: object) -> BackendInfo:
 
 def _probe(info: BackendInfo) -> Availability:
     try:
-        return info.probe()
+        found = info.probe()
+        if not isinstance(found, Availability):
+            raise TypeError(f"it returned {found!r}, which is no Availability")
+        return found
     except Exception as error:  # noqa: BLE001 - a stranger's probe may raise anything
         return Availability(State.BROKEN, f"its probe raised {type(error).__name__}: {error}")
 

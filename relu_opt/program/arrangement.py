@@ -62,7 +62,7 @@ def enumerate_patterns(X: ArrayLike, max_patterns: int = 100_000) -> Patterns:
     if count > limit:
         raise DataError(
             f"X has up to {count} activation patterns, more than max_patterns = {limit}. "
-            f"Use sample_patterns(X), or pass max_patterns={count} and be ready to wait.",
+            "Use sample_patterns(X) and scope 'program', or raise max_patterns.",
             count=count,
             limit=limit,
         )

@@ -95,6 +95,11 @@ class ConvexProgram:
                 f"{did_you_mean(str(self.activation), ACTIVATIONS)}",
                 activation=self.activation,
             )
+        if not isinstance(self.patterns, Patterns):
+            raise DataError(
+                f"patterns is a {type(self.patterns).__name__}, and Patterns are needed. Use "
+                "sample_patterns(X), enumerate_patterns(X) or Patterns(masks)."
+            )
         if self.patterns.n != self.n:
             raise DataError(
                 f"The patterns are of {self.patterns.n} samples, and X has {self.n}. "

@@ -11,7 +11,7 @@ and enters the dual through :math:`D(\nu) = -\frac1n\sum_k s_k\,\ell^*(-n\nu_k/s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from scipy.special import expit, xlogy
@@ -23,6 +23,7 @@ from relu_opt.errors import DataError, did_you_mean
 ROUNDING = 1e-14
 
 
+@runtime_checkable
 class Loss(Protocol):
     """What a loss must know. `classifies` asks for labels −1 and +1."""
 
@@ -195,6 +196,8 @@ def get_loss(loss: str | Loss) -> Loss:
         If no loss has this name.
     """
     if not isinstance(loss, str):
+        if not isinstance(loss, Loss):
+            raise DataError(f"loss is {loss!r}, and a name or a loss object is needed.", loss=loss)
         return loss
     if loss not in LOSSES:
         raise DataError(f"Unknown loss {loss!r}. {did_you_mean(loss, LOSSES)}", loss=loss)

@@ -19,6 +19,9 @@ from relu_opt.io import need, read_npz, write_npz
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.losses import Loss, get_loss
 
+# Blocks of such a norm have squares that underflow; they are zero.
+TINY = 1e-150
+
 
 @dataclass(frozen=True, eq=False)
 class ReLUNetwork:
@@ -130,8 +133,15 @@ class ReLUNetwork:
         if len(targets) != len(predictions):
             raise DataError(f"X has {len(predictions)} rows and y has {len(targets)} values.")
         values = get_loss(loss).value(predictions, targets)
-        weights = None if sample_weight is None else as_floats(sample_weight, "sample_weight", 1)
-        return float(np.average(values, weights=weights)) + strength * self.penalty()
+        if sample_weight is not None:
+            weights = as_floats(sample_weight, "sample_weight", 1)
+            if len(weights) != len(values) or (weights <= 0).any():
+                raise DataError(
+                    f"sample_weight needs {len(values)} positive values, one a row.",
+                    values=len(weights),
+                )
+            values = values * (weights / weights.mean())
+        return float(values.mean()) + strength * self.penalty()
 
     def balance(self) -> ReLUNetwork:
         """The same function with ‖u_j‖ = |a_j|, which never raises the penalty.
@@ -139,7 +149,7 @@ class ReLUNetwork:
         Neurons that contribute nothing are dropped.
         """
         norms = np.linalg.norm(self.hidden, axis=1)
-        keep = (norms > 0) & (self.output != 0)
+        keep = norms * np.abs(self.output) > TINY
         size = np.sqrt(norms[keep]) * np.sqrt(np.abs(self.output[keep]))
         return replace(
             self,
@@ -223,7 +233,7 @@ def network_from_weights(
     prog: ConvexProgram, weights: FloatArray, intercept: float = 0.0
 ) -> ReLUNetwork:
     """The balanced network of a program's blocks: one neuron a non-zero block."""
-    sign, which = np.nonzero(weights.any(axis=2))
+    sign, which = np.nonzero(np.linalg.norm(weights, axis=2) > TINY)
     blocks = weights[sign, which]
     root = np.sqrt(np.linalg.norm(blocks, axis=1))
     gates = prog.patterns.gates
@@ -280,6 +290,13 @@ def weights_from_network(
     """
     if (network.gates is not None) != (prog.activation == "gated"):
         raise DataError(f"The program is {prog.activation} and the network is of the other kind.")
+    if network.hidden.shape[1] != prog.d:
+        raise DataError(
+            f"The network takes {network.hidden.shape[1]} features, and the program's data have "
+            f"{prog.d} columns.",
+            network=network.hidden.shape[1],
+            data=prog.d,
+        )
     balanced = network.balance()
     place = locate_neurons(prog, balanced, tol)
     if (place < 0).any():

@@ -52,7 +52,10 @@ class Patterns:
     def __init__(
         self, masks: ArrayLike, gates: ArrayLike | None = None, complete: bool = False
     ) -> None:
-        array = np.asarray(masks)
+        try:
+            array = np.asarray(masks)
+        except ValueError as error:
+            raise DataError(f"masks is not a matrix: {error}.") from error
         if array.ndim != 2 or array.size == 0:
             raise DataError(
                 f"masks has shape {array.shape}, and (n, p) with at least one sample and one "
@@ -91,6 +94,9 @@ class Patterns:
                 gates=checked.shape[1],
                 masks=len(packed),
             )
+        # Bits beyond the last sample have no meaning; equal patterns must have equal bytes.
+        if n % 8:
+            packed[:, -1] &= 0xFF << (8 - n % 8) & 0xFF
         object.__setattr__(self, "packed", frozen(packed))
         object.__setattr__(self, "n", int(n))
         object.__setattr__(self, "gates", checked)

@@ -104,7 +104,8 @@ def status_of(name):
 
 def test_a_stranger_backend_is_used_as_it_declares(install, prog):
     plugin = install(Plugin(features=frozenset({Feature.TIME_LIMIT, Feature.WARM_START})))
-    start = np.ones(prog.weights_shape)
+    # Each gate lies inside the cone of its pattern.
+    start = np.stack([prog.patterns.gates.T] * 2)
     sol = ro.solve(prog, "zero", tol=1e-3, time_limit=7, warm_start=start, options={"seed": 3})
     program, options = plugin.backend.seen[0]
     assert program is prog

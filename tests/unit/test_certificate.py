@@ -459,6 +459,55 @@ def test_every_kind_of_program_goes_through_a_file(
     assert again.loss == prog.loss
 
 
+# -- files of solutions ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("activation", ["relu", "gated"])
+@pytest.mark.parametrize("intercept", [False, True])
+def test_a_solution_goes_through_a_file_and_is_proved_anew(
+    make_program, tmp_path, activation, intercept
+):
+    prog = make_program(7, activation=activation, intercept=intercept)
+    sol = ro.solve(prog)
+    sol.save(tmp_path / "solution.npz")
+    again = ro.Solution.load(tmp_path / "solution.npz", prog)
+    np.testing.assert_array_equal(again.weights, sol.weights)
+    assert again.certificate.verdict == ro.Verdict.CERTIFIED
+    assert again.objective == pytest.approx(sol.objective, rel=1e-12)
+    assert (again.stop, again.backend, again.stats) == (sol.stop, sol.backend, sol.stats)
+    # Nothing that the file says is believed of another program.
+    other = ro.Solution.load(tmp_path / "solution.npz", prog.with_lam(2 * prog.lam))
+    assert other.certificate.verdict == ro.Verdict.NOT_CERTIFIED
+
+
+def test_a_solution_of_another_shape(make_program, tmp_path, solved):
+    solved.save(tmp_path / "solution.npz")
+    with pytest.raises(DataError, match="weights has shape"):
+        ro.Solution.load(tmp_path / "solution.npz", make_program())
+    with pytest.raises(DataError, match="holds a 'solution', and a 'certificate' is needed"):
+        ro.Certificate.load(tmp_path / "solution.npz")
+
+
+@pytest.mark.parametrize("value", [None, "nonsense", [1], 10**400])
+@pytest.mark.parametrize("name", ["stop", "tol", "stats", "backend", "weights", "nu"])
+def test_a_solution_with_a_hole(tmp_path, solved, name, value):
+    solved.save(tmp_path / "solution.npz")
+    arrays, meta = read_npz(tmp_path / "solution.npz", "solution")
+    meta.pop("kind")
+    home = arrays if name in arrays else meta
+    home.pop(name)
+    if value is not None and home is meta:
+        meta[name] = value
+    write_npz(tmp_path / "solution.npz", "solution", arrays, meta)
+    try:
+        again = ro.Solution.load(tmp_path / "solution.npz", solved.program)
+    except DataError:
+        return
+    assert name in ("stats", "backend")
+    assert value is not None
+    assert isinstance(repr(again), str)
+
+
 # -- networks from elsewhere -------------------------------------------------------------
 
 

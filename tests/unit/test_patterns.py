@@ -113,6 +113,20 @@ def test_masks_of_other_values(masks):
         Patterns(masks)
 
 
+def test_ragged_masks():
+    with pytest.raises(DataError, match="masks"):
+        Patterns([[1], [1, 0]])
+
+
+def test_bits_beyond_the_last_sample_have_no_meaning():
+    """They would make two patterns of one, and the verifier refuses them."""
+    try:
+        patterns = Patterns.from_packed(np.array([[0b11111000], [0b11111111]], dtype=np.uint8), 5)
+    except DataError:
+        return
+    np.testing.assert_array_equal(patterns.packed, [[0b11111000], [0b11111000]])
+
+
 def test_gates_must_match_in_number():
     with pytest.raises(DataError, match="gates has 3 columns and masks has 2") as caught:
         Patterns(np.ones((4, 2)), np.ones((5, 3)))
