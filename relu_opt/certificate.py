@@ -269,8 +269,8 @@ def certify(
         Any answer to it, also a network that was trained elsewhere: it is balanced first,
         which never raises its objective.
     nu : (n,) array, optional
-        A dual point; without it (or when it proves less) ν = −∇F at the answer is used.
-        It is scaled until it is feasible.
+        A dual point; without it ν = −∇F at the answer is used, and also when `nu` comes
+        without multipliers and proves less. It is scaled until it is feasible.
     scope : {"own", "program", "all"}
         Whose optimality to prove. `all` enumerates the patterns of X unless the program's
         are complete.
@@ -289,6 +289,8 @@ def certify(
     DataError
         If the answer does not fit the program, or all patterns cannot be enumerated.
     """
+    if not isinstance(prog, ConvexProgram):
+        raise DataError(f"prog is a {type(prog).__name__}, and a ConvexProgram is needed.")
     if scope not in SCOPES:
         raise DataError(f"Unknown scope {scope!r}. Use one of {', '.join(SCOPES)}.", scope=scope)
     tol = as_positive(tol, "tol")
@@ -338,8 +340,13 @@ def _read_answer(
     elif isinstance(answer, np.ndarray | list):
         weights = prog.check_weights(answer)
         network = network_from_weights(prog, weights, prog.best_intercept(prog.fits(weights)))
-    else:
+    elif hasattr(answer, "network") and hasattr(answer, "nu"):
         network, nu = answer.network, answer.nu
+    else:
+        raise DataError(
+            f"The answer is a {type(answer).__name__}. Pass a Solution, a ReLUNetwork, or weights "
+            f"of shape {prog.weights_shape}."
+        )
     if network.hidden.shape[1] != prog.d:
         raise DataError(
             f"The network takes {network.hidden.shape[1]} features and the data have {prog.d}.",

@@ -30,6 +30,7 @@ ROUNDING = 1e-15
 # Losses whose Hessian never vanishes. The others are damped by a share of their majorant after
 # a step shorter than the first, and less so after one longer than the second.
 TRUE_CURVATURE = ("squared", "logistic")
+REFINEMENTS = 3
 POOR_STEP = 0.1
 GOOD_STEP = 0.5
 LEAST_DAMPING = 1e-4
@@ -74,7 +75,7 @@ def solve_master(
     fits = fits + prog.best_intercept(fits)
     value = _value(prog, fits, x, z)
     model: Model | None = None
-    damping = 0.0
+    damping, refined = 0.0, 0
     for _ in range(MAX_NEWTON):
         check()
         gradient = prog.loss_gradient(fits)
@@ -93,12 +94,14 @@ def solve_master(
         else:
             step_fits = neurons.fits(step_x) + turns.fits(step_z) + step_c
         promise = -float(gradient @ step_fits + prog.lam * step_x.sum() + z @ step_z)
-        t = 0.0
-        if promise > max(accuracy, ROUNDING * abs(value)):
-            t = _line_search(prog, (fits, step_fits), step_x, (z, step_z))
-            x, z = np.maximum(x + t * step_x, 0.0), z + t * step_z
-            fits = fits + t * step_fits
-            value = _value(prog, fits, x, z)
+        t = _line_search(prog, (fits, step_fits), step_x, (z, step_z)) if promise > 0 else 0.0
+        x, z = np.maximum(x + t * step_x, 0.0), z + t * step_z
+        fits = fits + t * step_fits
+        value = _value(prog, fits, x, z)
+        # The last steps are too short for the objective to tell, but not for the gradient.
+        if promise <= max(accuracy, ROUNDING * abs(value)):
+            refined += 1
+            t = 0.0 if refined >= REFINEMENTS or damping else t
         if t == 0 and (damping == 1 or prog.loss.name in TRUE_CURVATURE):
             break
         damping = _next_damping(damping, t)

@@ -366,6 +366,9 @@ def solve(prog: ConvexProgram, options: SolveOptions, max_iter: int) -> RawSolut
         stop = now.reason
     except KeyboardInterrupt:
         stop = StopReason.INTERRUPTED
+    except np.linalg.LinAlgError:
+        # Numbers so far apart that a factorisation fails; the bounds so far still hold.
+        stop = StopReason.NUMERICAL
     search.report()
     answer = search.answer
     return RawSolution(

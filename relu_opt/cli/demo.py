@@ -110,7 +110,7 @@ def write_data(train_file: Path, test_file: Path) -> None:
 
 
 def peer_errors(model: Model, table: Table, test: Table) -> dict[str, Any]:
-    """Error rates of scikit-learn's MLP, default settings but max_iter=500, on the same standardised features."""
+    """Error rates of scikit-learn's MLP, default but for max_iter, on the same features."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPClassifier
 
@@ -190,8 +190,8 @@ def show(result: Mapping[str, Any], folder: Path) -> None:
     )
     console.print(grid)
     console.print(
-        f"(MLPClassifier: max_iter=500, else default; {len(mlp['seeds'])} seeds, lowest to highest; "
-        "seconds a seed)\n",
+        f"(MLPClassifier: max_iter=500, else default; {len(mlp['seeds'])} seeds, lowest to "
+        "highest; seconds a seed)\n",
         style="dim",
     )
     console.print(f"Written to {folder}: train.csv, test.csv, model.npz, certificate.npz")

@@ -105,7 +105,7 @@ def make_options(
     for name in given:
         if name not in specs:
             raise OptionError(
-                f"Backend {info.name!r} has no option {name!r}. {did_you_mean(name, specs)}",
+                f"Backend {info.name!r} has no option {name!r}. {did_you_mean(str(name), specs)}",
                 backend=info.name,
                 option=name,
             )

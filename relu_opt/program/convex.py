@@ -346,9 +346,12 @@ class ConvexProgram:
         ):
             return limit
         found = minimize_scalar(
-            lambda t: -self.dual_objective(t * nu), bounds=(0.0, limit), method="bounded"
+            lambda share: -self.dual_objective(share * limit * nu),
+            bounds=(0.0, 1.0),
+            method="bounded",
+            options={"xatol": 1e-9},
         )
-        return float(found.x)
+        return limit * float(found.x)
 
     def project(
         self,

@@ -196,7 +196,7 @@ def get_loss(loss: str | Loss) -> Loss:
         If no loss has this name.
     """
     if not isinstance(loss, str):
-        if not isinstance(loss, Loss):
+        if isinstance(loss, type) or not isinstance(loss, Loss):
             raise DataError(f"loss is {loss!r}, and a name or a loss object is needed.", loss=loss)
         return loss
     if loss not in LOSSES:

@@ -74,6 +74,7 @@ class Patterns:
         cls, packed: ByteArray, n: int, gates: ArrayLike | None = None, complete: bool = False
     ) -> Patterns:
         """Patterns from bits that are packed already: (p, ceil(n/8)) uint8."""
+        packed = np.asarray(packed)
         if packed.dtype != np.uint8 or packed.ndim != 2 or not packed.shape[0] or n < 1:
             raise DataError("Packed patterns need a (p, ceil(n/8)) array of uint8.")
         if packed.shape[1] != (n + 7) // 8:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -490,7 +491,7 @@ def test_a_plugin_that_breaks_the_contract(registry, prog, plugin, reason):
     registry.add("bad", "bad-dist", lambda: plugin)
     with pytest.raises(PluginLoadError, match=reason):
         registry.find("bad")
-    assert not registry.manager.has_plugin("bad")
+    assert plugin not in registry.manager.get_plugins()
     assert "zero" not in {status.name for status in ro.backends()}
     check_the_rest_works(prog)
     # Nor does it stand in the way of the next one.
@@ -654,7 +655,7 @@ def test_observers_that_raise_are_logged_and_change_nothing(registry, install, p
     install(Plugin())
     with caplog.at_level(logging.ERROR):
         sol = ro.solve(prog, "zero")
-    assert "Observer relu_opt_progress of plugin rude failed" in caplog.text
+    assert re.search(r"Observer relu_opt_progress of plugin \S*rude failed", caplog.text)
     assert "rude progress" in caplog.text
     assert "rude end" in caplog.text
     assert polite.events == [ProgressEvent("solve", 1, 0.0)]
