@@ -10,7 +10,7 @@ solution.certificate            # Certificate(certified, ...)
 """
 
 from relu_opt import errors
-from relu_opt.certificate import Certificate, KKTReport, Verdict, certify
+from relu_opt.certificate import Certificate, KKTReport, Verdict
 from relu_opt.plugins.manager import BackendStatus, backends
 from relu_opt.plugins.types import Availability, Feature, State, StopReason
 from relu_opt.program import (
@@ -26,6 +26,7 @@ from relu_opt.program import (
     patterns_of_gates,
     sample_patterns,
 )
+from relu_opt.proving import certify
 from relu_opt.solution import Solution, solve
 from relu_opt.verify import Verification, verify
 

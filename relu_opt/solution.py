@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from relu_opt.arrays import FloatArray
-from relu_opt.certificate import Certificate, certify
+from relu_opt.certificate import Certificate
 from relu_opt.config import load_settings
 from relu_opt.errors import ContractViolation, DataError, SolveFailed
 from relu_opt.io import need, read_npz, write_npz
@@ -26,6 +26,7 @@ from relu_opt.program.network import (
     network_from_weights,
     weights_from_network,
 )
+from relu_opt.proving import certify
 
 # A backend's blocks are moved onto their cones when they are off by more than this (relative
 # to the norms of row and block). A backend that says it converged is refused when that moves
