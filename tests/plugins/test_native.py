@@ -239,8 +239,14 @@ def test_the_diabetes_benchmark(benchmark_programs):
 
 @pytest.mark.slow
 def test_the_breast_cancer_benchmark(benchmark_programs):
-    """The bounds hold the value; the theory's 0.1004513832 is above it by 2e−8."""
-    sol = certified(benchmark_programs["breast cancer"])
+    """The theory's 0.1004513832 lies below a proved lower bound; Clarabel agrees with ours."""
+    prog = benchmark_programs["breast cancer"]
+    sol = certified(prog, tol=1e-10)
+    assert sol.dual_objective > 0.1004513832 * (1 + 1e-8)
+    used = np.flatnonzero(sol.weights.any(axis=(0, 2)))
+    gates = prog.patterns.gates[:, used]
+    fewer = prog.with_patterns(ro.patterns_of_gates(prog.X, gates))
+    assert ro.solve(fewer, "cvxpy").objective == pytest.approx(sol.objective, rel=1e-7)
     assert sol.dual_objective <= 0.100451385204 * (1 + 1e-11)
     assert sol.objective >= 0.100451385204 * (1 - 1e-11)
     assert sol.objective == pytest.approx(0.1004513852, rel=1e-8)
@@ -422,4 +428,6 @@ def test_uci_files_with_500_gates(shared_data, name):
 
 @pytest.mark.parametrize("name", ["fertility", "hepatitis"])
 def test_uci_files_with_few_gates(shared_data, name):
-    certified(uci_program(shared_data, name, gates=40))
+    prog = uci_program(shared_data, name, gates=15)
+    peer = ro.solve(prog, "cvxpy")
+    assert certified(prog).objective == pytest.approx(peer.objective, rel=1e-6)
