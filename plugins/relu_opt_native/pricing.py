@@ -19,7 +19,7 @@ from relu_opt.program import ConvexProgram
 from relu_opt_native.neurons import outward
 
 # What runs between two looks at the clock: entries of a slack matrix, and blocks.
-BATCH_ENTRIES = 4_000_000
+BATCH_ENTRIES = 1_000_000
 BATCH_BLOCKS = 128
 
 
