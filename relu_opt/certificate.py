@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from relu_opt.arrays import FloatArray
-from relu_opt.errors import DataError
+from relu_opt.errors import DataError, NotCertified
 from relu_opt.io import need, read_npz, write_npz
 from relu_opt.plugins.types import ConeMultipliers
 from relu_opt.program.losses import Loss, make_loss
@@ -142,6 +142,21 @@ class Certificate:
             f"Certificate({self.verdict.value}, scope={self.scope!r}, "
             f"primal={self.primal:.12g}, rel_gap={self.rel_gap:.2e})"
         )
+
+    def require(self) -> Certificate:
+        """This certificate if its verdict is `certified`, else a NotCertified error.
+
+        For pipelines that must not go on with an answer that is not proved.
+        """
+        if self.verdict is not Verdict.CERTIFIED:
+            raise NotCertified(
+                f"The answer is {self.verdict.value.replace('_', ' ')}. {self.reason} Solve to a "
+                "smaller tolerance, or accept the gap by a larger tol.",
+                verdict=self.verdict.value,
+                rel_gap=self.rel_gap,
+                tol=self.tol,
+            )
+        return self
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """The proof's arrays by name, as they stand in a file."""

@@ -230,7 +230,7 @@ def _two_classes(table: Table, target: str, values: FloatArray) -> tuple[float, 
         amount = "one class" if len(found) == 1 else f"{len(found)} different values"
         raise DataError(
             f"{table.source}, column {target!r}: a classification loss needs two classes, and "
-            f"there is {amount} ({listed}). Choose another target, or the loss 'squared'.",
+            f"this column has {amount} ({listed}). Choose another target, or the loss 'squared'.",
             source=table.source,
             column=target,
             classes=len(found),

@@ -67,9 +67,11 @@ class StopNow(Exception):
 
 @dataclass(frozen=True)
 class Anchor:
-    """The best dual point over the working set, with the projections there.
+    """A dual point over the working set, with the projections there.
 
-    `nu` is feasible over the working set, `bound` is D(nu), `points` are v_b of `blocks`.
+    `nu` is scaled to be feasible over the working set, `bound` is D(nu), and `points` are v_b of
+    `blocks` before the scaling. The search keeps two: the one with the best bound, from which it
+    moves, and the one that the second-order model is made at.
     """
 
     nu: FloatArray
@@ -201,7 +203,11 @@ class Search:
         return nu, np.linalg.norm(blocks, axis=1)
 
     def curvature(self, anchor: Anchor) -> tuple[Design | None, IntArray]:
-        """Columns √(μ_b/‖v_b‖) X_b N, N the face's directions orthogonal to v_b."""
+        """Columns √(μ_b/λ) X_b N, N the directions of the face of v_b orthogonal to v_b.
+
+        They carry −Σ_b μ_b ∇²g_b(ν), the curvature of the active constraints, whose ‖v_b‖ is λ
+        at the optimum; in the primal they let neuron b turn at the price of its norm.
+        """
         norms = np.linalg.norm(anchor.points, axis=1)
         sizes = self.block_sizes[anchor.blocks]
         bases, owners, total = [], [], 0
@@ -292,7 +298,6 @@ class Search:
     def stage(self, nu: FloatArray, tol: float) -> tuple[StopReason, FloatArray]:
         """Iterate at one λ until the gap is at most `tol`; returns the best ν too."""
         self.upper, self.lower = np.inf, -np.inf
-        self.neurons.sizes = np.maximum(self.neurons.sizes, 0.0)
         fits = self.neurons.design(self.prog).fits(self.neurons.sizes)
         self.record_upper(fits + self.prog.best_intercept(fits))
         cuts = Neurons(self.prog.d)

@@ -154,13 +154,3 @@ def _solve_rows(
     # The apex of the cone: what is left is rounding, and has no direction.
     apex = np.linalg.norm(point) <= APEX * np.linalg.norm(target)
     points[b] = 0.0 if apex else point
-
-
-def face_basis(unit: FloatArray, rows: IntArray) -> FloatArray:
-    """Orthonormal basis (d, k) of {u : x_jᵀu = 0, j in rows}."""
-    d = unit.shape[1]
-    if not len(rows):
-        return np.eye(d)
-    left, sizes, _ = np.linalg.svd(unit[rows].T, full_matrices=True)
-    rank = int((sizes > 1e-11 * sizes[0]).sum())
-    return left[:, rank:]

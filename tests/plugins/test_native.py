@@ -431,3 +431,15 @@ def test_uci_files_with_few_gates(shared_data, name):
     prog = uci_program(shared_data, name, gates=15)
     peer = ro.solve(prog, "cvxpy")
     assert certified(prog).objective == pytest.approx(peer.objective, rel=1e-6)
+
+
+@pytest.mark.parametrize(("loss", "activation", "intercept", "weighted"), CASES)
+def test_many_samples_take_the_route_through_gram_matrices(
+    make_program, monkeypatch, loss, activation, intercept, weighted
+):
+    from relu_opt_native import master
+
+    prog = make_program(4, loss=loss, activation=activation, intercept=intercept, weighted=weighted)
+    direct = certified(prog)
+    monkeypatch.setattr(master, "DENSE_SAMPLES", 0)
+    assert certified(prog).objective == pytest.approx(direct.objective, rel=3e-8)

@@ -715,3 +715,14 @@ def test_the_wording_of_verdicts():
         "inconclusive",
     ]
     assert all(re.fullmatch(r"[a-z_]+", verdict) for verdict in ro.Verdict)
+
+
+def test_require_lets_only_proved_answers_through(make_program):
+    prog = make_program(1)
+    good = ro.solve(prog).certificate
+    assert good.require() is good
+    zero = ro.certify(prog, np.zeros(prog.weights_shape))
+    with pytest.raises(ro.errors.NotCertified, match="not certified") as caught:
+        zero.require()
+    assert caught.value.fields["rel_gap"] == zero.rel_gap
+    assert caught.value.fields["tol"] == zero.tol

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import lsq_linear, minimize
 
 from relu_opt.program import cones as module
-from relu_opt.program.cones import ConeRows, face_basis, project_cones
+from relu_opt.program.cones import ConeRows, project_cones
 
 EPS = np.finfo(float).eps
 
@@ -233,14 +233,3 @@ def test_violation_is_the_largest_relative_one(seed):
         slack = (signed_rows(X, mask) @ point)[norms > 0] / norms[norms > 0]
         wanted = max(0.0, -slack.min(initial=0.0)) / np.linalg.norm(point)
         assert violation == pytest.approx(wanted, rel=1e-12, abs=1e-15)
-
-
-@pytest.mark.parametrize(
-    ("rows", "dimension"), [([], 4), ([0], 3), ([0, 1], 2), ([0, 1, 2], 2), ([0, 3], 3)]
-)
-def test_face_basis_spans_what_the_rows_leave(rows, dimension):
-    unit = np.array([[1.0, 0, 0, 0], [0.6, 0.8, 0, 0], [0, 1.0, 0, 0], [-1.0, 0, 0, 0]])
-    basis = face_basis(unit, np.array(rows, dtype=np.intp))
-    assert basis.shape == (4, dimension)
-    np.testing.assert_allclose(basis.T @ basis, np.eye(dimension), atol=1e-14)
-    np.testing.assert_allclose(unit[rows] @ basis, 0, atol=1e-14)
