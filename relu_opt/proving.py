@@ -12,7 +12,7 @@ from relu_opt.certificate import Certificate, KKTReport, Verdict, fingerprint
 from relu_opt.dual_bound import DualBound, lower_bound
 from relu_opt.errors import DataError
 from relu_opt.plugins.types import ConeMultipliers
-from relu_opt.program.arrangement import enumerate_patterns
+from relu_opt.program.arrangement import MAX_PATTERNS, enumerate_patterns
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.network import (
     ReLUNetwork,
@@ -53,8 +53,8 @@ def certify(
         A dual point; without it ν = −∇F at the answer is used, and also when `nu` comes
         without multipliers and proves less. It is scaled until it is feasible.
     scope : {"own", "program", "all"}
-        Whose optimality to prove. `all` enumerates the patterns of X unless the program's
-        are complete.
+        Whose optimality to prove. `all` enumerates the patterns of X, also when the program
+        says that its own are complete.
     tol : float
         The relative gap to certify.
     multipliers : ConeMultipliers, optional
@@ -155,8 +155,13 @@ def _in_scope(prog: ConvexProgram, network: ReLUNetwork, scope: str) -> ConvexPr
                 "The network has no neurons, so it has no patterns of its own. Use scope='program'."
             )
         return prog.with_patterns(_own_patterns(prog, network))
-    if scope == "all" and not prog.patterns.complete:
-        return prog.with_patterns(enumerate_patterns(prog.X))
+    if scope == "all":
+        # `complete` is what the maker of the patterns says; here it has to be true.
+        # The limit is on a bound of the count, which degenerate data stay well below.
+        limit = max(MAX_PATTERNS, 10 * len(prog.patterns) if prog.patterns.complete else 0)
+        every = enumerate_patterns(prog.X, limit)
+        if not np.array_equal(every.packed, prog.patterns.packed):
+            return prog.with_patterns(every)
     return prog
 
 

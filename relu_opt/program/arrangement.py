@@ -27,11 +27,13 @@ from relu_opt.program.patterns import CHUNK_BYTES, Patterns
 # Sine of the angle below which two hyperplanes are one, and singular values, relative to the
 # largest, that count as zero.
 PARALLEL_TOL = 1e-9
+# More patterns than this are listed only on request.
+MAX_PATTERNS = 100_000
 # Products of unit vectors that rounding explains.
 ROUNDING = 1e-14
 
 
-def enumerate_patterns(X: ArrayLike, max_patterns: int = 100_000) -> Patterns:
+def enumerate_patterns(X: ArrayLike, max_patterns: int = MAX_PATTERNS) -> Patterns:
     """All activation patterns of X, each with a gate strictly inside its cell.
 
     Rows of zeros are active in every pattern. Rows that are parallel to within 1e-9 are taken

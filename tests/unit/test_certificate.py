@@ -726,3 +726,17 @@ def test_require_lets_only_proved_answers_through(make_program):
         zero.require()
     assert caught.value.fields["rel_gap"] == zero.rel_gap
     assert caught.value.fields["tol"] == zero.tol
+
+
+def test_patterns_that_only_say_they_are_complete_prove_nothing_more():
+    rng = np.random.default_rng(3)
+    X, y = rng.standard_normal((9, 2)), rng.standard_normal(9)
+    gate = rng.standard_normal((2, 1))
+    said = ro.Patterns(X @ gate >= 0, gate, complete=True)
+    sol = ro.solve(ro.ConvexProgram(X, y, 0.01, said))
+    honest = ro.ConvexProgram(X, y, 0.01, ro.enumerate_patterns(X))
+    optimum = ro.solve(honest).objective
+    cert = ro.certify(sol.program, sol, scope="all")
+    assert cert.verdict is ro.Verdict.NOT_CERTIFIED
+    assert cert.dual <= optimum < sol.objective * (1 - 1e-6)
+    assert ro.verify(cert, X, y).verdict == "not_certified"
