@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.linalg import qr, solve_triangular
-from scipy.optimize import nnls
 
 from relu_opt.arrays import FloatArray
+from relu_opt.program.cones import least_squares
 
 # The least-distance problem is scaled until its residual is this far from 0 and 1.
 WELL_SCALED = 1e-3
@@ -44,7 +44,7 @@ def _shortest(W: FloatArray, f: FloatArray, length: float) -> FloatArray:
     right[-1] = 1.0
     x = np.zeros(len(f))
     for _ in range(6):
-        y, _ = nnls(np.vstack([W, f / scale]), right, maxiter=30 * len(f))
+        y = least_squares(np.vstack([W, f / scale]), right)
         residual = 1.0 - float(f @ y) / scale
         if residual <= 0:
             scale *= 1e3

@@ -133,6 +133,20 @@ def _project_chunk(
             return
 
 
+def least_squares(A: FloatArray, b: FloatArray) -> FloatArray:
+    """The x ≥ 0 with the smallest ‖Ax − b‖.
+
+    Raises
+    ------
+    LinAlgError
+        If rounding keeps the active-set method from ending.
+    """
+    try:
+        return np.asarray(nnls(A, b, maxiter=max(100, 30 * A.shape[1]))[0])
+    except RuntimeError as error:
+        raise np.linalg.LinAlgError(str(error)) from error
+
+
 def _solve_rows(
     unit: FloatArray,
     mask: BoolArray,
@@ -147,7 +161,7 @@ def _solve_rows(
     if not len(trial):
         return
     normals = unit[trial] * np.where(mask[trial], 1.0, -1.0)[:, None]
-    multipliers, _ = nnls(normals.T, -target)
+    multipliers = least_squares(normals.T, -target)
     carries = multipliers > 0
     rows[b], rho[b] = trial[carries], multipliers[carries]
     point = target + rho[b] @ normals[carries]
