@@ -7,7 +7,7 @@ side at most λ for every block prove that ν is feasible and that D(ν) bounds 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -43,7 +43,7 @@ def lower_bound(prog: ConvexProgram, nu: FloatArray, known: ConeMultipliers | No
     common = prog.correlations(nu)
     norms = np.linalg.norm(common, axis=1)
     if prog.activation == "gated":
-        multipliers, largest = _no_multipliers(), float(norms.max())
+        multipliers, largest = ConeMultipliers.pack({}), float(norms.max())
     else:
         multipliers, bounds = _cone_bounds(prog, common, norms, known)
         largest = max(float(norms[norms <= prog.lam].max(initial=0.0)), bounds)
@@ -53,9 +53,7 @@ def lower_bound(prog: ConvexProgram, nu: FloatArray, known: ConeMultipliers | No
     value = prog.dual_objective(nu)
     return DualBound(
         nu,
-        ConeMultipliers(
-            multipliers.blocks, multipliers.starts, multipliers.rows, scale * multipliers.values
-        ),
+        replace(multipliers, values=scale * multipliers.values),
         value if math.isfinite(value) else -math.inf,
         scale * largest,
     )
@@ -67,11 +65,6 @@ def _rounding(n: int) -> float:
     The usual model of random rounding errors (Higham & Mary, SIAM J. Sci. Comput. 2019).
     """
     return 4 * float(np.finfo(np.float64).eps) * math.sqrt(n)
-
-
-def _no_multipliers() -> ConeMultipliers:
-    none = np.empty(0, dtype=np.intp)
-    return ConeMultipliers(none, np.zeros(1, dtype=np.intp), none, np.empty(0))
 
 
 def _cone_bounds(
@@ -91,16 +84,7 @@ def _cone_bounds(
         for k, b in enumerate(part):
             size = float(np.linalg.norm(found.points[k]))
             pieces[int(b)] = _piece(prog, found.rows[k], found.rho[k], size)
-    blocks = np.array(sorted(pieces), dtype=np.intp)
-    lengths = [len(pieces[b][0]) for b in blocks]
-    rows = [pieces[b][0] for b in blocks]
-    values = [pieces[b][1] for b in blocks]
-    packed = ConeMultipliers(
-        blocks,
-        np.concatenate([[0], np.cumsum(lengths, dtype=np.intp)]).astype(np.intp),
-        np.concatenate(rows).astype(np.intp) if rows else np.empty(0, dtype=np.intp),
-        np.concatenate(values) if values else np.empty(0),
-    )
+    packed = ConeMultipliers.pack({b: (rows, rho) for b, (rows, rho, _) in pieces.items()})
     return packed, max((piece[2] for piece in pieces.values()), default=0.0)
 
 

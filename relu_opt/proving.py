@@ -13,7 +13,7 @@ from relu_opt.dual_bound import DualBound, lower_bound
 from relu_opt.errors import DataError
 from relu_opt.plugins.types import ConeMultipliers
 from relu_opt.program.arrangement import MAX_PATTERNS, enumerate_patterns
-from relu_opt.program.convex import ConvexProgram
+from relu_opt.program.convex import ConvexProgram, relative_gap
 from relu_opt.program.network import (
     ReLUNetwork,
     locate_neurons,
@@ -83,7 +83,7 @@ def certify(
 
     primal = network.objective(prog.X, prog.y, prog.lam, prog.loss, prog.sample_weight)
     bounds = [] if nu is None else [lower_bound(prog, nu, multipliers)]
-    proved = bool(bounds) and primal - bounds[0].value <= tol * max(1e-12, abs(primal))
+    proved = bool(bounds) and relative_gap(primal, bounds[0].value) <= tol
     if not proved and (not bounds or multipliers is None):
         hidden = network.predict(prog.X) - network.intercept
         bounds.append(lower_bound(prog, prog.dual_candidate(hidden), None))
@@ -212,7 +212,7 @@ def _report(
         primal=primal,
         dual=bound.value,
         gap=gap,
-        rel_gap=gap / max(1e-12, abs(primal)),
+        rel_gap=relative_gap(primal, bound.value),
         cone_violation=violation,
         stationarity=stationarity,
         dual_infeasibility=max(0.0, bound.largest / prog.lam - 1),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,45 @@ def dense_blocks(prog):
 def blocks_of():
     """The explicit matrices of a program, `dense_blocks`."""
     return dense_blocks
+
+
+def solve_with_atoms(prog):
+    """The optimum of the program of theory.md, section 2, block by block in cvxpy's own atoms."""
+    import cvxpy as cp
+
+    total, penalty, constraints = 0.0, 0.0, []
+    masks = prog.patterns.masks
+    for sign, i in product(prog.signs, range(len(prog.patterns))):
+        w = cp.Variable(prog.d)
+        total = total + sign * (masks[:, i, None] * prog.X) @ w
+        penalty = penalty + cp.norm(w, 2)
+        if prog.activation == "relu":
+            constraints.append((2.0 * masks[:, i, None] - 1.0) * prog.X @ w >= 0)
+    if prog.intercept:
+        total = total + cp.Variable()
+    match prog.loss.name:
+        case "squared":
+            losses = cp.square(total - prog.y) / 2
+        case "huber":
+            losses = cp.huber(total - prog.y, prog.loss.delta) / 2
+        case "squared_hinge":
+            slack = cp.Variable(prog.n)
+            constraints += [slack >= 1 - cp.multiply(prog.y, total), slack >= 0]
+            losses = cp.square(slack) / 2
+        case "logistic":
+            losses = cp.logistic(-cp.multiply(prog.y, total))
+    weight = np.ones(prog.n) if prog.sample_weight is None else prog.sample_weight
+    objective = cp.sum(cp.multiply(weight, losses)) / prog.n + prog.lam * penalty
+    problem = cp.Problem(cp.Minimize(objective), constraints)
+    problem.solve(solver=cp.CLARABEL, tol_gap_abs=1e-9, tol_gap_rel=1e-9, tol_feas=1e-9)
+    assert problem.status in ("optimal", "optimal_inaccurate")
+    return problem.value
+
+
+@pytest.fixture(scope="session")
+def independent_optimum():
+    """The optimum by a model that shares nothing with ours, `solve_with_atoms`."""
+    return solve_with_atoms
 
 
 @pytest.fixture(scope="session")

@@ -114,11 +114,9 @@ def _next_damping(damping: float, t: float) -> float:
         return 1.0
     if t < POOR_STEP:
         return min(1.0, max(LEAST_DAMPING, 10 * damping))
-    return (
-        0.3 * damping
-        if damping > LEAST_DAMPING and t > GOOD_STEP
-        else (damping if t <= GOOD_STEP else 0.0)
-    )
+    if t <= GOOD_STEP:
+        return damping
+    return 0.3 * damping if damping > LEAST_DAMPING else 0.0
 
 
 def _line_search(

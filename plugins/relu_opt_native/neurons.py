@@ -17,8 +17,7 @@ def outward(blocks: IntArray, count: int) -> FloatArray:
 class Neurons:
     """Directions u in K_b with ‖u‖ = 1, their blocks b, and sizes ≥ 0.
 
-    Only the first `active` of them have a positive size after `merge`; a block then has one
-    such neuron at most.
+    After `merge` all sizes are positive, and a block has one neuron at most.
     """
 
     def __init__(self, d: int) -> None:

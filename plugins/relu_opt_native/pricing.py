@@ -109,12 +109,6 @@ class Pricer:
         """The ρ at hand, block b's times shares[b]."""
         if not self.cones:
             return None
-        blocks = [b for b in sorted(self._rho) if len(self._rho[b])]
-        lengths = [len(self._rho[b]) for b in blocks]
-        nothing = np.empty(0, dtype=np.intp)
-        return ConeMultipliers(
-            np.array(blocks, dtype=np.intp),
-            np.concatenate([[0], np.cumsum(lengths, dtype=np.intp)]).astype(np.intp),
-            np.concatenate([nothing, *(self._rows[b] for b in blocks)]),
-            np.concatenate([np.empty(0), *(shares[b] * self._rho[b] for b in blocks)]),
+        return ConeMultipliers.pack(
+            {b: (self._rows[b], shares[b] * rho) for b, rho in self._rho.items() if len(rho)}
         )

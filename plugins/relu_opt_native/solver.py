@@ -30,7 +30,7 @@ from relu_opt.plugins.types import (
     SolveOptions,
     StopReason,
 )
-from relu_opt.program import ConvexProgram
+from relu_opt.program import ConvexProgram, relative_gap
 from relu_opt_native.design import Design
 from relu_opt_native.master import solve_master
 from relu_opt_native.neurons import Neurons, outward
@@ -123,12 +123,12 @@ class Search:
     @property
     def gap(self) -> float:
         """The relative gap of this stage."""
-        return (self.upper - self.lower) / max(1e-12, abs(self.upper))
+        return relative_gap(self.upper, self.lower)
 
     @property
     def final_gap(self) -> float:
         """The relative gap of the answer, at the λ that was asked for."""
-        return (self.answer.upper - self.answer.lower) / max(1e-12, abs(self.answer.upper))
+        return relative_gap(self.answer.upper, self.answer.lower)
 
     def report(self) -> None:
         """Tell observers how far it is."""
@@ -320,7 +320,7 @@ class Search:
             self.iteration += 1
             before = self.upper, self.lower, len(self.working)
             look, anchor, base = self.advance(anchor, base, cuts)
-            inside = (self.upper - anchor.bound) / max(1e-12, abs(self.upper))
+            inside = relative_gap(self.upper, anchor.bound)
             due = self.gap > tol and inside <= max(PRICE_BELOW * self.gap, 0.5 * tol)
             if due and self.price(look):
                 look, anchor = self.look(anchor.nu, cuts)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
+
 from relu_opt.arrays import FloatArray, IntArray
 from relu_opt.program.conic import ConicProgram
 from relu_opt.program.convex import ConvexProgram
@@ -164,6 +166,18 @@ class ConeMultipliers:
     starts: IntArray
     rows: IntArray
     values: FloatArray
+
+    @classmethod
+    def pack(cls, pieces: Mapping[int, tuple[IntArray, FloatArray]]) -> ConeMultipliers:
+        """From the rows and values of each block."""
+        blocks = sorted(pieces)
+        lengths = [len(pieces[b][0]) for b in blocks]
+        return cls(
+            np.array(blocks, dtype=np.intp),
+            np.concatenate([[0], np.cumsum(lengths, dtype=np.intp)]).astype(np.intp),
+            np.concatenate([np.empty(0, dtype=np.intp), *(pieces[b][0] for b in blocks)]),
+            np.concatenate([np.empty(0), *(pieces[b][1] for b in blocks)]),
+        )
 
 
 @dataclass(frozen=True)

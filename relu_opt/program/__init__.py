@@ -2,7 +2,7 @@
 
 from relu_opt.program.arrangement import enumerate_patterns
 from relu_opt.program.conic import Cones, ConicProgram
-from relu_opt.program.convex import ConvexProgram
+from relu_opt.program.convex import ConvexProgram, relative_gap
 from relu_opt.program.losses import Huber, Logistic, Loss, Squared, SquaredHinge
 from relu_opt.program.network import ReLUNetwork
 from relu_opt.program.patterns import Patterns, patterns_of_gates, sample_patterns
@@ -20,5 +20,6 @@ __all__ = [
     "SquaredHinge",
     "enumerate_patterns",
     "patterns_of_gates",
+    "relative_gap",
     "sample_patterns",
 ]

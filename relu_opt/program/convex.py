@@ -28,6 +28,11 @@ from relu_opt.program.patterns import Patterns
 ACTIVATIONS = ("relu", "gated")
 
 
+def relative_gap(upper: float, lower: float) -> float:
+    """(upper − lower)/max(1e−12, |upper|)."""
+    return (upper - lower) / max(1e-12, abs(upper))
+
+
 @dataclass(frozen=True, eq=False)
 class ConvexProgram:
     """A two-layer ReLU or gated-ReLU training problem in its convex form.

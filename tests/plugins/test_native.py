@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from itertools import product
 
-import cvxpy as cp
 import numpy as np
 import pytest
 
@@ -31,42 +30,13 @@ def certified(prog, tol=1e-8, **arguments):
     return sol
 
 
-def independent_optimum(prog):
-    """The program of theory.md, section 2, block by block, in cvxpy's own atoms."""
-    total, penalty, constraints = 0.0, 0.0, []
-    masks = prog.patterns.masks
-    for sign, i in product(prog.signs, range(len(prog.patterns))):
-        w = cp.Variable(prog.d)
-        total = total + sign * (masks[:, i, None] * prog.X) @ w
-        penalty = penalty + cp.norm(w, 2)
-        if prog.activation == "relu":
-            constraints.append((2.0 * masks[:, i, None] - 1.0) * prog.X @ w >= 0)
-    if prog.intercept:
-        total = total + cp.Variable()
-    match prog.loss.name:
-        case "squared":
-            losses = cp.square(total - prog.y) / 2
-        case "huber":
-            losses = cp.huber(total - prog.y, prog.loss.delta) / 2
-        case "squared_hinge":
-            losses = cp.square(cp.pos(1 - cp.multiply(prog.y, total))) / 2
-        case "logistic":
-            losses = cp.logistic(-cp.multiply(prog.y, total))
-    weight = np.ones(prog.n) if prog.sample_weight is None else prog.sample_weight
-    objective = cp.sum(cp.multiply(weight, losses)) / prog.n + prog.lam * penalty
-    problem = cp.Problem(cp.Minimize(objective), constraints)
-    problem.solve(solver=cp.CLARABEL, tol_gap_abs=1e-9, tol_gap_rel=1e-9, tol_feas=1e-9)
-    assert problem.status in ("optimal", "optimal_inaccurate")
-    return problem.value
-
-
 # -- against cvxpy's atoms ---------------------------------------------------------------
 
 
 @every_case
 @pytest.mark.parametrize("share", [0.02, 0.4])
 def test_agrees_with_an_independent_model(
-    make_program, loss, activation, intercept, weighted, share
+    make_program, independent_optimum, loss, activation, intercept, weighted, share
 ):
     prog = make_program(
         8,

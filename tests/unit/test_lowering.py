@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import product
 
 import clarabel
-import cvxpy as cp
 import numpy as np
 import pytest
 from scipy import sparse
@@ -61,35 +60,6 @@ def clarabel_solution(program, tol=1e-11):
     return np.array(found.x), np.array(found.z)
 
 
-def independent_optimum(prog):
-    """The program as the paper writes it, block by block, without units."""
-    total, penalty, constraints = 0.0, 0.0, []
-    masks = prog.patterns.masks
-    for sign, i in product(prog.signs, range(len(prog.patterns))):
-        w = cp.Variable(prog.d)
-        total = total + sign * (masks[:, i, None] * prog.X) @ w
-        penalty = penalty + cp.norm(w, 2)
-        if prog.activation == "relu":
-            constraints.append((2.0 * masks[:, i, None] - 1.0) * prog.X @ w >= 0)
-    if prog.intercept:
-        total = total + cp.Variable()
-    match prog.loss.name:
-        case "squared":
-            losses = cp.square(total - prog.y) / 2
-        case "huber":
-            losses = cp.huber(total - prog.y, prog.loss.delta) / 2
-        case "logistic":
-            losses = cp.logistic(-cp.multiply(prog.y, total))
-        case "squared_hinge":
-            slack = cp.Variable(prog.n)
-            constraints += [slack >= 1 - cp.multiply(prog.y, total), slack >= 0]
-            losses = cp.square(slack) / 2
-    objective = cp.Minimize(prog.sample_scale @ losses + prog.lam * penalty)
-    return cp.Problem(objective, constraints).solve(
-        solver="CLARABEL", tol_gap_abs=1e-9, tol_gap_rel=1e-9, tol_feas=1e-9
-    )
-
-
 def largest_neuron(prog, nu):
     """max_b g_b(ν)."""
     correlations = prog.correlations(nu)
@@ -116,7 +86,9 @@ def check_answer(prog, weights, intercept, nu, optimum, tol=1e-7):
 
 
 @pytest.mark.parametrize(("loss", "activation", "intercept", "weighted"), CASES)
-def test_optimum_and_duals_are_recovered(loss, activation, intercept, weighted):
+def test_optimum_and_duals_are_recovered(
+    independent_optimum, loss, activation, intercept, weighted
+):
     prog = make(loss, activation, intercept, weighted)
     lowering = lower_to_conic(prog)
     x, z = clarabel_solution(lowering.program)
@@ -149,7 +121,7 @@ def test_units_of_the_data_do_not_matter(scale, lam, loss):
     check_answer(prog, weights, intercept, nu, prog.objective(weights, intercept))
 
 
-def test_a_far_intercept_costs_no_accuracy():
+def test_a_far_intercept_costs_no_accuracy(independent_optimum):
     near, far = (make(intercept=True, shift=shift) for shift in (0.0, 1e5))
     lowering = lower_to_conic(far)
     weights, intercept, nu = lowering.recover(*clarabel_solution(lowering.program))
