@@ -15,7 +15,7 @@ log = logging.getLogger("relu_opt.native")
 
 
 # Up to so many entries of X the matrices are small, and threads of BLAS cost more than they
-# bring: on a machine that is busy otherwise, ten times more.
+# bring: on a machine that is busy otherwise, many times more.
 SMALL_DATA = 1_000_000
 
 
