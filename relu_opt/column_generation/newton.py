@@ -19,7 +19,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
 
 from relu_opt.arrays import FloatArray
-from relu_opt_native.design import Design
+from relu_opt.column_generation.design import Design
 
 # Curvature below this share of the largest is treated as none.
 FLAT = 1e-10

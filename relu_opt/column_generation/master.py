@@ -16,10 +16,13 @@ import numpy as np
 from scipy.optimize import brentq
 
 from relu_opt.arrays import FloatArray
+from relu_opt.column_generation.design import Design
+from relu_opt.column_generation.newton import Model, dense_model, gram_model
 from relu_opt.program import ConvexProgram
-from relu_opt_native.design import Design
-from relu_opt_native.newton import Model, dense_model, gram_model
-from relu_opt_native.quadratic import nonnegative_qp
+
+# min ½‖Wx‖² + qᵀx over x ≥ 0, of W (n, k), q (k,), and a guess of ‖Wx‖ at the solution (0 for
+# none); returns x.
+NonnegativeQP = Callable[[FloatArray, FloatArray, float], FloatArray]
 
 MAX_NEWTON = 60
 # Up to so many samples the turns are eliminated in the space of samples, which loses no digits.
@@ -51,6 +54,7 @@ def solve_master(
     start: FloatArray,
     accuracy: float,
     check: Callable[[], None],
+    solve_qp: NonnegativeQP,
 ) -> MasterPoint:
     """Solve the master problem from feasible sizes `start` (m,).
 
@@ -66,6 +70,8 @@ def solve_master(
         Stop when a Newton step promises to lower the objective by less than this.
     check : callable
         Raises when it is time to stop.
+    solve_qp : NonnegativeQP
+        Solves the quadratic program of each Newton step.
     """
     prog = neurons.prog
     turns = turns or Design(prog, np.empty((0, prog.d)), np.empty(0, dtype=np.intp))
@@ -88,7 +94,7 @@ def solve_master(
                 if dense is not None
                 else gram_model(neurons, turns, curvature, prog.intercept)
             )
-        step_x, step_z, step_c = _newton_step(prog, model, gradient, x, z)
+        step_x, step_z, step_c = _newton_step(prog, model, gradient, x, z, solve_qp)
         if dense is not None:
             step_fits = dense[0] @ step_x + dense[1] @ step_z + step_c
         else:
@@ -149,6 +155,7 @@ def _newton_step(
     gradient: FloatArray,
     x: FloatArray,
     z: FloatArray,
+    solve_qp: NonnegativeQP,
 ) -> tuple[FloatArray, FloatArray, float]:
     """Minimise the quadratic model over steps that keep x ≥ 0."""
     W, q = model.reduce(gradient, z)
@@ -160,7 +167,7 @@ def _newton_step(
         along, pull = ones @ W / size, last / size
         W, q = W - np.outer(ones, along), q - last * along
     here = W @ x
-    new_x = nonnegative_qp(W, q + prog.lam - here @ W, float(np.linalg.norm(here)))
+    new_x = solve_qp(W, q + prog.lam - here @ W, float(np.linalg.norm(here)))
     step_x = new_x - x
     step_c = -pull - float(along @ step_x)
     if not prog.intercept:

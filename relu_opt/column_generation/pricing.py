@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from relu_opt.arrays import FloatArray, IntArray
+from relu_opt.column_generation.neurons import outward
 from relu_opt.plugins.types import ConeMultipliers
 from relu_opt.program import ConvexProgram
-from relu_opt_native.neurons import outward
 
 # What runs between two looks at the clock: entries of a slack matrix, and blocks.
 BATCH_ENTRIES = 1_000_000

@@ -23,6 +23,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from relu_opt.arrays import FloatArray, IntArray
+from relu_opt.column_generation.design import Design
+from relu_opt.column_generation.master import NonnegativeQP, solve_master
+from relu_opt.column_generation.neurons import Neurons, outward
+from relu_opt.column_generation.pricing import Look, Pricer
 from relu_opt.plugins.types import (
     ConeMultipliers,
     ProgressEvent,
@@ -31,10 +35,6 @@ from relu_opt.plugins.types import (
     StopReason,
 )
 from relu_opt.program import ConvexProgram, relative_gap
-from relu_opt_native.design import Design
-from relu_opt_native.master import solve_master
-from relu_opt_native.neurons import Neurons, outward
-from relu_opt_native.pricing import Look, Pricer
 
 # Blocks that join the working set at a time.
 BATCH = 48
@@ -56,13 +56,15 @@ PROGRESS = 1e-3
 AIM = 0.5
 # Accuracy of the subproblems, relative to the gap.
 ACCURACY = 1e-12
+MAX_ITER = 500
 
 
 class StopNow(Exception):
-    """Raised inside the solver when it is time to stop."""
+    """Raised inside the search when it is time to stop; `said` is a solver's own word."""
 
-    def __init__(self, reason: StopReason) -> None:
+    def __init__(self, reason: StopReason, said: str = "") -> None:
         self.reason = reason
+        self.said = said
 
 
 @dataclass(frozen=True)
@@ -94,13 +96,20 @@ class Answer:
 class Search:
     """One run: its neurons, working set, and bounds."""
 
-    def __init__(self, prog: ConvexProgram, options: SolveOptions, max_iter: int) -> None:
+    def __init__(
+        self,
+        prog: ConvexProgram,
+        options: SolveOptions,
+        solve_qp: NonnegativeQP,
+        max_iter: int,
+    ) -> None:
         self.target = prog
         self.prog = prog
         self.options = options
         self.tol = AIM * options.tol
         self.max_iter = max_iter
         self.started = time.perf_counter()
+        self.solve_qp = solve_qp
         self.pricer = Pricer(prog, self.check)
         self.neurons = Neurons(prog.d)
         self.working: IntArray = np.empty(0, dtype=np.intp)
@@ -172,7 +181,8 @@ class Search:
         """Solve over the neurons: a network, an upper bound, and ν = −∇F there."""
         accuracy = ACCURACY * self.gap * abs(self.upper)
         neurons = self.neurons
-        point = solve_master(neurons.design(self.prog), None, neurons.sizes, accuracy, self.check)
+        design = neurons.design(self.prog)
+        point = solve_master(design, None, neurons.sizes, accuracy, self.check, self.solve_qp)
         neurons.sizes = point.sizes
         neurons.merge()
         fits = neurons.design(self.prog).fits(neurons.sizes)
@@ -194,7 +204,7 @@ class Search:
             0.0,
         )
         accuracy = ACCURACY * self.gap * abs(self.upper)
-        point = solve_master(design, turns, start, accuracy, self.check)
+        point = solve_master(design, turns, start, accuracy, self.check, self.solve_qp)
         columns.sizes = point.sizes
         blocks = columns.weights(self.prog).reshape(-1, self.prog.d)
         count = len(self.prog.patterns)
@@ -362,13 +372,28 @@ class Search:
         return look, anchor, base
 
 
-def solve(prog: ConvexProgram, options: SolveOptions, max_iter: int) -> RawSolution:
-    """Train; also when stopped early, return the best points found."""
-    search = Search(prog, options, max_iter)
+def train(
+    prog: ConvexProgram, options: SolveOptions, solve_qp: NonnegativeQP, max_iter: int = MAX_ITER
+) -> RawSolution:
+    """Train; also when stopped early, return the best points found.
+
+    Parameters
+    ----------
+    prog : ConvexProgram
+    options : SolveOptions
+        `tol`, `time_limit`, `warm_start` and `progress` are honoured here.
+    solve_qp : NonnegativeQP
+        Solves the master problems. It may raise `StopNow` to end the search with the best answer
+        so far.
+    max_iter : int
+        Outer iterations.
+    """
+    search = Search(prog, options, solve_qp, max_iter)
+    said = ""
     try:
         stop = search.run()
     except StopNow as now:
-        stop = now.reason
+        stop, said = now.reason, now.said
     except KeyboardInterrupt:
         stop = StopReason.INTERRUPTED
     except np.linalg.LinAlgError:
@@ -381,7 +406,7 @@ def solve(prog: ConvexProgram, options: SolveOptions, max_iter: int) -> RawSolut
         answer.weights,
         answer.nu,
         answer.multipliers,
-        raw_status=f"{stop.value} after {search.iteration} iterations",
+        raw_status=said or f"{stop.value} after {search.iteration} iterations",
         objective=answer.upper,
         stats={
             "iterations": search.iteration,

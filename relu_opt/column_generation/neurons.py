@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from relu_opt.arrays import FloatArray, IntArray
+from relu_opt.column_generation.design import Design
 from relu_opt.program import ConvexProgram
-from relu_opt_native.design import Design
 
 
 def outward(blocks: IntArray, count: int) -> FloatArray:
