@@ -14,11 +14,14 @@ from relu_opt.certificate import Certificate, KKTReport, Verdict
 from relu_opt.plugins.manager import BackendStatus, backends
 from relu_opt.plugins.types import Availability, Feature, State, StopReason
 from relu_opt.program import (
+    Cones,
     ConicProgram,
     ConvexProgram,
     Huber,
+    LinearProgram,
     Logistic,
     Patterns,
+    QuadraticProgram,
     ReLUNetwork,
     Squared,
     SquaredHinge,
@@ -26,6 +29,7 @@ from relu_opt.program import (
     patterns_of_gates,
     sample_patterns,
 )
+from relu_opt.program_solution import ProgramSolution, solve_program
 from relu_opt.proving import certify
 from relu_opt.solution import Solution, solve
 from relu_opt.verify import Verification, verify
@@ -36,13 +40,17 @@ __all__ = [
     "Availability",
     "BackendStatus",
     "Certificate",
+    "Cones",
     "ConicProgram",
     "ConvexProgram",
     "Feature",
     "Huber",
     "KKTReport",
+    "LinearProgram",
     "Logistic",
     "Patterns",
+    "ProgramSolution",
+    "QuadraticProgram",
     "ReLUNetwork",
     "Solution",
     "Squared",
@@ -58,5 +66,6 @@ __all__ = [
     "patterns_of_gates",
     "sample_patterns",
     "solve",
+    "solve_program",
     "verify",
 ]

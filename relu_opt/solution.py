@@ -14,10 +14,9 @@ import numpy as np
 
 from relu_opt.arrays import FloatArray
 from relu_opt.certificate import Certificate
-from relu_opt.config import load_settings
 from relu_opt.errors import ContractViolation, DataError, SolveFailed
 from relu_opt.io import need, read_npz, write_npz
-from relu_opt.plugins import dispatch
+from relu_opt.plugins.dispatch import make_request, run, with_start
 from relu_opt.plugins.manager import registry
 from relu_opt.plugins.types import BackendInfo, RawSolution, StopReason
 from relu_opt.program.convex import ConvexProgram
@@ -152,7 +151,7 @@ def solve(
         The training problem.
     backend : str
         A backend's name, or `auto`: the environment's or config file's choice if there is
-        one, else the first of `dispatch.AUTO_ORDER` that is ready and capable.
+        one, else the first of `routes.AUTO_ORDER` that is ready and capable.
     tol : float, optional
         Relative duality gap to reach; 1e−8 unless the settings say otherwise.
     time_limit : float, optional
@@ -176,19 +175,16 @@ def solve(
         If the request cannot be met.
     """
     started = time.perf_counter()
-    settings = load_settings().with_arguments(
-        backend=None if backend == "auto" else backend, tol=tol, time_limit=time_limit
-    )
-    info = dispatch.choose_backend(settings.backend, prog)
-    given = settings.options_for(info.name)
-    given.update(options or {})
-    if time_limit is not None:
-        given["time_limit"] = time_limit
-    if tol is not None:
-        given["tol"] = tol
-    chosen = dispatch.make_options(info, given, _warm_weights(prog, warm_start))
+    if not isinstance(prog, ConvexProgram):
+        raise DataError(
+            f"prog is a {type(prog).__name__}, and a ConvexProgram is needed. For linear, "
+            "quadratic and conic programs use solve_program."
+        )
+    request = make_request(prog, backend, tol, time_limit, dict(options or {}))
+    request = with_start(request, _warm_weights(prog, warm_start))
+    info, chosen = request.info, request.options
     ready = time.perf_counter()
-    raw = dispatch.run(info, prog, chosen)
+    raw = run(request, prog)
     solved = time.perf_counter()
 
     weights, moved = _usable_weights(info, prog, raw)
@@ -213,10 +209,11 @@ def solve(
             "raw_status": raw.raw_status,
             "claimed_objective": raw.objective,
             "moved_onto_cones": moved,
-            "options": {name: given[name] for name in sorted(given)},
+            "route": request.route.value,
+            "options": {name: request.given[name] for name in sorted(request.given)},
             "seed": chosen.seed,
             "tol": chosen.tol,
-            "versions": _versions(),
+            "versions": versions(),
             "backend_stats": dict(raw.stats),
         },
     )
@@ -224,7 +221,8 @@ def solve(
     return solution
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that every result depends on."""
     packages = ("relu-opt", "numpy", "scipy")
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 

@@ -13,6 +13,7 @@ import numpy as np
 from relu_opt.arrays import FloatArray
 from relu_opt.errors import OptionError, SolveFailed, UnsupportedProgram, did_you_mean
 from relu_opt.plugins.types import Program, RawSolution, SolveOptions, StopReason
+from relu_opt.program.conic import ConicProgram
 from relu_opt.program.convex import ConvexProgram
 from relu_opt_cvxpy.conic import ConicModel
 from relu_opt_cvxpy.convex import ConvexModel
@@ -84,7 +85,7 @@ class CvxpyBackend:
             check_settings(request.solver, options.time_limit, request.max_iter)
             if isinstance(program, ConvexProgram):
                 return _run(ConvexModel.of(program), request)
-            return _run(ConicModel.of(program), request)
+            return _run(ConicModel.of(cast(ConicProgram, program)), request)
 
 
 @contextmanager

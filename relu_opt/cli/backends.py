@@ -66,7 +66,7 @@ def described(status: BackendStatus) -> dict[str, Any]:
 
 
 def _options(status: BackendStatus) -> list[OptionSpec]:
-    from relu_opt.plugins.dispatch import COMMON_OPTIONS
+    from relu_opt.plugins.options import COMMON_OPTIONS
 
     return [*COMMON_OPTIONS, *status.info.options] if status.info else []
 

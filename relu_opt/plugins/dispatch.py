@@ -1,199 +1,197 @@
-"""How a program reaches a backend: choice, options, lowering, and the solve hook."""
+"""How a program reaches a backend: options, lowering, and the solve hook."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+import time
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from relu_opt.arrays import FloatArray, as_count, as_number, as_positive
+from relu_opt.arrays import FloatArray
+from relu_opt.column_generation import NonnegativeQP, StopNow, train
+from relu_opt.config import Settings, load_settings
 from relu_opt.errors import (
-    BackendUnavailable,
     ContractViolation,
     OptionError,
     ReluOptError,
     SolveFailed,
     UnsupportedProgram,
-    did_you_mean,
 )
 from relu_opt.plugins.manager import registry
+from relu_opt.plugins.options import make_options
+from relu_opt.plugins.routes import Route, choose_backend, find_route
 from relu_opt.plugins.types import (
     BackendInfo,
     Feature,
-    OptionSpec,
     Program,
     ProgressEvent,
     RawSolution,
     SolveOptions,
-    State,
     StopReason,
 )
-from relu_opt.program.conic import ConicProgram
 from relu_opt.program.convex import ConvexProgram
+from relu_opt.program.embedding import as_conic, as_quadratic
+from relu_opt.program.linear import LinearProgram, QuadraticProgram
 from relu_opt.program.lowering import lower_to_conic
 
-# What `auto` tries, in this order, before other free backends in the order of their names.
-AUTO_ORDER = ("native", "cvxpy")
-
-COMMON_OPTIONS = (
-    OptionSpec("tol", float, 1e-8, "relative duality gap to reach", least=0.0),
-    OptionSpec("time_limit", float, None, "seconds of wall-clock time", least=0.0),
-    OptionSpec("threads", int, None, "threads the backend may use", least=1),
-    OptionSpec("seed", int, 0, "seed for anything random", least=0),
-    OptionSpec("verbose", bool, False, "let the backend print its own log"),
-)
+# What column generation asks of its quadratic programs, beside the tolerance of the whole.
+MASTER_SHARE = 0.01
+TIGHTEST = 1e-11
 
 
-def supports(info: BackendInfo, prog: ConvexProgram) -> bool:
-    """Whether a backend can train this network, directly or through the conic form."""
-    if ConvexProgram in info.takes:
-        return True
-    needed = {Feature.SOC} | ({Feature.EXP} if prog.loss.name == "logistic" else set())
-    return ConicProgram in info.takes and needed <= info.features
+@dataclass(frozen=True)
+class Request:
+    """A solve that was asked for, checked: by whom, which way, with which options.
+
+    `given` are the options that differ from the defaults of the backend.
+    """
+
+    info: BackendInfo
+    route: Route
+    options: SolveOptions
+    given: dict[str, object]
 
 
-def choose_backend(name: str, prog: ConvexProgram) -> BackendInfo:
-    """The backend of this name, or the first suitable one for `auto`.
-
-    `auto` follows `AUTO_ORDER` over what is ready, capable and free. A backend that was asked
-    for by name is never replaced.
+def make_request(
+    program: Program,
+    backend: str,
+    tol: float | None,
+    time_limit: float | None,
+    given: dict[str, object],
+) -> Request:
+    """Choose the backend, and settle its options: argument > environment > config > default.
 
     Raises
     ------
-    UnknownBackend, BackendUnavailable, PluginLoadError, PluginConflict, UnsupportedProgram
+    ConfigError, OptionError, UnknownBackend, BackendUnavailable, UnsupportedProgram,
+    PluginLoadError, PluginConflict
     """
-    if name != "auto":
-        info = registry().find(name)
-        if not supports(info, prog):
-            raise UnsupportedProgram(
-                f"Backend {name!r} takes {sorted(kind.__name__ for kind in info.takes)} and "
-                f"cannot train a {prog.activation} network with the {prog.loss.name} loss. "
-                "Use backend='native'.",
-                backend=name,
-                program=type(prog).__name__,
-            )
-        return info
-    statuses = {status.name: status for status in registry().statuses()}
-    others = [other for other in statuses if other not in AUTO_ORDER]
-    for candidate in (*AUTO_ORDER, *others):
-        status = statuses.get(candidate)
-        if status is None or status.info is None:
-            continue
-        ready = status.availability.state is State.READY and status.info.free
-        if ready and supports(status.info, prog):
-            return status.info
-    reasons = "; ".join(f"{s.name}: {s.availability.reason}" for s in statuses.values())
-    raise BackendUnavailable(
-        f"No backend is ready to train this network ({reasons or 'none is registered'}). "
-        "`relu-opt backends` shows the fix for each.",
-        backend="auto",
+    settings: Settings = load_settings().with_arguments(
+        backend=None if backend == "auto" else backend, tol=tol, time_limit=time_limit
     )
+    info = choose_backend(settings.backend, program)
+    told = {**settings.options_for(info.name), **given}
+    told |= {k: v for k, v in (("tol", tol), ("time_limit", time_limit)) if v is not None}
+    route = find_route(info, program)
+    options = make_options(info, told)
+    if route is not Route.COLUMNS:
+        _check_feature(info, "time_limit", options.time_limit, Feature.TIME_LIMIT)
+    return Request(info, route, options, told)
 
 
-def make_options(
-    info: BackendInfo, given: Mapping[str, object], warm_start: FloatArray | None
-) -> SolveOptions:
-    """Validate options by name and fill in defaults.
+def with_start(request: Request, start: FloatArray | None, state: object = None) -> Request:
+    """The request with a point, and a backend's own state, to start from.
 
     Raises
     ------
     OptionError
-        If an option is unknown, of the wrong type or out of range.
+        If the backend cannot start from a point.
     """
-    specs = {spec.name: spec for spec in (*COMMON_OPTIONS, *info.options)}
-    for name in given:
-        if name not in specs:
-            raise OptionError(
-                f"Backend {info.name!r} has no option {name!r}. {did_you_mean(str(name), specs)}",
-                backend=info.name,
-                option=name,
-            )
-    values = {
-        name: check_option(info.name, spec, given[name]) if name in given else spec.default
-        for name, spec in specs.items()
-    }
-    common = {spec.name: values.pop(spec.name) for spec in COMMON_OPTIONS}
-    options = SolveOptions(**common, extra=values)  # type: ignore[arg-type]
-    if warm_start is not None:
-        if Feature.WARM_START not in info.features:
-            raise OptionError(
-                f"Backend {info.name!r} has no warm start. Leave warm_start out, or use "
-                "backend='native'.",
-                backend=info.name,
-                option="warm_start",
-            )
-        options = replace(options, warm_start=warm_start)
-    if options.time_limit is not None and Feature.TIME_LIMIT not in info.features:
+    if start is None:
+        return request
+    if request.route is not Route.COLUMNS:
+        able = (
+            request.info
+            if request.route is Route.DIRECT
+            else replace(request.info, features=frozenset())
+        )
+        _check_feature(able, "warm_start", start, Feature.WARM_START)
+    return replace(request, options=replace(request.options, warm_start=start, state=state))
+
+
+def _check_feature(info: BackendInfo, option: str, value: object, feature: Feature) -> None:
+    if value is not None and feature not in info.features:
+        lack = {
+            Feature.TIME_LIMIT: "cannot stop at a time limit",
+            Feature.WARM_START: "cannot start from a given point",
+        }[feature]
         raise OptionError(
-            f"Backend {info.name!r} cannot stop at a time limit. Leave time_limit out, or use "
-            "backend='native'.",
+            f"Backend {info.name!r} {lack}. Leave {option} out, or use backend='native'.",
             backend=info.name,
-            option="time_limit",
+            option=option,
         )
-    return options
 
 
-def check_option(backend: str, spec: OptionSpec, value: object) -> object:
-    """The value of an option in its declared type, or an OptionError."""
-    try:
-        checked = _converted(spec, value)
-    except ReluOptError as error:
-        raise OptionError(
-            f"Option {spec.name!r} of backend {backend!r}: {error.message}",
-            backend=backend,
-            option=spec.name,
-            value=value,
-        ) from error
-    if spec.choices and checked not in spec.choices:
-        raise OptionError(
-            f"Option {spec.name!r} of backend {backend!r} is {value!r}. "
-            f"{did_you_mean(str(value), spec.choices)}",
-            backend=backend,
-            option=spec.name,
-            value=value,
-        )
-    return checked
-
-
-def _converted(spec: OptionSpec, value: object) -> object:
-    if value is None and spec.default is None:
-        return None
-    if spec.type is float:
-        if spec.least == 0.0:
-            return as_positive(value, spec.name)
-        return as_number(value, spec.name)
-    if spec.type is int:
-        return as_count(value, spec.name, least=int(spec.least or 0))
-    if not isinstance(value, spec.type):
-        raise OptionError(f"{spec.name} is {value!r}, and a {spec.type.__name__} is needed.")
-    return value
-
-
-def run(info: BackendInfo, prog: ConvexProgram, options: SolveOptions) -> RawSolution:
-    """Solve a training program, lowering it when the backend does not take it as it is."""
-    options = replace(options, progress=_forward_progress)
-    if ConvexProgram in info.takes:
-        return solve_program(info, prog, options)
-    lowering = lower_to_conic(prog)
-    raw = solve_program(info, lowering.program, replace(options, warm_start=None))
+def run(request: Request, program: Program) -> RawSolution:
+    """Solve a program, lowering it when the backend does not take it as it is."""
+    info, options = request.info, replace(request.options, progress=_forward_progress)
+    if request.route is Route.DIRECT:
+        return call_backend(info, program, options)
+    if request.route is Route.COLUMNS:
+        assert isinstance(program, ConvexProgram)  # noqa: S101 - the only ones with this route
+        return train(program, options, _master_solver(info, options))
+    plain = replace(options, warm_start=None, state=None)
+    if request.route is Route.QUADRATIC:
+        assert isinstance(program, LinearProgram)  # noqa: S101
+        return call_backend(info, as_quadratic(program), plain)
+    if isinstance(program, ConvexProgram):
+        lowering = lower_to_conic(program)
+        raw = call_backend(info, lowering.program, plain)
+        if raw.x is None:
+            return raw
+        weights, _, nu = lowering.recover(raw.x, raw.duals)
+        objective = None if raw.objective is None else raw.objective * lowering.units.cost
+        return replace(raw, x=weights, duals=nu, objective=objective)
+    assert isinstance(program, LinearProgram | QuadraticProgram)  # noqa: S101
+    embedding = as_conic(program)
+    raw = call_backend(info, embedding.program, plain)
     if raw.x is None:
         return raw
-    weights, _, nu = lowering.recover(raw.x, raw.duals)
-    objective = None if raw.objective is None else raw.objective * lowering.units.cost
-    return replace(raw, x=weights, duals=nu, objective=objective)
+    x, y = embedding.recover(raw.x, raw.duals)
+    return replace(raw, x=x, duals=y)
 
 
-def solve_program(info: BackendInfo, program: Program, options: SolveOptions) -> RawSolution:
+def _master_solver(info: BackendInfo, options: SolveOptions) -> NonnegativeQP:
+    """The master problems of column generation, solved by a backend of quadratic programs."""
+    limit = options.time_limit if Feature.TIME_LIMIT in info.features else None
+    end = None if limit is None else time.perf_counter() + limit
+    tol = max(TIGHTEST, MASTER_SHARE * options.tol)
+    plain = SolveOptions(tol=tol, threads=options.threads, seed=options.seed)
+    plain = replace(plain, verbose=options.verbose, extra=options.extra)
+
+    def solve(W: FloatArray, q: FloatArray, length: float) -> FloatArray:
+        result = np.zeros(len(q))
+        norms = np.linalg.norm(W, axis=0)
+        usable = norms > 0
+        pull = -q[usable] / norms[usable]
+        if pull.max(initial=0.0) <= 0:
+            return result
+        # Columns of norm one and a solution of size about one suit absolute tolerances.
+        unit, size = W[:, usable] / norms[usable], max(length, float(pull.max()))
+        program = QuadraticProgram(P=unit.T @ unit, c=-pull / size, lower=np.zeros(len(pull)))
+        left = None if end is None else max(1e-3, end - time.perf_counter())
+        raw = call_backend(info, program, replace(plain, time_limit=left))
+        limits = (StopReason.TIME_LIMIT, StopReason.ITERATION_LIMIT, StopReason.INTERRUPTED)
+        if raw.stop in limits or raw.x is None:
+            said = f"a quadratic program ended with: {raw.raw_status or raw.stop.value}"
+            raise StopNow(raw.stop if raw.stop in limits else StopReason.NUMERICAL, said)
+        result[usable] = np.maximum(raw.x, 0.0) * size / norms[usable]
+        return result
+
+    return solve
+
+
+def call_backend(info: BackendInfo, program: Program, options: SolveOptions) -> RawSolution:
     """One call of the solve hook, its answer checked for shape.
 
     Raises
     ------
+    UnsupportedProgram
+        If the backend refuses this very program.
     SolveFailed
         If the backend raised.
     ContractViolation
         If it returned something that is not an answer to this program.
     """
+    refusal = info.refuses(program)
+    if refusal:
+        raise UnsupportedProgram(
+            f"Backend {info.name!r} cannot take this {type(program).__name__}: {refusal}. Leave "
+            "backend out to have one chosen.",
+            backend=info.name,
+            program=type(program).__name__,
+            reason=refusal,
+        )
     try:
         raw = registry().manager.hook.relu_opt_solve(backend=info, program=program, options=options)
     except ReluOptError:
@@ -218,7 +216,7 @@ def solve_program(info: BackendInfo, program: Program, options: SolveOptions) ->
     if isinstance(program, ConvexProgram):
         primal, dual = program.weights_shape, (program.n,)
     else:
-        primal, dual = program.c.shape, program.b.shape
+        primal, dual = program.c.shape, (program.A.shape[0],)
     return replace(
         raw,
         x=_checked_point(info.name, "x", raw.x, primal),

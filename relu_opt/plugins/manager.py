@@ -150,14 +150,28 @@ class Registry:
         broken = Availability(State.BROKEN, failure.message)
         self._failures[name] = BackendStatus(name, distribution, None, broken, failure)
 
+    def infos(self) -> dict[str, BackendInfo]:
+        """The registered backends by name, whether they can be used or not."""
+        return {name: info for name, (info, _) in self._backends.items()}
+
     def statuses(self) -> list[BackendStatus]:
         """Every backend and every failed plugin, sorted by name; probes run now."""
         found = [
-            BackendStatus(name, distribution, info, _probe(info))
+            BackendStatus(name, distribution, info, self.probe(info))
             for name, (info, distribution) in self._backends.items()
         ]
         broken = [*self._clashes.values(), *self._failures.values()]
         return sorted([*found, *broken], key=lambda status: status.name)
+
+    def probe(self, info: BackendInfo) -> Availability:
+        """Whether a backend can be used here; a probe that raises says that it is broken."""
+        try:
+            found = info.probe()
+            if not isinstance(found, Availability):
+                raise TypeError(f"it returned {found!r}, which is no Availability")
+            return found
+        except Exception as error:  # noqa: BLE001 - a stranger's probe may raise anything
+            return Availability(State.BROKEN, f"its probe raised {type(error).__name__}: {error}")
 
     def find(self, name: str) -> BackendInfo:
         """The backend of this name, ready to use.
@@ -179,7 +193,7 @@ class Registry:
                 known=sorted(self._backends),
             )
         info = self._backends[name][0]
-        found = _probe(info)
+        found = self.probe(info)
         if found.state not in (State.READY, State.UNKNOWN):
             hint = f" Fix: {info.install_hint}." if info.install_hint else ""
             raise BackendUnavailable(
@@ -209,16 +223,6 @@ def _checked(info: object) -> BackendInfo:
             f"relu_opt has API {API_VERSION}"
         )
     return info
-
-
-def _probe(info: BackendInfo) -> Availability:
-    try:
-        found = info.probe()
-        if not isinstance(found, Availability):
-            raise TypeError(f"it returned {found!r}, which is no Availability")
-        return found
-    except Exception as error:  # noqa: BLE001 - a stranger's probe may raise anything
-        return Availability(State.BROKEN, f"its probe raised {type(error).__name__}: {error}")
 
 
 @lru_cache(maxsize=1)

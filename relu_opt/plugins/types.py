@@ -12,10 +12,11 @@ import numpy as np
 from relu_opt.arrays import FloatArray, IntArray
 from relu_opt.program.conic import ConicProgram
 from relu_opt.program.convex import ConvexProgram
+from relu_opt.program.linear import LinearProgram, QuadraticProgram
 
 API_VERSION = 1
 
-Program = ConvexProgram | ConicProgram
+Program = ConvexProgram | LinearProgram | QuadraticProgram | ConicProgram
 
 
 class State(enum.Enum):
@@ -76,10 +77,10 @@ _ADVICE = {
     "or start from this answer with warm_start.",
     StopReason.ITERATION_LIMIT: "The best answer so far and its gap are returned; raise the "
     "iteration limit or start from this answer with warm_start.",
-    StopReason.INFEASIBLE: "A training program always has a solution; report this as a fault "
-    "of the backend.",
-    StopReason.UNBOUNDED: "A training program is bounded below; report this as a fault of the "
-    "backend.",
+    StopReason.INFEASIBLE: "No point meets all constraints; relax one. (A training program always "
+    "has a solution: there it is a fault of the backend.)",
+    StopReason.UNBOUNDED: "The objective falls without end; bound the variables. (A training "
+    "program is bounded below: there it is a fault of the backend.)",
     StopReason.NUMERICAL: "The gap stopped shrinking at the limit of floating-point numbers; "
     "look at the certified gap, and rescale features of very different sizes.",
     StopReason.INTERRUPTED: "The best answer so far and its gap are returned.",
@@ -137,7 +138,11 @@ class SolveOptions:
     verbose : bool
         Whether the backend may print its own log.
     warm_start : array or None
-        Weights to start from, in the program's shape.
+        A point to start from, in the shape of `RawSolution.x`.
+    state : object
+        The `RawSolution.state` of an earlier solve by the same backend, of a program with the
+        same constraints or of the same size; None for a fresh start. A backend that cannot use
+        it ignores it.
     progress : callable
         Called with a `ProgressEvent` now and then.
     extra : mapping
@@ -150,6 +155,7 @@ class SolveOptions:
     seed: int = 0
     verbose: bool = False
     warm_start: FloatArray | None = None
+    state: object = None
     progress: Callable[[ProgressEvent], None] = _ignore
     extra: Mapping[str, object] = field(default_factory=dict)
 
@@ -189,11 +195,13 @@ class RawSolution:
     stop : StopReason
         Why the backend stopped; `UNKNOWN` when in doubt, never a guess.
     x : array or None
-        Primal point: weights of shape `weights_shape` for a ConvexProgram, (m,) for a
-        ConicProgram. None when the backend has none.
+        Primal point: weights of shape `weights_shape` for a ConvexProgram, (k,) for the others.
+        None when the backend has none.
     duals : array or None
-        Dual point: ν (n,) for a ConvexProgram, with D(ν) ≤ p* and ν = −∇F(ŷ) at the optimum;
-        the multipliers z in K* of the rows for a ConicProgram.
+        Dual point: ν (n,) for a ConvexProgram, with D(ν) ≤ p* and ν = −∇F(ŷ) at the optimum; the
+        multipliers (m,) of the rows for the others: y with Px + c + Aᵀy + z = 0 for a
+        LinearProgram or QuadraticProgram (z of the bounds follows and is not returned), z in K*
+        with Aᵀz + c = 0 for a ConicProgram. None for a program with integers.
     multipliers : ConeMultipliers or None
         Multipliers of a ConvexProgram's cones that go with ν, where the backend knows them.
     raw_status : str
@@ -202,6 +210,11 @@ class RawSolution:
         What the backend believes the objective is; recorded, not trusted.
     stats : mapping
         Iterations, times and whatever else the backend reports (JSON values).
+    bound : float or None
+        A lower bound that the backend claims, where its duals do not show one: that of branch
+        and bound for a program with integers.
+    state : object
+        What lets the backend start faster on a related program, for `SolveOptions.state`.
     """
 
     stop: StopReason
@@ -211,6 +224,8 @@ class RawSolution:
     raw_status: str = ""
     objective: float | None = None
     stats: Mapping[str, object] = field(default_factory=dict)
+    bound: float | None = None
+    state: object = None
 
 
 class Backend(Protocol):
@@ -219,6 +234,10 @@ class Backend(Protocol):
     def solve(self, program: Program, options: SolveOptions) -> RawSolution:
         """Solve a program of a type that the backend declares."""
         ...
+
+
+def _refuses_nothing(program: Program) -> str:
+    return ""
 
 
 @dataclass(frozen=True)
@@ -234,7 +253,8 @@ class BackendInfo:
     probe : callable
         Says whether it can be used here, without solving anything.
     takes : frozenset of program types
-        `ConvexProgram`, `ConicProgram`.
+        `ConvexProgram`, `LinearProgram`, `QuadraticProgram`, `ConicProgram`. The core lowers a
+        program to a type that the backend takes.
     features : frozenset of Feature
     options : tuple of OptionSpec
         Options beside the common tol, time_limit, threads, seed and verbose.
@@ -244,6 +264,9 @@ class BackendInfo:
         The command that installs what is missing.
     free : bool
         Whether it needs no licence; others are used only on request.
+    refuses : callable
+        Why the backend cannot take this very program of a type that it takes ("has 10⁶ rows,
+        and at most 1000 are supported"), or an empty text.
     """
 
     name: str
@@ -255,3 +278,4 @@ class BackendInfo:
     api_version: int = API_VERSION
     install_hint: str = ""
     free: bool = True
+    refuses: Callable[[Program], str] = _refuses_nothing

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import block_array, csc_array, diags_array, eye_array, hstack, kron, vstack
 
-from relu_opt.arrays import FloatArray
+from relu_opt.arrays import FloatArray, frozen
 from relu_opt.errors import DataError, UnsupportedProgram
-from relu_opt.program.conic import Cones, ConicProgram
+from relu_opt.program.conic import Cones, ConicProgram, half_square_rows
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.losses import Huber, Logistic, Squared, SquaredHinge
 
@@ -232,7 +232,9 @@ def lower_to_conic(prog: ConvexProgram) -> Lowering:
     sizes = (d + 1,) * blocks + ((loss.second_order.rows,) if loss.second_order.rows else ())
     cones = Cones(n, norms_at - n, sizes, loss.exponential.rows // 3)
     A = hstack([part.tocsc() for part in columns], format="csc")
-    program = ConicProgram(c, csc_array(A), b, cones)
+    A = csc_array(A)
+    frozen(A.data)  # ours alone: no copy is needed
+    program = ConicProgram(c, A, b, cones)
     return Lowering(prog, program, units)
 
 
@@ -350,10 +352,7 @@ def _loss_rows(prog: ConvexProgram, units: Units) -> _LossRows:
 
 
 def _half_square(A: csc_array, b: FloatArray) -> _Rows:
-    """q ≥ ½‖b − Ax‖² for the last variable q, as ‖(√2 (b − Ax), q − 1)‖ ≤ q + 1."""
-    last = csc_array(([-1.0, -1.0], ([0, 1], [A.shape[1] - 1] * 2)), shape=(2, A.shape[1]))
-    root = math.sqrt(2.0)
-    return _Rows(vstack([last, root * A]), np.r_[1.0, -1.0, root * b])
+    return _Rows(*half_square_rows(A, b))
 
 
 def _no_rows(columns: int) -> _Rows:

@@ -1,0 +1,77 @@
+"""The options of a solve: which there are, and whether a value will do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from relu_opt.arrays import as_count, as_number, as_positive
+from relu_opt.errors import OptionError, ReluOptError, did_you_mean
+from relu_opt.plugins.types import BackendInfo, OptionSpec, SolveOptions
+
+COMMON_OPTIONS = (
+    OptionSpec("tol", float, 1e-8, "relative duality gap to reach", least=0.0),
+    OptionSpec("time_limit", float, None, "seconds of wall-clock time", least=0.0),
+    OptionSpec("threads", int, None, "threads the backend may use", least=1),
+    OptionSpec("seed", int, 0, "seed for anything random", least=0),
+    OptionSpec("verbose", bool, False, "let the backend print its own log"),
+)
+
+
+def make_options(info: BackendInfo, given: Mapping[str, object]) -> SolveOptions:
+    """Validate options by name and fill in defaults.
+
+    Raises
+    ------
+    OptionError
+        If an option is unknown, of the wrong type or out of range.
+    """
+    specs = {spec.name: spec for spec in (*COMMON_OPTIONS, *info.options)}
+    for name in given:
+        if name not in specs:
+            raise OptionError(
+                f"Backend {info.name!r} has no option {name!r}. {did_you_mean(str(name), specs)}",
+                backend=info.name,
+                option=name,
+            )
+    values = {
+        name: check_option(info.name, spec, given[name]) if name in given else spec.default
+        for name, spec in specs.items()
+    }
+    common = {spec.name: values.pop(spec.name) for spec in COMMON_OPTIONS}
+    return SolveOptions(**common, extra=values)  # type: ignore[arg-type]
+
+
+def check_option(backend: str, spec: OptionSpec, value: object) -> object:
+    """The value of an option in its declared type, or an OptionError."""
+    try:
+        checked = _converted(spec, value)
+    except ReluOptError as error:
+        raise OptionError(
+            f"Option {spec.name!r} of backend {backend!r}: {error.message}",
+            backend=backend,
+            option=spec.name,
+            value=value,
+        ) from error
+    if spec.choices and checked not in spec.choices:
+        raise OptionError(
+            f"Option {spec.name!r} of backend {backend!r} is {value!r}. "
+            f"{did_you_mean(str(value), spec.choices)}",
+            backend=backend,
+            option=spec.name,
+            value=value,
+        )
+    return checked
+
+
+def _converted(spec: OptionSpec, value: object) -> object:
+    if value is None and spec.default is None:
+        return None
+    if spec.type is float:
+        if spec.least == 0.0:
+            return as_positive(value, spec.name)
+        return as_number(value, spec.name)
+    if spec.type is int:
+        return as_count(value, spec.name, least=int(spec.least or 0))
+    if not isinstance(value, spec.type):
+        raise OptionError(f"{spec.name} is {value!r}, and a {spec.type.__name__} is needed.")
+    return value
