@@ -32,7 +32,7 @@ from relu_opt.plugins.types import (
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.embedding import as_conic, as_quadratic
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
-from relu_opt.program.lowering import lower_to_conic
+from relu_opt.program.lowering import lower_to_conic, without_idle_blocks
 
 # What column generation asks of its quadratic programs, beside the tolerance of the whole.
 MASTER_SHARE = 0.01
@@ -119,7 +119,8 @@ def run(request: Request, program: Program) -> RawSolution:
         return call_backend(info, program, options)
     if request.route is Route.COLUMNS:
         assert isinstance(program, ConvexProgram)  # noqa: S101 - the only ones with this route
-        return train(program, options, _master_solver(info, options))
+        raw = train(program, options, _master_solver(info, options))
+        return replace(raw, x=_without_noise(program, raw))
     plain = replace(options, warm_start=None, state=None)
     if request.route is Route.QUADRATIC:
         assert isinstance(program, LinearProgram)  # noqa: S101
@@ -139,6 +140,20 @@ def run(request: Request, program: Program) -> RawSolution:
         return raw
     x, y = embedding.recover(raw.x, raw.duals)
     return replace(raw, x=x, duals=y)
+
+
+def _without_noise(prog: ConvexProgram, raw: RawSolution) -> FloatArray | None:
+    """The weights without blocks that an interior-point method left over."""
+    if raw.x is None or raw.duals is None:
+        return raw.x
+    sizes = np.linalg.norm(raw.x, axis=2)
+    blocks = np.flatnonzero(sizes)
+    common = prog.correlations(raw.duals)
+    relu = prog.activation == "relu"
+    points = prog.project(common, blocks).points if relu else common[blocks]
+    slack = np.zeros(sizes.size)
+    slack[blocks] = np.maximum(0.0, 1.0 - np.linalg.norm(points, axis=1) / prog.lam)
+    return without_idle_blocks(raw.x, slack.reshape(sizes.shape), float(sizes.sum()))
 
 
 def _master_solver(info: BackendInfo, options: SolveOptions) -> NonnegativeQP:
