@@ -11,6 +11,7 @@ solution.certificate            # Certificate(certified, ...)
 
 from relu_opt import errors
 from relu_opt.certificate import Certificate, KKTReport, Verdict
+from relu_opt.cross_check import CrossCheck, cross_check
 from relu_opt.plugins.manager import BackendStatus, backends
 from relu_opt.plugins.types import Availability, Feature, State, StopReason
 from relu_opt.program import (
@@ -43,6 +44,7 @@ __all__ = [
     "Cones",
     "ConicProgram",
     "ConvexProgram",
+    "CrossCheck",
     "Feature",
     "Huber",
     "KKTReport",
@@ -61,6 +63,7 @@ __all__ = [
     "Verification",
     "backends",
     "certify",
+    "cross_check",
     "enumerate_patterns",
     "errors",
     "patterns_of_gates",

@@ -250,9 +250,14 @@ def solve_program(
     )
 
 
+def allowed_residual(tol: float) -> float:
+    """The largest residual that goes with a gap of `tol`."""
+    return max(RESIDUAL_FACTOR * tol, LEAST_RESIDUAL)
+
+
 def judge(residuals: Residuals, tol: float) -> Verdict:
     """The verdict on an answer: gap and residuals against the tolerance; NaN never passes."""
-    allowed = max(RESIDUAL_FACTOR * tol, LEAST_RESIDUAL)
+    allowed = allowed_residual(tol)
     if not residuals.primal <= allowed:
         return Verdict.NOT_CERTIFIED
     if math.isnan(residuals.dual_objective):

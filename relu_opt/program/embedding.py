@@ -3,7 +3,9 @@ r"""LinearProgram ⊂ QuadraticProgram ⊂ ConicProgram, and the way back.
 A quadratic program becomes a conic one with a variable q more: minimise cᵀx + q over the rows and
 bounds as zero and nonnegative cones, and q ≥ ½‖Lx‖² with P = LᵀL as one second-order cone.
 Multipliers mean the same on both sides (see `relu_opt.program.linear`): those of a row are that of
-its upper bound less that of its lower bound.
+its upper bound less that of its lower bound. Where the objective is curved, a conic solver knows x
+only to the root of its tolerance, and so is the gap that the core measures; a solver that takes
+quadratic programs as they are knows it better.
 """
 
 from __future__ import annotations
