@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+import importlib.metadata
+import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -36,6 +38,25 @@ class Availability:
     state: State
     reason: str = ""
     version: str = ""
+
+
+def installed(package: str, module: str | None = None) -> Callable[[], Availability]:
+    """A probe for a library that is ready once it is installed; it does not import it.
+
+    Parameters
+    ----------
+    package : str
+        The distribution, as pip calls it.
+    module : str, optional
+        What is imported, if its name is another.
+    """
+
+    def probe() -> Availability:
+        if importlib.util.find_spec(module or package) is None:
+            return Availability(State.NOT_INSTALLED, f"the package {package} is not installed")
+        return Availability(State.READY, version=importlib.metadata.version(package))
+
+    return probe
 
 
 class Feature(enum.Enum):

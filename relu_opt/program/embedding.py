@@ -103,6 +103,9 @@ def as_conic(program: LinearProgram | QuadraticProgram) -> Embedding:
         (eye[bounds[1]], program.upper[bounds[1]]),
         (-eye[bounds[2]], -program.lower[bounds[2]]),
     ]
+    if not any(len(b) for _, b in pieces):
+        # Most conic solvers refuse a program without any row: 0 ≤ 1 is one.
+        pieces.append((csr_array((1, program.columns)), np.ones(1)))
     sizes = [len(b) for _, b in pieces]
     zero, nonnegative = sum(sizes[:2]), sum(sizes[2:])
     matrix = vstack([part for part, _ in pieces])

@@ -1,0 +1,5 @@
+from relu_opt.testing import BackendConformance
+
+
+class TestScs(BackendConformance):
+    backend = "scs"
