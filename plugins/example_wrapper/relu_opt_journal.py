@@ -14,10 +14,8 @@ from relu_opt.plugins import hookimpl
 @hookimpl(wrapper=True)
 def relu_opt_solve(backend, program, options):
     """Let the backend solve, and note what came of it, also when it raised."""
-    started, line = (
-        time.perf_counter(),
-        {"backend": backend.name, "program": type(program).__name__},
-    )
+    started = time.perf_counter()
+    line = {"backend": backend.name, "program": type(program).__name__}
     try:
         raw = yield
     except Exception as error:
