@@ -15,13 +15,22 @@ if TYPE_CHECKING:
 
 def backends(
     name: Annotated[str | None, typer.Argument(help="Show this one's options.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Solve a small problem of each type with each.")
+    ] = False,
     as_json: Json = False,
 ) -> int:
-    """List who can solve here, or one's options."""
+    """List who can solve here, or one's options; with --check, find out whether they do."""
     from relu_opt import backends as registered
+    from relu_opt.cli import doctor
     from relu_opt.cli.output import print_json
+    from relu_opt.plugins.manager import registry
 
     statuses = registered()
+    if check:
+        if name is not None:
+            registry().find(name)  # an error that says why it cannot be used, and the fix
+        return doctor.check([s for s in statuses if name in (None, s.name)], as_json)
     if name is None:
         if as_json:
             print_json({"command": "backends", "backends": [described(s) for s in statuses]})

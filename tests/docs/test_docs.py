@@ -31,7 +31,7 @@ from relu_opt.cli import main
 from relu_opt.cli.demo import write_data
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[-+]?\d+)?")
@@ -203,6 +203,19 @@ def test_reference_names_the_whole_api():
     kinds = [kind for kind in vars(relu_opt.errors).values() if isinstance(kind, type)]
     names = [*relu_opt.__all__, *(kind.__name__ for kind in kinds if issubclass(kind, tree))]
     assert [name for name in names if not re.search(rf"`(ro\.)?{name}\b", reference)] == []
+
+
+@pytest.mark.parametrize(
+    ("page", "folder"),
+    [("plugins.md", "example_third_party"), ("hooks/relu_opt_solve.md", "example_wrapper")],
+)
+def test_the_plugins_in_the_docs_are_those_of_the_repository(page, folder):
+    shown = {block.text for block in blocks(ROOT / "docs" / page)}
+    for file in (ROOT / "plugins" / folder).glob("*.py"):
+        assert file.read_text(encoding="utf-8") in shown, file
+    if folder == "example_third_party":
+        project = ROOT / "plugins" / folder / "pyproject.toml"
+        assert project.read_text(encoding="utf-8") in shown
 
 
 def test_contributing_names_modules_that_exist():
