@@ -24,7 +24,7 @@ import numpy as np
 
 from relu_opt.arrays import FloatArray, IntArray
 from relu_opt.column_generation.design import Design
-from relu_opt.column_generation.master import NonnegativeQP, solve_master
+from relu_opt.column_generation.master import QuadraticSolver, solve_master
 from relu_opt.column_generation.neurons import Neurons, outward
 from relu_opt.column_generation.pricing import Look, Pricer
 from relu_opt.plugins.types import (
@@ -100,7 +100,7 @@ class Search:
         self,
         prog: ConvexProgram,
         options: SolveOptions,
-        solve_qp: NonnegativeQP,
+        solver: QuadraticSolver,
         max_iter: int,
     ) -> None:
         self.target = prog
@@ -109,7 +109,7 @@ class Search:
         self.tol = AIM * options.tol
         self.max_iter = max_iter
         self.started = time.perf_counter()
-        self.solve_qp = solve_qp
+        self.solver = solver
         self.pricer = Pricer(prog, self.check)
         self.neurons = Neurons(prog.d)
         self.working: IntArray = np.empty(0, dtype=np.intp)
@@ -182,7 +182,7 @@ class Search:
         accuracy = ACCURACY * self.gap * abs(self.upper)
         neurons = self.neurons
         design = neurons.design(self.prog)
-        point = solve_master(design, None, neurons.sizes, accuracy, self.check, self.solve_qp)
+        point = solve_master(design, None, neurons.sizes, accuracy, self.check, self.solver)
         neurons.sizes = point.sizes
         neurons.merge()
         fits = neurons.design(self.prog).fits(neurons.sizes)
@@ -204,7 +204,7 @@ class Search:
             0.0,
         )
         accuracy = ACCURACY * self.gap * abs(self.upper)
-        point = solve_master(design, turns, start, accuracy, self.check, self.solve_qp)
+        point = solve_master(design, turns, start, accuracy, self.check, self.solver)
         columns.sizes = point.sizes
         blocks = columns.weights(self.prog).reshape(-1, self.prog.d)
         count = len(self.prog.patterns)
@@ -373,7 +373,7 @@ class Search:
 
 
 def train(
-    prog: ConvexProgram, options: SolveOptions, solve_qp: NonnegativeQP, max_iter: int = MAX_ITER
+    prog: ConvexProgram, options: SolveOptions, solver: QuadraticSolver, max_iter: int = MAX_ITER
 ) -> RawSolution:
     """Train; also when stopped early, return the best points found.
 
@@ -382,13 +382,13 @@ def train(
     prog : ConvexProgram
     options : SolveOptions
         `tol`, `time_limit`, `warm_start` and `progress` are honoured here.
-    solve_qp : NonnegativeQP
+    solver : QuadraticSolver
         Solves the master problems. It may raise `StopNow` to end the search with the best answer
         so far.
     max_iter : int
         Outer iterations.
     """
-    search = Search(prog, options, solve_qp, max_iter)
+    search = Search(prog, options, solver, max_iter)
     said = ""
     try:
         stop = search.run()

@@ -20,9 +20,27 @@ from relu_opt.column_generation.design import Design
 from relu_opt.column_generation.newton import Model, dense_model, gram_model
 from relu_opt.program import ConvexProgram
 
-# min ½‖Wx‖² + qᵀx over x ≥ 0, of W (n, k), q (k,), and a guess of ‖Wx‖ at the solution (0 for
-# none); returns x.
-NonnegativeQP = Callable[[FloatArray, FloatArray, float], FloatArray]
+
+@dataclass(frozen=True)
+class QuadraticSolver:
+    """Who solves the quadratic programs of the master problem, and how well.
+
+    Attributes
+    ----------
+    solve : callable
+        Of W (n, k), q (k,) and a guess of ‖Wx‖ at the solution (0 for none): the x ≥ 0 with the
+        least ½‖Wx‖² + qᵀx.
+    accuracy : float
+        Of its answers, relative to the objective; Newton's method stops there.
+    damping : float
+        For a loss that is linear somewhere, whose quadratic models can fall without end: the
+        share of its majorant that keeps them bounded, for a solver that needs that.
+    """
+
+    solve: Callable[[FloatArray, FloatArray, float], FloatArray]
+    accuracy: float = 0.0
+    damping: float = 0.0
+
 
 MAX_NEWTON = 60
 # Up to so many samples the turns are eliminated in the space of samples, which loses no digits.
@@ -54,7 +72,7 @@ def solve_master(
     start: FloatArray,
     accuracy: float,
     check: Callable[[], None],
-    solve_qp: NonnegativeQP,
+    solver: QuadraticSolver,
 ) -> MasterPoint:
     """Solve the master problem from feasible sizes `start` (m,).
 
@@ -70,8 +88,8 @@ def solve_master(
         Stop when a Newton step promises to lower the objective by less than this.
     check : callable
         Raises when it is time to stop.
-    solve_qp : NonnegativeQP
-        Solves the quadratic program of each Newton step.
+    solver : QuadraticSolver
+        For the quadratic program of each Newton step.
     """
     prog = neurons.prog
     turns = turns or Design(prog, np.empty((0, prog.d)), np.empty(0, dtype=np.intp))
@@ -80,8 +98,10 @@ def solve_master(
     fits = neurons.fits(x)
     fits = fits + prog.best_intercept(fits)
     value = _value(prog, fits, x, z)
+    accuracy = max(accuracy, solver.accuracy * abs(value))
     model: Model | None = None
-    damping, refined = 0.0, 0
+    least = 0.0 if prog.loss.name in TRUE_CURVATURE else solver.damping
+    damping, refined = least, 0
     for _ in range(MAX_NEWTON):
         check()
         gradient = prog.loss_gradient(fits)
@@ -94,7 +114,7 @@ def solve_master(
                 if dense is not None
                 else gram_model(neurons, turns, curvature, prog.intercept)
             )
-        step_x, step_z, step_c = _newton_step(prog, model, gradient, x, z, solve_qp)
+        step_x, step_z, step_c = _newton_step(prog, model, gradient, x, z, solver)
         if dense is not None:
             step_fits = dense[0] @ step_x + dense[1] @ step_z + step_c
         else:
@@ -107,14 +127,14 @@ def solve_master(
         # The last steps are too short for the objective to tell, but not for the gradient.
         if promise <= max(accuracy, ROUNDING * abs(value)):
             refined += 1
-            t = 0.0 if refined >= REFINEMENTS or damping else t
+            t = 0.0 if refined >= REFINEMENTS or damping > least else t
         if t == 0 and (damping == 1 or prog.loss.name in TRUE_CURVATURE):
             break
-        damping = _next_damping(damping, t)
+        damping = _next_damping(damping, t, least)
     return MasterPoint(x, z, fits)
 
 
-def _next_damping(damping: float, t: float) -> float:
+def _next_damping(damping: float, t: float, least: float) -> float:
     """The share of the majorant in the curvature of the next step."""
     if t == 0:
         return 1.0
@@ -122,7 +142,7 @@ def _next_damping(damping: float, t: float) -> float:
         return min(1.0, max(LEAST_DAMPING, 10 * damping))
     if t <= GOOD_STEP:
         return damping
-    return 0.3 * damping if damping > LEAST_DAMPING else 0.0
+    return max(least, 0.3 * damping if damping > LEAST_DAMPING else 0.0)
 
 
 def _line_search(
@@ -155,7 +175,7 @@ def _newton_step(
     gradient: FloatArray,
     x: FloatArray,
     z: FloatArray,
-    solve_qp: NonnegativeQP,
+    solver: QuadraticSolver,
 ) -> tuple[FloatArray, FloatArray, float]:
     """Minimise the quadratic model over steps that keep x ≥ 0."""
     W, q = model.reduce(gradient, z)
@@ -167,7 +187,7 @@ def _newton_step(
         along, pull = ones @ W / size, last / size
         W, q = W - np.outer(ones, along), q - last * along
     here = W @ x
-    new_x = solve_qp(W, q + prog.lam - here @ W, float(np.linalg.norm(here)))
+    new_x = solver.solve(W, q + prog.lam - here @ W, float(np.linalg.norm(here)))
     step_x = new_x - x
     step_c = -pull - float(along @ step_x)
     if not prog.intercept:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from relu_opt.arrays import FloatArray
-from relu_opt.column_generation import NonnegativeQP, StopNow, train
+from relu_opt.column_generation import QuadraticSolver, StopNow, train
 from relu_opt.config import Settings, load_settings
 from relu_opt.errors import (
     ContractViolation,
@@ -37,6 +37,10 @@ from relu_opt.program.lowering import lower_to_conic, without_idle_blocks
 # What column generation asks of its quadratic programs, beside the tolerance of the whole.
 MASTER_SHARE = 0.01
 TIGHTEST = 1e-11
+# Keeps the models of losses that are linear somewhere bounded.
+FLAT_DAMPING = 1e-4
+# How far a master problem that is unbounded may go, in units of its expected solution.
+FAR = 1e4
 
 
 @dataclass(frozen=True)
@@ -156,13 +160,17 @@ def _without_noise(prog: ConvexProgram, raw: RawSolution) -> FloatArray | None:
     return without_idle_blocks(raw.x, slack.reshape(sizes.shape), float(sizes.sum()))
 
 
-def _master_solver(info: BackendInfo, options: SolveOptions) -> NonnegativeQP:
+def _master_solver(info: BackendInfo, options: SolveOptions) -> QuadraticSolver:
     """The master problems of column generation, solved by a backend of quadratic programs."""
     limit = options.time_limit if Feature.TIME_LIMIT in info.features else None
     end = None if limit is None else time.perf_counter() + limit
     tol = max(TIGHTEST, MASTER_SHARE * options.tol)
     plain = SolveOptions(tol=tol, threads=options.threads, seed=options.seed)
     plain = replace(plain, verbose=options.verbose, extra=options.extra)
+
+    def ask(program: QuadraticProgram) -> RawSolution:
+        left = None if end is None else max(1e-3, end - time.perf_counter())
+        return call_backend(info, program, replace(plain, time_limit=left))
 
     def solve(W: FloatArray, q: FloatArray, length: float) -> FloatArray:
         result = np.zeros(len(q))
@@ -174,8 +182,11 @@ def _master_solver(info: BackendInfo, options: SolveOptions) -> NonnegativeQP:
         # Columns of norm one and a solution of size about one suit absolute tolerances.
         unit, size = W[:, usable] / norms[usable], max(length, float(pull.max()))
         program = QuadraticProgram(P=unit.T @ unit, c=-pull / size, lower=np.zeros(len(pull)))
-        left = None if end is None else max(1e-3, end - time.perf_counter())
-        raw = call_backend(info, program, replace(plain, time_limit=left))
+        raw = ask(program)
+        if raw.stop is StopReason.UNBOUNDED:
+            # Where the loss is linear its model may fall without end; the line search that
+            # follows needs no more than a direction.
+            raw = ask(replace(program, upper=np.full(len(pull), FAR)))
         limits = (StopReason.TIME_LIMIT, StopReason.ITERATION_LIMIT, StopReason.INTERRUPTED)
         if raw.stop in limits or raw.x is None:
             said = f"a quadratic program ended with: {raw.raw_status or raw.stop.value}"
@@ -183,7 +194,7 @@ def _master_solver(info: BackendInfo, options: SolveOptions) -> NonnegativeQP:
         result[usable] = np.maximum(raw.x, 0.0) * size / norms[usable]
         return result
 
-    return solve
+    return QuadraticSolver(solve, accuracy=tol, damping=FLAT_DAMPING)
 
 
 def call_backend(info: BackendInfo, program: Program, options: SolveOptions) -> RawSolution:

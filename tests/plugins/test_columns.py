@@ -206,3 +206,14 @@ def test_the_benchmark_of_the_theory(benchmark_programs, backend):
     assert sol.certificate.verdict == ro.Verdict.CERTIFIED
     assert sol.rel_gap <= 1e-6
     assert sol.objective == pytest.approx(0.3020236312, rel=1e-6)
+
+
+@pytest.mark.parametrize("loss", [Huber(0.1), "squared_hinge"])
+@pytest.mark.parametrize("seed", [4, 8, 11, 17])
+def test_losses_that_are_linear_somewhere(install, make_program, loss, seed):
+    """Their quadratic models fall without end unless something keeps them bounded."""
+    install()
+    prog = make_program(seed, n=14, d=3, p=8, loss=loss, lam_share=0.05)
+    sol = ro.solve(prog, "inner", tol=1e-6)
+    assert sol.certificate.verdict == ro.Verdict.CERTIFIED
+    assert sol.objective == pytest.approx(ro.solve(prog, "native").objective, rel=2e-6)
