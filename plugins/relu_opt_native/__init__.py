@@ -1,4 +1,4 @@
-"""The native backend: column generation with second-order steps in the dual."""
+"""The native backend: column generation with second-order steps in the dual, and daqp."""
 
 from __future__ import annotations
 
@@ -11,9 +11,16 @@ from relu_opt.plugins.types import (
     BackendInfo,
     Feature,
     OptionSpec,
+    Program,
     State,
 )
 from relu_opt.program import ConvexProgram
+from relu_opt.program.linear import QuadraticProgram
+
+# Up to here dense active sets are faster than interior points on dense data (0.2 s against 1.7 s
+# at the limit), and not much slower on sparse data.
+MOST_VARIABLES = 300
+MOST_ROWS = 1000
 
 
 def _load() -> Backend:
@@ -23,7 +30,19 @@ def _load() -> Backend:
 
 
 def _probe() -> Availability:
-    return Availability(State.READY, "needs numpy and scipy alone", version("relu-opt"))
+    return Availability(State.READY, "needs numpy, scipy and daqp alone", version("relu-opt"))
+
+
+def _refuses(program: Program) -> str:
+    """A quadratic program that is not small."""
+    if not isinstance(program, QuadraticProgram):
+        return ""
+    if program.columns <= MOST_VARIABLES and program.rows <= MOST_ROWS:
+        return ""
+    return (
+        f"it has {program.columns} variables and {program.rows} rows, and at most "
+        f"{MOST_VARIABLES} and {MOST_ROWS} are supported"
+    )
 
 
 @hookimpl
@@ -34,8 +53,9 @@ def relu_opt_backends() -> list[BackendInfo]:
             name="native",
             load=_load,
             probe=_probe,
-            takes=frozenset({ConvexProgram}),
+            takes=frozenset({ConvexProgram, QuadraticProgram}),
             features=frozenset({Feature.DUALS, Feature.WARM_START, Feature.TIME_LIMIT}),
-            options=(OptionSpec("max_iter", int, 500, "outer iterations", least=1),),
+            options=(OptionSpec("max_iter", int, 500, "outer iterations of training", least=1),),
+            refuses=_refuses,
         )
     ]

@@ -7,10 +7,12 @@ from typing import cast
 
 from threadpoolctl import threadpool_limits
 
-from relu_opt.column_generation import train
+from relu_opt.column_generation import QuadraticSolver, train
 from relu_opt.plugins.types import Program, RawSolution, SolveOptions
 from relu_opt.program import ConvexProgram
+from relu_opt.program.linear import QuadraticProgram
 from relu_opt_native.quadratic import nonnegative_qp
+from relu_opt_native.small_qp import solve_qp
 
 log = logging.getLogger("relu_opt.native")
 
@@ -21,14 +23,20 @@ SMALL_DATA = 1_000_000
 
 
 class NativeBackend:
-    """Trains any `ConvexProgram`; `threads` limits those of BLAS (one by default on small data)."""
+    """Trains any `ConvexProgram`, and solves small dense quadratic programs.
+
+    `threads` limits those of BLAS (one by default on small data).
+    """
 
     def solve(self, program: Program, options: SolveOptions) -> RawSolution:
-        """Train; see `relu_opt.column_generation`."""
-        prog = cast(ConvexProgram, program)
-        threads = options.threads or (1 if prog.X.size <= SMALL_DATA else None)
-        with threadpool_limits(threads, user_api="blas"):
-            raw = train(prog, options, nonnegative_qp, cast(int, options.extra["max_iter"]))
+        """Train, see `relu_opt.column_generation`, or see `relu_opt_native.small_qp`."""
+        small = not isinstance(program, ConvexProgram) or program.X.size <= SMALL_DATA
+        with threadpool_limits(options.threads or (1 if small else None), user_api="blas"):
+            if isinstance(program, ConvexProgram):
+                steps = cast(int, options.extra["max_iter"])
+                raw = train(program, options, QuadraticSolver(nonnegative_qp), steps)
+            else:
+                raw = solve_qp(cast(QuadraticProgram, program), options)
         if options.verbose:
             log.info("%s: %s", raw.raw_status, dict(raw.stats))
         return raw
