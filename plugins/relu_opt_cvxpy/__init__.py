@@ -1,4 +1,4 @@
-"""Backend `cvxpy`: training programs and conic programs through cvxpy's solvers."""
+"""Backend `cvxpy`: every type of program through cvxpy's solvers."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from relu_opt.plugins.types import (
 )
 from relu_opt.program.conic import ConicProgram
 from relu_opt.program.convex import ConvexProgram
+from relu_opt.program.linear import LinearProgram, QuadraticProgram
 
 INSTALL = "pip install 'relu-opt[cvxpy]'"
+SOLVER = "one of cvxpy.installed_solvers(); None: HIGHS for integers, else CLARABEL"
 
 
 def load() -> Backend:
@@ -42,10 +44,19 @@ def relu_opt_backends() -> list[BackendInfo]:
             name="cvxpy",
             load=load,
             probe=probe,
-            takes=frozenset({ConvexProgram, ConicProgram}),
-            features=frozenset({Feature.SOC, Feature.EXP, Feature.DUALS, Feature.TIME_LIMIT}),
+            takes=frozenset({ConvexProgram, LinearProgram, QuadraticProgram, ConicProgram}),
+            features=frozenset(
+                {
+                    Feature.INTEGER,
+                    Feature.SOC,
+                    Feature.EXP,
+                    Feature.PSD,
+                    Feature.DUALS,
+                    Feature.TIME_LIMIT,
+                }
+            ),
             options=(
-                OptionSpec("solver", str, "CLARABEL", "one of cvxpy.installed_solvers()"),
+                OptionSpec("solver", str, None, SOLVER),
                 OptionSpec("max_iter", int, None, "iterations of the solver", least=1),
             ),
             install_hint=INSTALL,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from io import StringIO
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 import numpy as np
 
@@ -15,8 +16,11 @@ from relu_opt.errors import OptionError, SolveFailed, UnsupportedProgram, did_yo
 from relu_opt.plugins.types import Program, RawSolution, SolveOptions, StopReason
 from relu_opt.program.conic import ConicProgram
 from relu_opt.program.convex import ConvexProgram
+from relu_opt.program.linear import LinearProgram
+from relu_opt_cvxpy.answers import bound, has_point, prepare_highs, raw_status, without_wrong_duals
 from relu_opt_cvxpy.conic import ConicModel
 from relu_opt_cvxpy.convex import ConvexModel
+from relu_opt_cvxpy.linear import LinearModel
 from relu_opt_cvxpy.settings import check_settings, library, solver_settings
 
 if TYPE_CHECKING:
@@ -34,7 +38,10 @@ STOPS = {
     "solver_error": StopReason.NUMERICAL,
 }
 DEFINITE = ("optimal", "infeasible", "unbounded")
+NO_ANSWER = (StopReason.INFEASIBLE, StopReason.UNBOUNDED)
 SHORTEST_TIME = 1e-3
+
+Model = ConvexModel | ConicModel | LinearModel
 
 
 @dataclass(frozen=True)
@@ -54,8 +61,9 @@ class _Request:
         limit = self.options.time_limit
         if limit is not None:
             limit = max(SHORTEST_TIME, limit - self.elapsed())
+        options = self.options
         return solver_settings(
-            self.solver, self.options.tol, limit, self.max_iter, self.options.threads
+            self.solver, options.tol, limit, self.max_iter, options.threads, options.seed
         )
 
     def elapsed(self) -> float:
@@ -63,7 +71,7 @@ class _Request:
 
 
 class CvxpyBackend:
-    """Training programs and conic programs through cvxpy."""
+    """Every type of program through cvxpy."""
 
     def solve(self, program: Program, options: SolveOptions) -> RawSolution:
         """Solve a program with the solver that the options name.
@@ -73,19 +81,40 @@ class CvxpyBackend:
         OptionError
             If the solver is not installed, or cannot be told a limit.
         UnsupportedProgram
-            If the solver does not take the program's cones.
+            If the solver does not take the program's cones or integers.
         SolveFailed
             If the solver failed and left nothing to use.
         DataError
-            If the model would not fit into memory.
+            If the model would not fit into memory, or is not convex.
         """
         started = time.perf_counter()
         with _quiet(options.verbose):
-            request = _Request(_solver_name(options), options, started)
+            request = _Request(_solver_name(program, options), options, started)
             check_settings(request.solver, options.time_limit, request.max_iter)
-            if isinstance(program, ConvexProgram):
-                return _run(ConvexModel.of(program), request)
-            return _run(ConicModel.of(cast(ConicProgram, program)), request)
+            if request.solver == "HIGHS":
+                prepare_highs(options.threads, options.verbose)
+            found = _run(program, request)
+            if found.stats["status"] == "infeasible_or_unbounded":
+                found = replace(found, stop=_which(program, request))
+        return found
+
+
+def _model(program: Program) -> Model:
+    if isinstance(program, ConvexProgram):
+        return ConvexModel.of(program)
+    if isinstance(program, ConicProgram):
+        return ConicModel.of(program)
+    return LinearModel.of(program)
+
+
+def _which(program: Program, request: _Request) -> StopReason:
+    """Whether a program that is infeasible or unbounded is the one or the other: without a cost."""
+    if isinstance(program, ConvexProgram):
+        return StopReason.UNKNOWN
+    costless = replace(program, c=np.zeros(len(program.c)))
+    stop = _run(costless, request).stop
+    known = {StopReason.CONVERGED: StopReason.UNBOUNDED, StopReason.INFEASIBLE: stop}
+    return known.get(stop, StopReason.UNKNOWN)
 
 
 @contextmanager
@@ -97,9 +126,10 @@ def _quiet(verbose: bool) -> Iterator[None]:
         yield
 
 
-def _solver_name(options: SolveOptions) -> str:
+def _solver_name(program: Program, options: SolveOptions) -> str:
     cp = library()
-    name = str(options.extra.get("solver", "CLARABEL"))
+    given = options.extra.get("solver")
+    name = _fitting(program) if given is None else str(given)
     installed = cp.installed_solvers()
     if name.upper() not in installed:
         raise OptionError(
@@ -113,25 +143,85 @@ def _solver_name(options: SolveOptions) -> str:
     return name.upper()
 
 
-def _run(model: ConvexModel | ConicModel, request: _Request) -> RawSolution:
-    """Compile, solve, and collect."""
-    cp = library()
-    verbose, problem = request.options.verbose, model.problem
+def _fitting(program: Program) -> str:
+    """A solver that takes the program."""
+    return "HIGHS" if _is_mixed_integer(program) else "CLARABEL"
+
+
+def _is_mixed_integer(program: Program) -> TypeGuard[LinearProgram]:
+    return isinstance(program, LinearProgram) and program.is_mixed_integer
+
+
+def _run(program: Program, request: _Request) -> RawSolution:
+    """Model, compile, solve, and collect."""
+    model = _model(program)
+    data, chain, inverse = _compiled(model, program, request)
+    built = request.elapsed()
+    answer = _answer(chain, model, data, request)
+    word = raw_status(answer)
+    status = _unpack(model.problem, answer, chain, inverse)
+    stop = _stop_reason(status, word, request)
+    x, duals = model.recover()
+    if stop in NO_ANSWER or not has_point(answer):
+        x = duals = None
+    if x is None and stop is StopReason.NUMERICAL:
+        raise SolveFailed(
+            f"The solver {request.solver} ended with {word or status} and left no point. "
+            "Rescale the data, try another solver of cvxpy, or use backend='native'.",
+            backend="cvxpy",
+            solver=request.solver,
+            stop=stop,
+            raw_status=word or status,
+        )
+    found = RawSolution(
+        stop,
+        x,
+        duals,
+        raw_status=word or status,
+        objective=None if x is None else model.objective(),
+        bound=bound(answer, program.offset) if _is_mixed_integer(program) else None,
+        stats={
+            "solver": request.solver,
+            "cvxpy": library().__version__,
+            "status": status,
+            "build_seconds": built,
+            "solve_seconds": request.elapsed() - built,
+            **_solver_stats(model.problem),
+        },
+    )
+    return _finite(found)
+
+
+def _compiled(model: Model, program: Program, request: _Request) -> tuple[Any, Any, Any]:
+    """cvxpy's data for the solver, its chain of reductions, and what takes the answer back."""
+    verbose = request.options.verbose
     try:
-        data, chain, inverse = problem.get_problem_data(
+        data, chain, inverse = model.problem.get_problem_data(
             request.solver, verbose=verbose, solver_opts=request.settings()
         )
-    except cp.error.SolverError as error:
+        if chain.solver.REQUIRES_CONSTR and not data["param_prob"].constraints:
+            raise library().error.SolverError("It needs a constraint.")
+    except library().error.SolverError as error:
         raise UnsupportedProgram(
-            f"The solver {request.solver} cannot take this program: {error} Use solver='CLARABEL'.",
+            f"The solver {request.solver} cannot take this program: {error} Use "
+            f"solver={_fitting(program)!r}.",
             backend="cvxpy",
             solver=request.solver,
         ) from error
-    built = request.elapsed()
+    return data, chain, inverse
+
+
+def _answer(chain: Any, model: Model, data: Any, request: _Request) -> Any:
+    """What the solver returns, in its own form."""
+    verbose = request.options.verbose
+    # OSQP prints what became of its polishing, whatever it was told.
+    loud = request.solver == "OSQP" and not verbose
     try:
-        answer = chain.solve_via_data(
-            problem, data, verbose=verbose, solver_opts=request.settings()
-        )
+        with redirect_stdout(StringIO()) if loud else nullcontext():
+            answer = chain.solve_via_data(
+                model.problem, data, verbose=verbose, solver_opts=request.settings()
+            )
+        return without_wrong_duals(answer)
     except Exception as error:
         raise SolveFailed(
             f"The solver {request.solver} raised {type(error).__name__}: {error}. Try another "
@@ -139,45 +229,22 @@ def _run(model: ConvexModel | ConicModel, request: _Request) -> RawSolution:
             backend="cvxpy",
             solver=request.solver,
         ) from error
-    raw_status = _raw_status(answer)
-    status = _unpack(problem, answer, chain, inverse)
-    stop = _stop_reason(status, raw_status, request)
-    x, duals = model.recover()
-    if x is None and stop is StopReason.NUMERICAL:
-        raise SolveFailed(
-            f"The solver {request.solver} ended with {raw_status or status} and left no point. "
-            "Rescale the data, try another solver of cvxpy, or use backend='native'.",
-            backend="cvxpy",
-            solver=request.solver,
-            stop=stop,
-            raw_status=raw_status or status,
-        )
-    stats = {
-        "solver": request.solver,
-        "cvxpy": cp.__version__,
-        "status": status,
-        "build_seconds": built,
-        "solve_seconds": request.elapsed() - built,
-        **_solver_stats(problem),
-    }
-    found = RawSolution(stop, x, duals, None, raw_status or status, model.objective(), stats)
-    return _finite(found)
 
 
 def _unpack(problem: Any, answer: Any, chain: Any, inverse: Any) -> str:
     """Give the solver's answer to the problem's variables; cvxpy's status."""
-    solution = chain.invert(answer, inverse)
-    if solution.status != "solver_error":
-        problem.unpack_results(answer, chain, inverse)
+    known = library().settings
+    try:
+        solution = chain.invert(answer, inverse)
+        if solution.status in (*known.SOLUTION_PRESENT, *known.INF_OR_UNB):
+            problem.unpack_results(answer, chain, inverse)
+    except Exception as error:
+        raise SolveFailed(
+            f"cvxpy cannot read the answer of the solver: {type(error).__name__}: {error}. Try "
+            "another solver of cvxpy, or backend='native'.",
+            backend="cvxpy",
+        ) from error
     return str(solution.status)
-
-
-def _raw_status(answer: Any) -> str:
-    """The solver's own word, where its answer has one."""
-    if isinstance(answer, dict):
-        info = answer.get("info")
-        return str(info.get("status", "")) if isinstance(info, dict) else ""
-    return str(getattr(answer, "status", ""))
 
 
 def _stop_reason(status: str, raw_status: str, request: _Request) -> StopReason:

@@ -7,9 +7,10 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csc_array
 
 from relu_opt.arrays import FloatArray
-from relu_opt.program.conic import ConicProgram
+from relu_opt.program.conic import ConicProgram, triangle, triangle_size
 from relu_opt_cvxpy.settings import library
 
 
@@ -63,6 +64,13 @@ class ConicModel:
         if cones.exponential:
             entries = [rows(cones.exponential, 3, k) for k in range(3)]
             runs.append((slice(at, at + 3 * cones.exponential), cp.ExpCone(*entries)))
+            at += 3 * cones.exponential
+        for order in cones.semidefinite:
+            part = slice(at, at + triangle_size(order))
+            full = _full(order)
+            matrix = cp.reshape(full @ b[part] - (full @ A[part]) @ x, (order, order), order="F")
+            runs.append((part, cp.PSD(matrix)))
+            at = part.stop
         problem = cp.Problem(cp.Minimize(program.c @ x), [constraint for _, constraint in runs])
         return cls(program, problem, x, runs)
 
@@ -74,7 +82,7 @@ class ConicModel:
             parts = [variable.value for variable in constraint.dual_variables]
             if any(value is None for value in parts):
                 return x, None
-            z[part] = _interleaved(parts)
+            z[part] = _interleaved(parts) if parts[0].ndim < 2 else _folded(parts[0])
         return x, z
 
     def objective(self) -> float | None:
@@ -83,6 +91,20 @@ class ConicModel:
         if value is None or not np.isfinite(value):
             return None
         return float(value) + self.program.offset
+
+
+def _full(order: int) -> csc_array:
+    """The matrix that takes a scaled triangle to the symmetric matrix, column by column."""
+    column, row = np.tril_indices(order)
+    entries, scale = np.arange(len(row)), np.where(row == column, 0.5, np.sqrt(0.5))
+    rows = np.concatenate([row + order * column, column + order * row])
+    shape = (order * order, len(row))
+    return csc_array((np.tile(scale, 2), (rows, np.tile(entries, 2))), shape=shape)
+
+
+def _folded(matrix: FloatArray) -> FloatArray:
+    """The scaled triangle of a semidefinite cone's multiplier."""
+    return triangle((matrix + matrix.T) / 2)
 
 
 def _interleaved(parts: list[Any]) -> FloatArray:
