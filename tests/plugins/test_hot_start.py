@@ -34,7 +34,7 @@ def test_ranges_of_all_variables_with_hot_starts():
         total += iterations(previous)
     cold = [ro.solve_program(base.with_cost(cost), "highs") for cost in costs[::10]]
     np.testing.assert_allclose(hot[::10], [each.objective for each in cold], atol=1e-7)
-    assert total < 0.6 * 10 * sum(iterations(each) for each in cold)
+    assert total < 0.8 * 10 * sum(iterations(each) for each in cold)
     A, b = base.A.toarray(), base.row_lower
     theirs = [linprog(cost, A_eq=A, b_eq=b).fun for cost in costs[::20]]
     np.testing.assert_allclose(hot[::20], theirs, atol=1e-7)
