@@ -84,20 +84,20 @@ def answer_word(subject: Subject, case: NamedProgram) -> str:
 
 def answer_feasible(subject: Subject, case: NamedProgram) -> str:
     """The point meets all constraints."""
-    _, x = subject.point(case)
+    raw, x = subject.point(case)
     program = case.make()
     if isinstance(program, ConvexProgram):
-        return _in_cones(subject, program, x)
+        return _in_cones(subject, program, raw, x)
     violation = measure(program, x, None).primal
     if not violation <= allowed(subject):
         raise Failed(f"the point violates a constraint by {violation:.1e}")
     return f"violation {violation:.1e}"
 
 
-def _in_cones(subject: Subject, program: ConvexProgram, x: FloatArray) -> str:
+def _in_cones(subject: Subject, program: ConvexProgram, raw: RawSolution, x: FloatArray) -> str:
     """Blocks may be a little off, if moving them changes little."""
     violation = program.cone_violation(x)
-    if violation <= allowed(subject):
+    if violation <= allowed(subject) or raw.stop not in CONVERGED:
         return f"cones violated by {violation:.1e}"
     found = subject.solve(program)
     before = objective_of(program, x)
@@ -112,6 +112,9 @@ def _in_cones(subject: Subject, program: ConvexProgram, x: FloatArray) -> str:
 
 def answer_optimal(subject: Subject, case: NamedProgram) -> str:
     """Through the public functions: the known optimum, and a gap that shows it."""
+    raw, _ = subject.point(case)
+    if raw.stop not in CONVERGED:
+        raise Skipped("it did not converge, see answer_word")
     return right(subject, case, subject.solve(case.make()))
 
 
@@ -126,7 +129,8 @@ def right(subject: Subject, case: NamedProgram, found: Solution | ProgramSolutio
     x = found.weights if isinstance(found, Solution) else found.x
     objective = objective_of(program, x)
     near_optimum(subject, case, objective, x)
-    provable = Feature.DUALS in subject.info.features and not is_mixed_integer(program)
+    # Duals that are missing are for `duals_signs`.
+    provable = Feature.DUALS in subject.info.features and not np.isnan(found.rel_gap)
     if not provable or _curved_by_cones(subject, program):
         return f"objective {objective:.9g}"
     if not abs(found.rel_gap) <= allowed(subject):

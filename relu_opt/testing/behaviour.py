@@ -26,9 +26,10 @@ from relu_opt.plugins.types import (
 from relu_opt.program.conic import ConicProgram
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
-from relu_opt.program_solution import judge, measure
+from relu_opt.program_solution import ProgramSolution, judge, measure
 from relu_opt.proving import certify
-from relu_opt.testing.answers import CONVERGED, allowed, near_optimum, objective_of, right
+from relu_opt.solution import Solution
+from relu_opt.testing.answers import CONVERGED, allowed, near_optimum, objective_of, right, scale
 from relu_opt.testing.named import NamedProgram, is_mixed_integer
 from relu_opt.testing.subject import Answer, Failed, Skipped, Subject
 
@@ -315,7 +316,7 @@ def _check_unlimited(
 
 
 def start_warm(subject: Subject, case: NamedProgram) -> str:
-    """From a given start, its own answer or that to another program, the optimum is the same."""
+    """From a start, its own answer or that to another program, the optimum is the same."""
     subject.need_ready()
     subject.need_feature(Feature.WARM_START)
     subject.need_route(case.make(), direct=True)
@@ -324,7 +325,22 @@ def start_warm(subject: Subject, case: NamedProgram) -> str:
     others = subject.others(case, same_size=True)[:1]
     for other in others:
         right(subject, other, subject.solve(other.make(), cold))
+    _other_cost(subject, case.make(), cold)
     return "from the optimum" + "".join(f", and {other.name} from it" for other in others)
+
+
+def _other_cost(subject: Subject, program: Program, start: Solution | ProgramSolution) -> None:
+    """The same constraints with the costs the other way round: what a kept state is for."""
+    if not isinstance(program, LinearProgram | QuadraticProgram):
+        return
+    changed = program.with_cost(program.c[::-1].copy())
+    try:
+        cold = subject.solve(changed).objective
+    except Failed:
+        return  # it need not be bounded
+    warm = subject.solve(changed, start).objective
+    if not abs(warm - cold) <= allowed(subject) * scale(changed, cold):
+        raise Failed(f"with another cost it finds {warm:.9g} from a start, and {cold:.9g} without")
 
 
 def progress_events(subject: Subject, case: NamedProgram) -> str:

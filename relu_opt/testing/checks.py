@@ -148,6 +148,7 @@ def check_backend(
     time_slack: float = 3.0,
     checks: Collection[str] | None = None,
     options: Mapping[str, object] | None = None,
+    patience: float = 30.0,
 ) -> list[CheckResult]:
     """Check a registered backend against the contract.
 
@@ -166,6 +167,8 @@ def check_backend(
         Names of the checks to run; all if left out.
     options : mapping, optional
         Options for every solve, such as the backend's own.
+    patience : float
+        Seconds after which a solve is given up, where the backend can be told so.
 
     Returns
     -------
@@ -181,7 +184,7 @@ def check_backend(
     named: Programs = (
         programs if isinstance(programs, Mapping) else _picked(PROGRAMS, programs, "program")
     )
-    subject = Subject(name, named, tol, time_limit, time_slack, options)
+    subject = Subject(name, named, tol, time_limit, time_slack, options, patience)
     return [
         run_check(check, subject, case)
         for check in _picked(CHECKS, checks, "check").values()

@@ -39,6 +39,8 @@ class BackendConformance:
         Seconds to ask for where time limits are tested, and by how much to be late.
     options : mapping
         Options for every solve, such as the backend's own.
+    patience : float
+        Seconds after which a solve is given up, where the backend can be told so.
     excludes : mapping
         What to skip, and why: `"test_name"`, `"program name"` or `"test_name[program name]"` to a
         reason. A key that names nothing is an error.
@@ -51,6 +53,7 @@ class BackendConformance:
     time_limit: ClassVar[float] = 0.3
     time_slack: ClassVar[float] = 3.0
     options: ClassVar[Mapping[str, object]] = {}
+    patience: ClassVar[float] = 30.0
     excludes: ClassVar[Mapping[str, str]] = {}
     programs: ClassVar[Mapping[str, NamedProgram]] = PROGRAMS
     _subject: ClassVar[Subject]
@@ -59,7 +62,13 @@ class BackendConformance:
         """Refuse excludes that name nothing, so that a misspelled one does not hide."""
         super().__init_subclass__()
         cls._subject = Subject(
-            cls.backend, cls.programs, cls.tol, cls.time_limit, cls.time_slack, cls.options
+            cls.backend,
+            cls.programs,
+            cls.tol,
+            cls.time_limit,
+            cls.time_slack,
+            cls.options,
+            cls.patience,
         )
         known = _keys(cls.programs)
         for key, reason in cls.excludes.items():

@@ -171,6 +171,30 @@ def milp_infeasible() -> LinearProgram:
     )
 
 
+def milp_infeasible_ray() -> LinearProgram:
+    """`milp_infeasible` beside a variable whose cost falls without end."""
+    return LinearProgram(
+        c=np.array([0.0, 0.0, -1.0]),
+        A=np.array([[2.0, 2.0, 0.0]]),
+        row_lower=np.array([3.0]),
+        row_upper=np.array([3.0]),
+        lower=np.array(0.0),
+        upper=np.array([5.0, 5.0, INF]),
+        integrality=np.array([True, True, False]),
+    )
+
+
+def milp_unbounded() -> LinearProgram:
+    """Integers without a bound, and a cost that falls along (1, 0)."""
+    return LinearProgram(
+        c=np.array([-1.0, 1.0]),
+        A=np.array([[1.0, -1.0]]),
+        row_lower=np.array([-1.0]),
+        lower=np.array(0.0),
+        integrality=np.array([True, True]),
+    )
+
+
 def milp_negative() -> LinearProgram:
     """General integers below zero: binaries assumed, or rounding towards zero."""
     return LinearProgram(
@@ -211,6 +235,8 @@ LINEAR_PROGRAMS = (
     named(milp_knapsack, LinearProgram, -51.0, [0, 1, 1, 1, 0, 0]),
     named(milp_two_items, LinearProgram, 70.0, [0, 0, 1, 0, 0, 1]),
     named(milp_infeasible, LinearProgram, outcome="infeasible"),
+    named(milp_infeasible_ray, LinearProgram, outcome="infeasible"),
+    named(milp_unbounded, LinearProgram, outcome="unbounded"),
     named(milp_negative, LinearProgram, -11.0, [-1, -3]),
     named(milp_mixed, LinearProgram, -9.75, [2, 1.25, 1]),
 )

@@ -75,6 +75,8 @@ class Subject:
         Seconds to ask for where time limits are tested, and by how much to be late.
     options : mapping
         Options for every solve.
+    patience : float
+        Seconds after which a solve is given up, where the backend can be told so.
     """
 
     def __init__(
@@ -85,10 +87,11 @@ class Subject:
         time_limit: float = 0.3,
         time_slack: float = 3.0,
         options: Mapping[str, object] | None = None,
+        patience: float = 30.0,
     ) -> None:
         self.name, self.programs, self.tol = name, programs, tol
         self.time_limit, self.time_slack = time_limit, time_slack
-        self.options = dict(options or {})
+        self.options, self.patience = dict(options or {}), patience
         self._probed: Availability | None = None
         self._raw: dict[str, Answer | Failed] = {}
 
@@ -146,6 +149,8 @@ class Subject:
         """
         events: list[ProgressEvent] = []
         given = {**self.options, **(options or {})}
+        if time_limit is None and Feature.TIME_LIMIT in self.info.features:
+            time_limit = self.patience
         before = copies(program)
         started = time.perf_counter()
         try:
@@ -188,7 +193,7 @@ class Subject:
         return raw, raw.x
 
     def solve(self, program: Program, start: Any = None) -> Solution | ProgramSolution:
-        """Solve through the public functions; `start` is an earlier solution.
+        """Solve through the public functions, without a limit; `start` is an earlier solution.
 
         Raises
         ------

@@ -13,7 +13,7 @@ import pytest
 
 import relu_opt as ro
 from relu_opt.errors import DataError, ReluOptError
-from relu_opt.plugins.types import Availability, Feature, State
+from relu_opt.plugins.types import Availability, Feature, OptionSpec, State, StopReason
 from relu_opt.testing import PROGRAMS, BackendConformance, CheckResult, check_backend
 from relu_opt.testing.answers import objective_of, scale
 from relu_opt.testing.checks import CHECKS, run_check
@@ -44,6 +44,8 @@ SAMPLE = [
     "net_zero",
     "net_one_sample",
 ]
+# One of each program type, and one without an optimum.
+FEW = ["lp_unique", "lp_infeasible", "milp_knapsack", "qp_unique", "socp_ball", "net_squared"]
 # Neither a solve nor a registration by hand can break these.
 BEYOND_FAKES = {"options_unknown", "registration_light"}
 
@@ -98,7 +100,7 @@ def test_every_check_has_its_liar():
 def test_the_core_never_certifies_a_lie(install, name):
     """A wrong answer is an error, or has another verdict; the objective is the core's own."""
     install(LIARS[name].make())
-    for case in (PROGRAMS[each] for each in SAMPLE):
+    for case in (PROGRAMS[each] for each in FEW):
         program = case.make()
         try:
             if isinstance(program, ro.ConvexProgram):
@@ -208,6 +210,52 @@ def test_the_tolerance_is_what_is_asked_for_and_measured_against(install):
         (result,) = check_backend("fake", tol, programs=["lp_unique"], checks=["answer_feasible"])
         assert result.outcome == outcome
     assert asked == [1e-3, 1e-6]
+
+
+def test_options_go_to_every_solve(install):
+    asked = []
+
+    def remember(solve, program, options):
+        asked.append((options.threads, options.extra["depth"]))
+        return solve(program, options)
+
+    depth = OptionSpec("depth", int, 1, "how deep", least=1)
+    install(fake(remember, options=(depth,)))
+    checks = ["answer_form", "answer_optimal", "options_common"]
+    results = check_backend("fake", programs=["qp_unique"], checks=checks, options={"depth": 7})
+    assert not failed(results)
+    assert asked == [(None, 7), (None, 7), (1, 7), (2, 7), (None, 7)]
+
+
+def test_what_takes_too_long_is_given_up(install):
+    """A solve that would not end is stopped, if the backend can be, and is a failure."""
+
+    def endless(solve, program, options):
+        if options.time_limit is None:
+            raise AssertionError("this would not end")
+        return replace(solve(program, options), stop=StopReason.TIME_LIMIT)
+
+    install(fake(endless))
+    results = check_backend("fake", programs=["lp_unique"], patience=5.0)
+    found = {result.check: result for result in results if result.program == "lp_unique"}
+    assert "time limit" in found["answer_word"].detail
+    assert found["answer_optimal"].outcome == "skipped"
+    assert "see answer_word" in found["answer_optimal"].detail
+
+
+def test_a_start_that_keeps_the_old_cost_fails(install):
+    """The state of an earlier solve, used as if the cost were the same."""
+
+    def keeps(solve, program, options):
+        if isinstance(options.state, tuple) and len(options.state[0]) == len(program.c):
+            return replace(solve(program.with_cost(options.state[1]), options), state=options.state)
+        raw = solve(program, replace(options, state=None))
+        return replace(raw, state=(raw.x, program.c))
+
+    install(fake(keeps))
+    (result,) = check_backend("fake", programs=["lp_unique"], checks=["start_warm"])
+    assert result.outcome == "failed"
+    assert "with another cost" in result.detail
 
 
 # -- registration in a new process -------------------------------------------------------

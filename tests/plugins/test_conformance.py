@@ -6,8 +6,8 @@ from relu_opt.testing import PROGRAMS, BackendConformance
 
 
 def of(*families):
-    """The names of the programs of some families."""
-    return [name for name, case in PROGRAMS.items() if case.family in families]
+    """The programs of some families."""
+    return {name: case for name, case in PROGRAMS.items() if case.family in families}
 
 
 class TestNative(BackendConformance):
@@ -27,23 +27,40 @@ class TestCvxpy(BackendConformance):
 
 
 class TestCvxpyWithScs(BackendConformance):
-    """A first-order solver: the tolerance is what limits it."""
+    """A first-order method."""
 
     backend = "cvxpy"
-    tol = 1e-5
     options = {"solver": "SCS"}  # noqa: RUF012
+    excludes = dict.fromkeys(
+        [*of("milp"), "large_milp"], "SCS takes no integers; TestCvxpy has HiGHS for them"
+    )
+
+
+QUICK = {"net_squared", "net_zero", "net_one_sample", "net_gated_orthogonal"}
+SLOW = [
+    *(set(of("net")) - QUICK),
+    "test_options_common[net_squared]",
+    "test_state_independent[net_squared]",
+]
 
 
 class TestPyomo(BackendConformance):
     backend = "pyomo"
-    excludes = dict.fromkeys(  # noqa: RUF012
-        of("socp"), "HiGHS, the default solver, takes no second-order cones: see TestPyomoWithScip"
-    )
+    excludes = {  # noqa: RUF012
+        **dict.fromkeys(of("socp"), "HiGHS takes no second-order cones; TestPyomoWithScip does"),
+        **dict.fromkeys(SLOW, "hundreds of quadratic programs, which Pyomo writes one by one"),
+    }
 
 
 class TestPyomoWithScip(BackendConformance):
+    """What HiGHS does not take."""
+
     backend = "pyomo"
     options = {"solver": "scip_direct"}  # noqa: RUF012
+    programs = of("milp", "conic", "socp")
+    excludes = dict.fromkeys(
+        ["test_duals_signs", "test_duals_optimal"], "SCIP has no duals of what it branches on"
+    )
 
 
 class TestMosek(BackendConformance):

@@ -146,9 +146,16 @@ def test_points_of_linear_programs_are_unique(case):
         np.testing.assert_allclose(high, case.x, atol=1e-6, rtol=1e-6)
 
 
-@cases("milp")
-def test_integer_programs(case):
-    program = case.make()
+BOUNDED = [
+    name
+    for name, case in PROGRAMS.items()
+    if case.family == "milp" and name not in ("milp_infeasible_ray", "milp_unbounded")
+]
+
+
+@pytest.mark.parametrize("name", BOUNDED)
+def test_integer_programs(name):
+    case, program = PROGRAMS[name], PROGRAMS[name].make()
     found = milp(
         program.c,
         constraints=LinearConstraint(program.A.toarray(), program.row_lower, program.row_upper),
@@ -164,9 +171,7 @@ def test_integer_programs(case):
         assert relaxed.fun + program.offset < case.objective - 0.01
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in PROGRAMS if name.startswith("milp_") and name != "milp_mixed"]
-)
+@pytest.mark.parametrize("name", [name for name in BOUNDED if name != "milp_mixed"])
 def test_integer_programs_by_enumeration(name):
     case, program = PROGRAMS[name], PROGRAMS[name].make()
     ranges = [
@@ -180,6 +185,21 @@ def test_integer_programs_by_enumeration(name):
     else:
         assert values[0] == case.objective
         assert values[1] > values[0]
+
+
+def test_rays():
+    """Along a ray the cost falls; without a point, the program is infeasible all the same."""
+    program, ray = PROGRAMS["milp_infeasible_ray"].make(), np.array([0.0, 0.0, 1.0])
+    assert program.c @ ray < 0
+    assert not (program.A @ ray).any()
+    assert program.upper[2] == np.inf
+    # 2x + 2y is even.
+    np.testing.assert_array_equal(program.A.toarray(), [[2, 2, 0]])
+    assert program.row_lower == program.row_upper == 3
+    program = PROGRAMS["milp_unbounded"].make()
+    for step in (0.0, 10.0, 1e6):
+        assert program.violation(np.array([step, 0.0])) == 0
+        assert program.objective(np.array([step, 0.0])) == -step
 
 
 def test_multipliers_of_every_sign():
