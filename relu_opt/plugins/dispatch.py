@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+import zlib
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
+from scipy.sparse import csc_array
 
 from relu_opt.arrays import FloatArray
 from relu_opt.column_generation import QuadraticSolver, StopNow, train
@@ -33,6 +35,7 @@ from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.embedding import as_conic, as_quadratic
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
 from relu_opt.program.lowering import lower_to_conic, without_idle_blocks
+from relu_opt.program.patterns import Patterns
 
 # What column generation asks of its quadratic programs, beside the tolerance of the whole.
 MASTER_SHARE = 0.01
@@ -133,7 +136,7 @@ def run(request: Request, program: Program) -> RawSolution:
         lowering = lower_to_conic(program)
         raw = call_backend(info, lowering.program, plain)
         if raw.x is None:
-            return raw
+            return replace(raw, duals=None)
         weights, _, nu = lowering.recover(raw.x, raw.duals)
         objective = None if raw.objective is None else raw.objective * lowering.units.cost
         return replace(raw, x=weights, duals=nu, objective=objective)
@@ -141,7 +144,7 @@ def run(request: Request, program: Program) -> RawSolution:
     embedding = as_conic(program)
     raw = call_backend(info, embedding.program, plain)
     if raw.x is None:
-        return raw
+        return replace(raw, duals=None)
     x, y = embedding.recover(raw.x, raw.duals)
     return replace(raw, x=x, duals=y)
 
@@ -218,6 +221,7 @@ def call_backend(info: BackendInfo, program: Program, options: SolveOptions) -> 
             program=type(program).__name__,
             reason=refusal,
         )
+    before = _checksum(program)
     try:
         raw = registry().manager.hook.relu_opt_solve(backend=info, program=program, options=options)
     except ReluOptError:
@@ -228,6 +232,13 @@ def call_backend(info: BackendInfo, program: Program, options: SolveOptions) -> 
             "the backend or of a plugin that wraps it; try another backend.",
             backend=info.name,
         ) from error
+    if _checksum(program) != before:
+        raise ContractViolation(
+            f"Backend {info.name!r}, or a plugin that wraps it, changed the arrays of the program "
+            "that it was given. Its answer is to another program; make the program anew, and use "
+            "another backend.",
+            backend=info.name,
+        )
     if not isinstance(raw, RawSolution):
         raise ContractViolation(
             f"Backend {info.name!r} returned {type(raw).__name__}, not a RawSolution.",
@@ -248,6 +259,22 @@ def call_backend(info: BackendInfo, program: Program, options: SolveOptions) -> 
         x=_checked_point(info.name, "x", raw.x, primal),
         duals=_checked_point(info.name, "duals", raw.duals, dual),
     )
+
+
+def _checksum(program: Program) -> int:
+    """Of all arrays of a program. They are read-only, and whoever insists can still write."""
+    total = 0
+    for field in fields(program):
+        value = getattr(program, field.name)
+        parts = [value]
+        if isinstance(value, csc_array):
+            parts = [value.data, value.indices, value.indptr]
+        elif isinstance(value, Patterns):
+            parts = [value.packed]
+        for part in parts:
+            if isinstance(part, np.ndarray):
+                total = zlib.crc32(np.ascontiguousarray(part).view(np.uint8).data, total)
+    return total
 
 
 def _checked_point(

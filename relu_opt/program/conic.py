@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csc_array, vstack
 
-from relu_opt.arrays import FloatArray, as_count
+from relu_opt.arrays import FloatArray, as_count, as_number
 from relu_opt.errors import DataError
-from relu_opt.program.linear import as_sparse
+from relu_opt.program.linear import as_sparse, as_vector
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,11 @@ class ConicProgram:
     offset: float = 0.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "A", as_sparse(self.A, "A", (None, self.c.size)))
+        settle = object.__setattr__
+        settle(self, "c", as_vector(self.c, "c", None))
+        settle(self, "b", as_vector(self.b, "b", None))
+        settle(self, "A", as_sparse(self.A, "A", (None, self.c.size)))
+        settle(self, "offset", as_number(self.offset, "offset"))
         rows, columns = self.b.size, self.c.size
         if (
             self.b.shape != (rows,)
@@ -98,7 +102,7 @@ class ConicProgram:
             )
         for name, values in (("c", self.c), ("b", self.b)):
             if not np.isfinite(values).all():
-                raise DataError(f"{name} holds NaN or infinite values.", name=name)
+                raise DataError(f"{name} holds infinite values.", name=name)
 
     def objective(self, x: FloatArray) -> float:
         """cᵀx + offset."""

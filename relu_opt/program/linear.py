@@ -40,16 +40,16 @@ class _Constrained:
 
     def __post_init__(self) -> None:
         settle = object.__setattr__
-        settle(self, "c", _vector(self.c, "c", None))
+        settle(self, "c", as_vector(self.c, "c", None))
         if not np.isfinite(self.c).all():
             raise DataError("c holds NaN or infinite values. Pass finite costs.", name="c")
         A = csc_array((0, self.columns)) if self.A is None else self.A
         settle(self, "A", as_sparse(A, "A", (None, self.columns)))
         settle(self, "offset", as_number(self.offset, "offset"))
         for name, size in (("row_lower", self.rows), ("row_upper", self.rows)):
-            settle(self, name, _vector(getattr(self, name), name, size))
+            settle(self, name, as_vector(getattr(self, name), name, size))
         for name, size in (("lower", self.columns), ("upper", self.columns)):
-            settle(self, name, _vector(getattr(self, name), name, size))
+            settle(self, name, as_vector(getattr(self, name), name, size))
         _check_bounds("row", self.row_lower, self.row_upper)
         _check_bounds("variable", self.lower, self.upper)
 
@@ -65,7 +65,7 @@ class _Constrained:
 
     def with_cost(self, c: ArrayLike) -> Self:
         """The same constraints with another linear cost; the arrays are shared, not copied."""
-        return replace(self, c=_vector(c, "c", self.columns))
+        return replace(self, c=as_vector(c, "c", self.columns))
 
     def objective(self, x: FloatArray) -> float:
         """½xᵀPx + cᵀx + offset."""
@@ -238,8 +238,14 @@ def as_sparse(matrix: object, name: str, shape: tuple[int | None, int]) -> csc_a
     return sparse
 
 
-def _vector(values: ArrayLike, name: str, size: int | None) -> FloatArray:
-    """A read-only vector without NaN; a number stands for `size` of them."""
+def as_vector(values: ArrayLike, name: str, size: int | None) -> FloatArray:
+    """A read-only vector without NaN, of any length or of `size`; a number stands for `size` of it.
+
+    Raises
+    ------
+    DataError
+        If it is something else.
+    """
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:

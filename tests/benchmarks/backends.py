@@ -1,13 +1,14 @@
 """Every backend on every program type: is it right, how accurately, and how fast.
 
-Three tables, in one process with one BLAS thread:
+Four tables, in one process with one BLAS thread:
 
 1. each backend on each named program of `relu_opt.testing` (with known answers): the error of the
    objective relative to max(1, |optimum|), the relative gap and the constraint violation that the
    core computes, the seconds; what a backend does not take says so;
 2. a summary of it, one line a backend and type: how many right, the worst error, the median time;
 3. training on the diabetes data (442 x 11, 50 patterns, lam 0.01) through each backend: the
-   certified gap, the seconds, and how the program reached the backend.
+   certified gap, the seconds, and how the program reached the backend;
+4. the conic form of the same training, solved as a `ConicProgram` by those that take cones.
 
 Usage:
     python tests/benchmarks/backends.py [--backends native highs ...] [--tol 1e-6] [--no-training]
@@ -26,6 +27,7 @@ from solve import diabetes
 from threadpoolctl import threadpool_limits
 
 import relu_opt as ro
+from relu_opt.program.lowering import lower_to_conic
 from relu_opt.testing import PROGRAMS
 from relu_opt.testing.trial import Trial, try_program
 
@@ -113,6 +115,24 @@ def training(backends: list[str], arguments: argparse.Namespace) -> list[str]:
     return lines
 
 
+def conic_form(backends: list[str], arguments: argparse.Namespace) -> list[str]:
+    lines = ["| backend | seconds | gap | residuals | verdict |", "|---|---|---|---|---|"]
+    program = lower_to_conic(diabetes()).program
+    for backend in backends:
+        start = time.perf_counter()
+        try:
+            found = ro.solve_program(program, backend, tol=arguments.tol)
+        except ro.errors.UnsupportedProgram:
+            continue
+        seconds = time.perf_counter() - start
+        worst = max(found.residuals.primal, found.residuals.dual)
+        lines.append(
+            f"| `{backend}` | {seconds:.2f} | {found.rel_gap:.0e} | {worst:.0e} "
+            f"| {found.verdict.value} |"
+        )
+    return lines
+
+
 def versions() -> str:
     found = []
     for package in PACKAGES:
@@ -128,7 +148,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--backends", nargs="+", default=None, help="default: all that are ready")
     parser.add_argument("--tol", type=float, default=1e-6)
     parser.add_argument("--repeat", type=int, default=3, help="runs; the fastest is shown")
-    parser.add_argument("--no-training", action="store_true", help="leave the last table out")
+    parser.add_argument("--no-training", action="store_true", help="leave the last two tables out")
     return parser.parse_args()
 
 
@@ -145,6 +165,7 @@ def main() -> None:
         print("\n".join(summary(trials, chosen)), end="\n\n")
         if not arguments.no_training:
             print("\n".join(training(chosen, arguments)), end="\n\n")
+            print("\n".join(conic_form(chosen, arguments)), end="\n\n")
     for name in ORDER:
         if name not in chosen:
             print(f"{name} is not there: {statuses[name].state.value}. {statuses[name].reason}")

@@ -491,3 +491,36 @@ def test_statistics_of_any_kind_do_no_harm(ask, truth, stats, tmp_path, caplog):
     assert not caplog.records
     sol.certificate.save(tmp_path / "cert.npz")
     assert ro.verify(tmp_path / "cert.npz", truth.program.X, truth.program.y).valid
+
+
+# -- the program itself ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["X", "y"])
+def test_a_backend_that_changes_the_data_first_is_caught(ask, truth, make_program, name):
+    """It would solve another program, and every measure of the answer would be taken by that."""
+    prog = make_program(3, n=20, d=3, p=20, lam_share=0.1)
+
+    def answer(program):
+        array = getattr(program, name)
+        array.setflags(write=True)
+        array *= 0.1
+        return raw_of(ro.solve(program, "native"))
+
+    with pytest.raises(ContractViolation, match="changed the arrays of the program") as caught:
+        ask(prog, answer)
+    assert caught.value.fields == {"backend": "fake"}
+
+
+@pytest.mark.parametrize("name", ["c", "A", "b"])
+def test_and_so_is_one_that_changes_a_conic_program(ask_conic, make_program, name):
+    def answer(program):
+        array = getattr(program, name)
+        array = array.data if name == "A" else array
+        array.setflags(write=True)
+        array *= 0.5
+        sol = ro.solve_program(program, "clarabel")
+        return RawSolution(StopReason.CONVERGED, sol.x, sol.duals)
+
+    with pytest.raises(ContractViolation, match="changed the arrays of the program"):
+        ask_conic(make_program(3), answer)

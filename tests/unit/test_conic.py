@@ -121,8 +121,20 @@ def test_programs_that_do_not_fit_together_are_refused():
         ConicProgram(np.zeros(3), A, b, Cones(nonnegative=2))
     with pytest.raises(DataError, match="b holds NaN"):
         ConicProgram(c, A, np.array([0.0, np.nan]), Cones(nonnegative=2))
+    with pytest.raises(DataError, match="c holds infinite"):
+        ConicProgram(np.array([0.0, np.inf]), A, b, Cones(nonnegative=2))
     with pytest.raises(DataError, match="A holds NaN"):
         ConicProgram(c, np.full((2, 2), np.inf), b, Cones(nonnegative=2))
+
+
+def test_a_conic_program_keeps_its_own_arrays():
+    A, b, c = csc_array(np.eye(2)), np.zeros(2), np.ones(2)
+    program = ConicProgram(c, A, b, Cones(nonnegative=2))
+    A.data[0] = b[0] = c[0] = 7.0
+    assert (program.A.data[0], program.b[0], program.c[0]) == (1.0, 0.0, 1.0)
+    for array in (program.A.data, program.b, program.c):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 7.0
 
 
 @pytest.mark.parametrize("wrong", [{"zero": -1}, {"second_order": (0,)}, {"semidefinite": (1.5,)}])
