@@ -66,9 +66,13 @@ class Attempt:
 ATTEMPTS = (
     Attempt(1e-5, 1e-8),
     Attempt(1e-5, 1e-8, mean=True),
-    Attempt(1e-8, 1e-8),
+    Attempt(1e-9, 1e-8),
     Attempt(1e-3, 1e-7, mean=True),
+    Attempt(1e-8, 1e-8, mean=True),
+    Attempt(1e-2, 1e-6),
 )
+# daqp's own 3.7e-11 takes rows for dependent that are not, and then for contradictory.
+SINGULAR = 1e-13
 STEPS = 20
 SHORTEST_TIME = 1e-4
 
@@ -78,9 +82,10 @@ SAFETY = 0.1
 TIGHTEST = 1e-12
 LOOSE = 1e-6
 
-# In scaled units: a violation that may be rounding, and a slope that is none.
+# In scaled units: a violation that may be rounding, a slope that is none, and how exactly to know.
 VIOLATION = 1e-7
 DESCENT = 1e-9
+EXACT = 1e-10
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,7 +195,7 @@ def _proximal_points(
     k, found, active = len(dense.c), Found(), b""
     centre = np.zeros(k) if start is None else start / dense.columns
     model = _library().Model()
-    model.settings = {"primal_tol": attempt.tol, "eps_prox": 0.0}
+    model.settings = {"primal_tol": attempt.tol, "eps_prox": 0.0, "sing_tol": SINGULAR}
     cost = dense.P + eps * np.eye(k), dense.c - eps * centre
     sides = dense.upper, dense.lower
     flag = model.setup(*cost, dense.A, *sides, primal_start=None if start is None else centre)[0]
@@ -250,7 +255,7 @@ def _least_violation(dense: DenseProgram, end: float) -> tuple[float, bool]:
         lower=np.r_[dense.lower[:k], 0.0],
         upper=np.r_[dense.upper[:k], np.inf],
     )
-    answer = _search(program, TIGHTEST, end).answer
+    answer = _search(program, EXACT, end).answer
     if answer is None:
         return np.inf, False
     violation = program.objective(answer.x)
@@ -274,8 +279,8 @@ def _descends(dense: DenseProgram, L: csc_array, end: float) -> bool:
         lower=np.where(below[:k], 0.0, -1.0),
         upper=np.where(above[:k], 0.0, 1.0),
     )
-    answer = _search(program, TIGHTEST, end).answer
-    if answer is None or answer.error > DESCENT:
+    answer = _search(program, EXACT, end).answer
+    if answer is None or answer.error > EXACT:
         return False
     return program.objective(answer.x) < -DESCENT
 

@@ -6,10 +6,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from relu_opt.cli import main
 from relu_opt.cli.progress import closed, progress
+from relu_opt.plugins import (
+    Availability,
+    BackendInfo,
+    RawSolution,
+    State,
+    StopReason,
+    hookimpl,
+)
+from relu_opt.program import LinearProgram
 
 COMMAND = [sys.executable, "-c", "import sys; from relu_opt.cli import main; sys.exit(main())"]
 
@@ -176,3 +186,82 @@ def test_the_command_is_installed():
     installed = Path(sys.executable).parent / "relu-opt"
     done = subprocess.run([installed, "--version"], capture_output=True, text=True, check=False)
     assert done.stdout.startswith("relu-opt ")
+
+
+# -- backends --check, and plugins that do not load ----------------------------------------
+
+
+def test_every_backend_that_is_ready_solves_a_small_problem_of_each_type(run):
+    result = run("backends", "--check", "--json")
+    assert result.code == 0
+    checks = result.json["checks"]
+    outcomes = {(each["backend"], each["program"]): each["outcome"] for each in checks}
+    assert set(outcomes.values()) == {"right", "unsupported"}
+    assert outcomes["native", "net_squared"] == outcomes["highs", "milp_knapsack"] == "right"
+    assert outcomes["clarabel", "sdp_eigenvalue"] == "right"
+    assert outcomes["native", "milp_knapsack"] == "unsupported"
+    worded = run("backends", "clarabel", "--check")
+    assert worded.code == 0
+    assert "SDP" in worded.out
+    assert "native" not in worded.out
+
+
+def test_a_backend_that_is_wrong_is_shown_and_counts(run, registry):
+    class Wrong:
+        def solve(self, program, options):
+            return RawSolution(StopReason.CONVERGED, np.zeros(len(program.c)))
+
+        @hookimpl
+        def relu_opt_backends(self):
+            ready = Availability(State.READY)
+            return [BackendInfo("wrong", Wrong, lambda: ready, frozenset({LinearProgram}))]
+
+    registry.add("wrong", "test", Wrong)
+    result = run("backends", "wrong", "--check")
+    assert result.code == 1
+    assert "wrong, LP: wrong. objective 0, and -36 is known" in result.out
+
+
+def test_a_backend_that_is_not_ready_is_not_checked(run, registry):
+    class Absent:
+        @hookimpl
+        def relu_opt_backends(self):
+            gone = Availability(State.NOT_INSTALLED, "libabsent is missing")
+            return [BackendInfo("absent", object, lambda: gone, frozenset({LinearProgram}))]
+
+    registry.add("absent", "test", Absent)
+    result = run("backends", "absent", "--check")
+    assert result.code == 2
+    assert "libabsent is missing" in result.err
+    assert not [c for c in run("backends", "--check", "--json").json["checks"] if "absent" in c]
+
+
+def test_a_broken_plugin_leaves_everything_else_working(tmp_path, data):
+    """An installed distribution whose module raises when it is imported."""
+    (tmp_path / "broken_plugin.py").write_text("raise ImportError('libbroken.so is missing')\n")
+    info = tmp_path / "broken_plugin-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-plugin\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[relu_opt]\nbroken = broken_plugin\n")
+
+    def command(*arguments):
+        return subprocess.run(
+            [*COMMAND, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "PYTHONPATH": str(tmp_path)},
+            timeout=100,
+        )
+
+    assert command("--help").returncode == 0
+    listed = json.loads(command("backends", "--json").stdout)["backends"]
+    states = {each["name"]: each["state"] for each in listed}
+    assert states["broken"] == "broken"
+    assert states["native"] == states["highs"] == states["clarabel"] == "ready"
+    fit = ["fit", str(data), "--target", "y", "--gates", "10", "--out", str(tmp_path / "m.npz")]
+    assert command(*fit, "--json").returncode == 0
+    failed = command(*fit, "--backend", "broken")
+    assert failed.returncode == 2
+    assert "libbroken.so is missing" in failed.stderr
+    assert "Repair or uninstall 'broken-plugin'" in " ".join(failed.stderr.split())
