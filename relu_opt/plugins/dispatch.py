@@ -238,6 +238,7 @@ def call_backend(info: BackendInfo, program: Program, options: SolveOptions) -> 
             "that it was given. Its answer is to another program; make the program anew, and use "
             "another backend.",
             backend=info.name,
+            field="program",
         )
     if not isinstance(raw, RawSolution):
         raise ContractViolation(

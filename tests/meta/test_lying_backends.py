@@ -509,7 +509,7 @@ def test_a_backend_that_changes_the_data_first_is_caught(ask, truth, make_progra
 
     with pytest.raises(ContractViolation, match="changed the arrays of the program") as caught:
         ask(prog, answer)
-    assert caught.value.fields == {"backend": "fake"}
+    assert caught.value.fields == {"backend": "fake", "field": "program"}
 
 
 @pytest.mark.parametrize("name", ["c", "A", "b"])
