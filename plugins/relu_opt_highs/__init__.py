@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
-from importlib.metadata import version
-
 import numpy as np
 
-from relu_opt.plugins.hookspec import hookimpl
-from relu_opt.plugins.types import (
-    Availability,
-    Backend,
-    BackendInfo,
-    Feature,
-    OptionSpec,
-    Program,
-    State,
-)
-from relu_opt.program.linear import LinearProgram, QuadraticProgram
+from relu_opt.plugins import Backend, BackendInfo, Feature, OptionSpec, Program, hookimpl, installed
+from relu_opt.program import LinearProgram, QuadraticProgram
 
 INSTALL = "pip install highspy"
 TAKES: frozenset[type] = frozenset((LinearProgram, QuadraticProgram))
@@ -42,7 +30,9 @@ OPTIONS = (
         choices=("choose", "on", "off"),
     ),
     OptionSpec("max_iter", int, None, "iterations, or nodes of branch and bound", least=1),
-    OptionSpec("mip_rel_gap", float, None, "gap to end branch and bound at; tol if not given"),
+    OptionSpec(
+        "mip_rel_gap", float, None, "gap to end branch and bound at; tol if not given", least=0.0
+    ),
     OptionSpec(
         "qp_time_limit",
         float,
@@ -58,13 +48,6 @@ def load() -> Backend:
     from relu_opt_highs.backend import HighsBackend
 
     return HighsBackend()
-
-
-def probe() -> Availability:
-    """Whether highspy is installed; it is not imported."""
-    if importlib.util.find_spec("highspy") is None:
-        return Availability(State.NOT_INSTALLED, "the package highspy is not installed")
-    return Availability(State.READY, version=version("highspy"))
 
 
 def refuses(program: Program) -> str:
@@ -89,7 +72,7 @@ def relu_opt_backends() -> list[BackendInfo]:
         BackendInfo(
             name="highs",
             load=load,
-            probe=probe,
+            probe=installed("highspy"),
             takes=TAKES,
             features=frozenset(
                 {Feature.INTEGER, Feature.DUALS, Feature.WARM_START, Feature.TIME_LIMIT}

@@ -10,7 +10,7 @@ from typing import Any, cast
 from relu_opt.errors import BackendUnavailable, OptionError, UnsupportedProgram, did_you_mean
 from relu_opt.plugins.types import SolveOptions
 from relu_opt.program.conic import ConicProgram
-from relu_opt.program.linear import LinearProgram
+from relu_opt.program.linear import LinearProgram, QuadraticProgram
 from relu_opt_pyomo.model import StandardProgram
 
 # The relative gap that the core certifies also pays for the solver's residuals: ask for less.
@@ -28,10 +28,12 @@ class SolverNames:
     least : float
     seed, threads : str
         Empty where there is none; threads are named for solvers with Pyomo's older interface.
-    always, quiet, verbose : mapping
-        Settings that make its answers usable; those of a quiet and of a verbose run.
+    always, quiet : mapping
+        Settings that make its answers usable; those of a run that is not verbose.
     integers, cones : bool
         False where the solver would leave integrality out of account, or fail at cones.
+    guarded : bool
+        Whether it may never end on programs that are not linear.
     missing : str
         What is missing where Pyomo does not find the solver, and the fix.
     """
@@ -42,9 +44,9 @@ class SolverNames:
     threads: str = ""
     always: Mapping[str, object] = field(default_factory=dict)
     quiet: Mapping[str, object] = field(default_factory=dict)
-    verbose: Mapping[str, object] = field(default_factory=dict)
     integers: bool = True
     cones: bool = True
+    guarded: bool = False
     missing: str = ""
 
 
@@ -59,16 +61,15 @@ _HIGHS = SolverNames(
     1e-10,
     "random_seed",
     cones=False,
+    guarded=True,
     missing="the package highspy is missing: pip install highspy",
 )
 _SCIP = SolverNames(
     ("numerics/feastol", "numerics/dualfeastol", "limits/gap", "limits/absgap"),
     1e-9,
     "randomization/randomseedshift",
-    # Pyomo reads the log through a pipe, in a thread that cannot run while SCIP does: a log that
-    # fills the pipe would stop both for ever.
     quiet={"display/verblevel": 0},
-    verbose={"display/verblevel": 3, "display/freq": 10_000},
+    guarded=True,
     missing="the package pyscipopt is missing: pip install pyscipopt",
 )
 _GUROBI = SolverNames(
@@ -195,6 +196,20 @@ def unsupported(solver: str, program: StandardProgram, why: str) -> UnsupportedP
     )
 
 
+def needs_guard(name: str, program: StandardProgram) -> bool:
+    """Whether the solver may never end on this program."""
+    if isinstance(program, ConicProgram):
+        curved = any(size > 1 for size in program.cones.second_order)
+    else:
+        curved = isinstance(program, QuadraticProgram) and program.P.nnz > 0
+    return curved and KNOWN.get(name, SolverNames()).guarded
+
+
+def holds_the_interpreter(name: str) -> bool:
+    """Whether no other thread of Python can run while the solver does."""
+    return KNOWN.get(name) is _SCIP
+
+
 def free_threads(solver: str, threads: int | None) -> None:
     """HiGHS keeps the threads of its first run, and fails if it is then told another number."""
     if threads is not None and KNOWN.get(solver) is _HIGHS:
@@ -223,8 +238,8 @@ def solver_settings(name: str, options: SolveOptions, new: bool) -> dict[str, ob
         values[names.threads] = options.threads
     told = read_settings(cast(str, options.extra.get("solver_options", "")))
     _check_names(name, told)
-    talk = names.verbose if options.verbose else names.quiet
-    return {**values, **names.always, **talk, **told}
+    quiet = {} if options.verbose else names.quiet
+    return {**values, **names.always, **quiet, **told}
 
 
 def read_settings(text: str) -> dict[str, object]:

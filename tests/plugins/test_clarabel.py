@@ -15,6 +15,7 @@ from relu_opt.plugins.manager import registry
 from relu_opt.plugins.routes import Route, find_route
 from relu_opt.program import QuadraticProgram
 from relu_opt.program.lowering import lower_to_conic
+from relu_opt_clarabel import backend
 from relu_opt_clarabel.backend import POINTLESS, STOPS
 
 
@@ -88,6 +89,28 @@ def test_a_limit_of_iterations_returns_the_last_iterate():
     assert found.stop is StopReason.ITERATION_LIMIT
     assert found.verdict is ro.Verdict.NOT_CERTIFIED
     assert found.stats["backend_stats"]["iterations"] == 2
+
+
+def test_a_program_that_is_not_convex_is_refused():
+    """Clarabel would call a stationary point of it solved, and the duals would seem to prove it."""
+    box = {"c": [1.0, -1.0], "lower": -1.0, "upper": 1.0}
+    with pytest.raises(ro.errors.DataError, match="eigenvalue -1"):
+        ro.solve_program(QuadraticProgram(P=[[1.0, 2.0], [2.0, 1.0]], **box), "clarabel")
+    rounding = QuadraticProgram(P=[[1.0, 2.0], [2.0, 4.0 - 1e-15]], **box)
+    assert ro.solve_program(rounding, "clarabel").verdict is ro.Verdict.CERTIFIED
+
+
+def test_the_benchmark_of_the_theory_by_column_generation(benchmark_programs):
+    solution = ro.solve(benchmark_programs["diabetes"], "clarabel", tol=1e-8)
+    assert solution.certificate.verdict is ro.Verdict.CERTIFIED
+    assert solution.certificate.rel_gap <= 1e-8
+    assert solution.objective == pytest.approx(0.3020236312, rel=1e-8)
+
+
+def test_numbers_that_are_none_are_not_handed_on():
+    assert backend._finite([1.0, np.nan]) is None
+    assert backend._number(np.nan) is None
+    assert backend._number(2.0) == 2.0
 
 
 def test_every_status_has_a_reason():
