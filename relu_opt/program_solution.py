@@ -19,6 +19,7 @@ from relu_opt.errors import DataError, NotCertified, SolveFailed
 from relu_opt.plugins.dispatch import make_request, run, with_start
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.conic import ConicProgram
+from relu_opt.program.embedding import check_convex
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
 from relu_opt.solution import versions
 
@@ -192,6 +193,8 @@ def solve_program(
 
     Raises
     ------
+    DataError
+        If the program is none, or is quadratic and not convex.
     SolveFailed
         If there is no point: the program is infeasible or unbounded (see `error.fields["stop"]`),
         or the backend failed.
@@ -207,6 +210,8 @@ def solve_program(
             "ConicProgram is needed. To train a network use solve."
         )
     started = time.perf_counter()
+    if isinstance(program, QuadraticProgram):
+        check_convex(program.P)
     request = make_request(program, backend, tol, time_limit, dict(options or {}))
     if warm_start is not None:
         same = warm_start.backend == request.info.name

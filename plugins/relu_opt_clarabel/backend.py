@@ -15,7 +15,7 @@ from scipy.sparse import csc_array, csc_matrix, triu
 from relu_opt.arrays import FloatArray
 from relu_opt.plugins import Program, RawSolution, SolveOptions, StopReason
 from relu_opt.program import ConicProgram, QuadraticProgram
-from relu_opt.program.embedding import INDEFINITE, as_conic, factor
+from relu_opt.program.embedding import as_conic
 
 # All of Clarabel's statuses. A nearly proved infeasibility proves nothing.
 STOPS = {
@@ -43,25 +43,16 @@ POINTLESS = (
 # The relative gap that the core certifies also pays for the residuals: ask for less.
 SAFETY = 0.1
 TIGHTEST = 1e-12
-# Up to so many variables P is checked to be semidefinite, as a dense matrix.
-LARGEST_CHECK = 3000
 
 
 class ClarabelBackend:
     """Quadratic and conic programs."""
 
     def solve(self, program: Program, options: SolveOptions) -> RawSolution:
-        """Solve a program; a limit returns the last iterate.
-
-        Raises
-        ------
-        DataError
-            If the program is quadratic and P is not positive semidefinite.
-        """
+        """Solve a program; a limit returns the last iterate."""
         if isinstance(program, ConicProgram):
             return _run(program, csc_array((len(program.c),) * 2), options)
         quadratic = cast(QuadraticProgram, program)
-        _check_convex(quadratic.P)
         flat = replace(quadratic, P=csc_array(quadratic.P.shape))
         embedding = as_conic(flat)
         raw = _run(embedding.program, quadratic.P, options)
@@ -110,17 +101,6 @@ def _settings(settings: Any, options: SolveOptions) -> Any:
     if options.threads is not None and hasattr(settings, "max_threads"):
         settings.max_threads = options.threads
     return settings
-
-
-def _check_convex(P: csc_array) -> None:
-    """Refuse a P that is not semidefinite: Clarabel calls any stationary point solved."""
-    if P.shape[0] > LARGEST_CHECK:
-        return
-    shift = INDEFINITE * np.abs(P.diagonal()).max(initial=0.0)
-    try:
-        np.linalg.cholesky(P.toarray() + shift * np.eye(P.shape[0]))
-    except np.linalg.LinAlgError:
-        factor(P)
 
 
 def _number(value: float) -> float | None:

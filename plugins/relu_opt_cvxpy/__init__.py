@@ -2,18 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-from importlib.metadata import version
-
-from relu_opt.plugins.hookspec import hookimpl
-from relu_opt.plugins.types import (
-    Availability,
-    Backend,
-    BackendInfo,
-    Feature,
-    OptionSpec,
-    State,
-)
+from relu_opt.plugins import Backend, BackendInfo, Feature, OptionSpec, hookimpl, installed
 from relu_opt.program.conic import ConicProgram
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
@@ -29,13 +18,6 @@ def load() -> Backend:
     return CvxpyBackend()
 
 
-def probe() -> Availability:
-    """Whether cvxpy is installed; it is not imported."""
-    if importlib.util.find_spec("cvxpy") is None:
-        return Availability(State.NOT_INSTALLED, "the package cvxpy is not installed")
-    return Availability(State.READY, version=version("cvxpy"))
-
-
 @hookimpl
 def relu_opt_backends() -> list[BackendInfo]:
     """Register the backend."""
@@ -43,7 +25,7 @@ def relu_opt_backends() -> list[BackendInfo]:
         BackendInfo(
             name="cvxpy",
             load=load,
-            probe=probe,
+            probe=installed("cvxpy"),
             takes=frozenset({ConvexProgram, LinearProgram, QuadraticProgram, ConicProgram}),
             features=frozenset(
                 {

@@ -8,13 +8,8 @@ from typing import Any
 import numpy as np
 
 from relu_opt.arrays import BoolArray, FloatArray, IntArray
-from relu_opt.program.embedding import factor
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
 from relu_opt_cvxpy.settings import library
-
-# Up to here it is checked that P is semidefinite, at the price of a dense factorisation; beyond,
-# that is left to the solver, and to the core, which measures its answer.
-CHECKED_COLUMNS = 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +60,6 @@ class LinearModel:
             rows.append((below, -1.0, product(below) >= lower[below]))
         cost = sum(program.c[columns] @ x for columns, x in parts)
         if isinstance(program, QuadraticProgram) and program.P.nnz:
-            if program.columns <= CHECKED_COLUMNS:
-                factor(program.P)
             (_, x), *_ = parts
             cost = cost + 0.5 * cp.quad_form(x, (program.P + program.P.T) / 2, assume_PSD=True)
         problem = cp.Problem(cp.Minimize(cost), [constraint for _, _, constraint in rows])

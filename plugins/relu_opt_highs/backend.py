@@ -37,12 +37,4 @@ def _without_curvature(program: Program) -> LinearProgram:
     """The program, or the linear one that a quadratic one with P = 0 is."""
     if not isinstance(program, QuadraticProgram):
         return cast(LinearProgram, program)
-    return LinearProgram(
-        c=program.c,
-        A=program.A,
-        row_lower=program.row_lower,
-        row_upper=program.row_upper,
-        lower=program.lower,
-        upper=program.upper,
-        offset=program.offset,
-    )
+    return LinearProgram(**program.parts())

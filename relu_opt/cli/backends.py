@@ -137,7 +137,7 @@ def _show_one(status: BackendStatus) -> None:
     for column in ("name", "type", "default", "help"):
         grid.add_column(column, overflow="fold")
     for spec in about["options"]:
-        choices = f" One of: {', '.join(spec['choices'])}." if spec["choices"] else ""
+        choices = f"; one of {', '.join(spec['choices'])}" if spec["choices"] else ""
         default = "none" if spec["default"] is None else str(spec["default"])
         grid.add_row(spec["name"], spec["type"], default, spec["help"] + choices)
     console.print(grid)

@@ -22,6 +22,8 @@ from relu_opt.program.linear import LinearProgram, QuadraticProgram
 
 # An eigenvalue of P below −this, relative to the largest, is no rounding error.
 INDEFINITE = 1e-9
+# Up to so many columns P is checked, as a dense matrix.
+LARGEST_CHECK = 3000
 
 
 def as_quadratic(program: LinearProgram) -> QuadraticProgram:
@@ -33,16 +35,7 @@ def as_quadratic(program: LinearProgram) -> QuadraticProgram:
         If some variables have to be integers.
     """
     _check_continuous(program)
-    return QuadraticProgram(
-        P=csc_array((program.columns, program.columns)),
-        c=program.c,
-        A=program.A,
-        row_lower=program.row_lower,
-        row_upper=program.row_upper,
-        lower=program.lower,
-        upper=program.upper,
-        offset=program.offset,
-    )
+    return QuadraticProgram(P=csc_array((program.columns, program.columns)), **program.parts())
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +113,25 @@ def as_conic(program: LinearProgram | QuadraticProgram) -> Embedding:
     cones = Cones(zero, nonnegative, second_order)
     conic = ConicProgram(c, csc_array(matrix), b, cones, program.offset)
     return Embedding(program, conic, rows, (zero, zero + sizes[2]))
+
+
+def check_convex(P: csc_array) -> None:
+    """Refuse a P that is not positive semidefinite; most solvers would not notice.
+
+    Matrices of more than `LARGEST_CHECK` columns are not looked at.
+
+    Raises
+    ------
+    DataError
+    """
+    size = P.shape[0]
+    if not P.nnz or size > LARGEST_CHECK:
+        return
+    shift = INDEFINITE * np.abs(P.diagonal()).max(initial=0.0)
+    try:
+        np.linalg.cholesky(P.toarray() + shift * np.eye(size))
+    except np.linalg.LinAlgError:
+        factor(P)  # eigenvalues decide, and the error says which
 
 
 def factor(P: csc_array) -> csc_array:

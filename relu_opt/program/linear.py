@@ -15,8 +15,8 @@ bound does, and 0 where neither does. z follows from x and y, so a backend retur
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -62,6 +62,10 @@ class _Constrained:
     def columns(self) -> int:
         """Number of variables, k."""
         return len(self.c)
+
+    def parts(self) -> dict[str, Any]:
+        """Cost, rows, bounds and offset by name: all but P and integrality, not copied."""
+        return {field.name: getattr(self, field.name) for field in fields(_Constrained)}
 
     def with_cost(self, c: ArrayLike) -> Self:
         """The same constraints with another linear cost; the arrays are shared, not copied."""

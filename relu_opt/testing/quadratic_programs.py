@@ -133,14 +133,7 @@ def qp_every_sign() -> QuadraticProgram:
     plain = lp_every_sign()
     P = EVERY_ROOT.T @ EVERY_ROOT
     return QuadraticProgram(
-        P=P,
-        c=-P @ EVERY_X - plain.A.T @ EVERY_Y - EVERY_Z,
-        A=plain.A,
-        row_lower=plain.row_lower,
-        row_upper=plain.row_upper,
-        lower=plain.lower,
-        upper=plain.upper,
-        offset=plain.offset,
+        P=P, **{**plain.parts(), "c": -P @ EVERY_X - plain.A.T @ EVERY_Y - EVERY_Z}
     )
 
 

@@ -21,9 +21,8 @@ import argparse
 import math
 import statistics
 import time
-from importlib.metadata import PackageNotFoundError, version
 
-from solve import diabetes
+from solve import diabetes, versions
 from threadpoolctl import threadpool_limits
 
 import relu_opt as ro
@@ -133,16 +132,6 @@ def conic_form(backends: list[str], arguments: argparse.Namespace) -> list[str]:
     return lines
 
 
-def versions() -> str:
-    found = []
-    for package in PACKAGES:
-        try:
-            found.append(f"{package} {version(package)}")
-        except PackageNotFoundError:
-            found.append(f"{package} not installed")
-    return ", ".join(found)
-
-
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Compare the backends on every program type.")
     parser.add_argument("--backends", nargs="+", default=None, help="default: all that are ready")
@@ -172,7 +161,9 @@ def main() -> None:
     wrong = [trial for trial in trials if trial.outcome in ("wrong", "failed")]
     for trial in wrong:
         print(f"{trial.backend} on {trial.program}: {trial.outcome}. {trial.detail}")
-    print(f"{versions()}; one thread; fastest of {arguments.repeat} runs; tol {arguments.tol:g}")
+    print(
+        f"{versions(PACKAGES)}; one thread; fastest of {arguments.repeat} runs; tol {arguments.tol:g}"
+    )
 
 
 if __name__ == "__main__":

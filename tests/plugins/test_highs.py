@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -564,7 +565,7 @@ def test_training_with_every_loss(make_program, loss):
 
 
 def test_statuses_are_mapped_in_full_and_only_optimal_converges():
-    assert set(library.STOPS) == set(highspy.HighsModelStatus.__members__)
+    assert set(library.STOPS) >= set(highspy.HighsModelStatus.__members__)
     converged = {name for name, stop in library.STOPS.items() if stop is StopReason.CONVERGED}
     assert converged == {"kOptimal", "kModelEmpty"}
     outcome = library.Outcome("kSplendid", "Splendid", None, None, None, None, {})
@@ -602,7 +603,7 @@ def test_quiet_means_quiet_and_verbose_does_not():
     quiet = run(SOLVES.format(verbose=False))
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
     loud = run(SOLVES.format(verbose=True))
-    assert all(f"{kind} has 1 row" in loud.stdout for kind in ("LP", "MIP", "QP"))
+    assert all(re.search(rf"{kind} +has 1 row", loud.stdout) for kind in ("LP", "MIP", "QP"))
 
 
 INTERRUPTED = """

@@ -360,6 +360,18 @@ def test_lowered_programs_take_no_start(install):
         ro.solve_program(linear(), "fake", warm_start=first)
 
 
+@pytest.mark.parametrize("P", [np.diag([1.0, -1.0]), np.array([[0.0, 1.0], [1.0, 0.0]])])
+def test_a_program_that_is_not_convex_never_reaches_a_backend(install, P):
+    fake = install()
+    with pytest.raises(DataError, match="eigenvalue -1") as caught:
+        ro.solve_program(QuadraticProgram(P=P, c=np.zeros(2), lower=0.0), "fake")
+    assert caught.value.fields["eigenvalue"] == pytest.approx(-1.0)
+    assert not fake.seen
+    flat = QuadraticProgram(P=np.array([[1.0, 1.0], [1.0, 1.0]]), c=np.zeros(2), lower=0.0)
+    fake.answer = raw([0.0, 0.0], [])
+    assert ro.solve_program(flat, "fake").verdict is ro.Verdict.CERTIFIED
+
+
 def test_each_function_has_its_programs(make_program):
     with pytest.raises(DataError, match="To train a network use solve"):
         ro.solve_program(make_program())
