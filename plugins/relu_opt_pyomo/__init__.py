@@ -1,4 +1,10 @@
-"""Backend `pyomo`: linear, quadratic and conic programs through Pyomo and its solvers."""
+"""Backend `pyomo`: linear, quadratic and conic programs through Pyomo and its solvers.
+
+HiGHS, the default, gives duals of continuous programs and takes no second-order cones; SCIP
+(`solver="scip_direct"`) takes them and has no duals, so `solve_program` cannot prove its answers.
+In training, the core finds a dual point by itself, whichever solver it is. `build_model` in
+`relu_opt_pyomo.model` makes the Pyomo model of a program.
+"""
 
 from __future__ import annotations
 

@@ -4,7 +4,8 @@ Its method adds a small multiple of the identity to P. Without, it fails where P
 is the rule in column generation; with it, the answer is off by as much. It can go round in circles,
 and call programs unbounded that are not; far less so where all variables have bounds. So it tries
 in turn, under limits, with little regularisation and in a box, with more, and without the box; what
-counts is the core's measure of the answer, by the program as it was.
+counts is the core's measure of the answer, by the program as it was. The first trial will do for
+nearly all.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Trial:
     box: float = np.inf
 
 
-TRIALS = (Trial(1e-12, 1e3), Trial(1e-10, 1e3), Trial(1e-10), Trial(1e-7))
+TRIALS = (Trial(1e-12, 1e3), Trial(1e-10, 1e3), Trial(0.0), Trial(1e-12), Trial(1e-7))
 # No further trial changes these; of infeasibility the box may be the cause.
 SETTLED = (StopReason.TIME_LIMIT, StopReason.INTERRUPTED)
 
