@@ -22,8 +22,6 @@ class HighsBackend:
 
         Raises
         ------
-        DataError
-            If the program is quadratic and P is not positive semidefinite.
         SolveFailed
             If HiGHS does not take the program or raises.
         """

@@ -53,6 +53,7 @@ class HotStart:
 def solve_linear(program: LinearProgram, options: SolveOptions) -> RawSolution:
     """Solve a linear program, from a hot start where there is one that fits."""
     live, kind = _prepare(program, options)
+    live.basis = None
     outcome = run(live.highs, options, options.time_limit)
     basis = live.highs.getBasis()
     live.basis = basis if basis.valid else None
@@ -117,9 +118,10 @@ def settled(program: LinearProgram, outcome: Outcome, options: SolveOptions) -> 
 
 def _prepare(program: LinearProgram, options: SolveOptions) -> tuple[Live, str]:
     """A solver that is ready to run, and how it starts."""
-    settings, state = linear_settings(options), options.state
-    usable = isinstance(state, HotStart) and settings["solver"] in BASIS_METHODS
-    if usable and isinstance(state, HotStart) and state.same_constraints(program):
+    settings = linear_settings(options)
+    left = options.state if settings["solver"] in BASIS_METHODS else None
+    state = left if isinstance(left, HotStart) else None
+    if state is not None and state.same_constraints(program):
         highs = state.live.highs
         limit = {"simplex_iteration_limit": NO_LIMIT}
         set_options(highs, {"output_flag": options.verbose, **limit, **settings})
@@ -131,7 +133,7 @@ def _prepare(program: LinearProgram, options: SolveOptions) -> tuple[Live, str]:
         return state.live, "costs changed"
     highs = new_highs(settings, options.verbose)
     pass_program(highs, program)
-    if usable and isinstance(state, HotStart) and state.same_size(program):
+    if state is not None and state.same_size(program):
         highs.setBasis(state.basis)
         return Live(highs), "basis"
     started = _start_at(highs, program, options.warm_start)

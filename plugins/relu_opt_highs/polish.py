@@ -7,6 +7,8 @@ floating-point numbers almost always; where they do not, the best point on the w
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 from scipy.linalg import lstsq
 
@@ -14,8 +16,8 @@ from relu_opt.arrays import BoolArray, FloatArray, IntArray
 from relu_opt.program.linear import QuadraticProgram
 
 STEPS = 10
-# Up to so many equations, which are solved as a dense matrix.
-LARGEST_SYSTEM = 1500
+# Up to so many equations, which are solved as a dense matrix; and once the time is up.
+LARGEST_SYSTEM, LATE_SYSTEM = 1500, 300
 # Singular values below this share of the largest are taken for zero.
 RANK = 1e-14
 # Residuals at which a point cannot get better, or not by much.
@@ -31,9 +33,9 @@ def residual(program: QuadraticProgram, x: FloatArray, y: FloatArray) -> float:
 
 
 def polish(
-    program: QuadraticProgram, x: FloatArray, y: FloatArray
+    program: QuadraticProgram, x: FloatArray, y: FloatArray, end: float
 ) -> tuple[FloatArray, FloatArray, float]:
-    """The best x and y found, and their `residual`."""
+    """The best x and y found, and their `residual`; by the clock, little happens after `end`."""
     best = x, y, residual(program, x, y)
     seen = set()
     for _ in range(STEPS):
@@ -46,7 +48,8 @@ def polish(
             break
         seen.add(active)
         free, rows = np.flatnonzero(~fixed), np.flatnonzero(held)
-        if len(free) + len(rows) > LARGEST_SYSTEM:
+        largest = LARGEST_SYSTEM if time.perf_counter() < end else LATE_SYSTEM
+        if len(free) + len(rows) > largest:
             break
         y = np.where(held, y, 0.0)
         x, y = _solve(program, x, y, free, rows, sides)

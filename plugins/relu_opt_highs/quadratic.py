@@ -3,7 +3,7 @@
 Its regularisation costs accuracy, and it has been known to cycle, to call points optimal that are
 not, and programs unbounded that are bounded. So it works on a scaled program, under a limit of
 time and iterations; its answer is polished and then judged by the program itself; and if the
-answer is no good, it tries again with other settings.
+answer is no good, it tries again at another size.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from scipy.sparse import csc_array, vstack
 
 from relu_opt.arrays import FloatArray
 from relu_opt.plugins.types import RawSolution, SolveOptions, StopReason
-from relu_opt.program.embedding import INDEFINITE, factor
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
 from relu_opt_highs.checks import checked_stop, is_good
 from relu_opt_highs.library import Outcome, leftover, new_highs, pass_program, run
@@ -38,8 +37,6 @@ LIMITS = (
     StopReason.ITERATION_LIMIT,
     StopReason.INFEASIBLE,
 )
-# Up to so many variables P is checked to be semidefinite, as a dense matrix.
-LARGEST_CHECK = 3000
 # A ray along which the scaled objective falls at least so fast.
 DESCENT = 1e-6
 
@@ -56,18 +53,11 @@ class _Answer:
 
 
 def solve_quadratic(program: QuadraticProgram, options: SolveOptions) -> RawSolution:
-    """Solve a quadratic program.
-
-    Raises
-    ------
-    DataError
-        If P is not positive semidefinite.
-    """
+    """Solve a quadratic program; that P is semidefinite is taken for granted."""
     given = options.time_limit
     limit = cast(float, options.extra.get("qp_time_limit", 60.0)) if given is None else given
     end = time.perf_counter() + limit
     scaled = Scaled.of(program)
-    _check_convex(scaled)
     best: _Answer | None = None
     count = 0
     sizes = scaled.likely_sizes()
@@ -100,7 +90,7 @@ def _attempt(scaled: Scaled, options: SolveOptions, last: bool, end: float) -> _
         return _Answer(outcome, None, None, np.inf, False)
     # A point that HiGHS disowns is often good enough to start from.
     x, y = leftover(highs, program)
-    x, y, error = polish(program, np.clip(x, program.lower, program.upper), y)
+    x, y, error = polish(program, np.clip(x, program.lower, program.upper), y, end)
     x, y = scaled.recover(x, y)
     good = error <= EXACT or is_good(scaled.source, x, y, options.tol)
     return _Answer(outcome, x, y, error, good)
@@ -169,15 +159,3 @@ def _falls_for_ever(program: QuadraticProgram, options: SolveOptions, end: float
 
 def _left(end: float) -> float:
     return max(SHORTEST_TIME, end - time.perf_counter())
-
-
-def _check_convex(scaled: Scaled) -> None:
-    """Raise if P is not positive semidefinite, by a Cholesky factorisation of what HiGHS gets."""
-    P = scaled.program.P
-    if P.shape[0] > LARGEST_CHECK:
-        return
-    shift = INDEFINITE * np.abs(P.diagonal()).max(initial=1.0)
-    try:
-        np.linalg.cholesky(P.toarray() + shift * np.eye(P.shape[0]))
-    except np.linalg.LinAlgError:
-        factor(scaled.source.P)
