@@ -162,7 +162,8 @@ def main() -> None:
     for trial in wrong:
         print(f"{trial.backend} on {trial.program}: {trial.outcome}. {trial.detail}")
     print(
-        f"{versions(PACKAGES)}; one thread; fastest of {arguments.repeat} runs; tol {arguments.tol:g}"
+        f"{versions(PACKAGES)}; one thread; fastest of {arguments.repeat} runs; "
+        f"tol {arguments.tol:g}"
     )
 
 
