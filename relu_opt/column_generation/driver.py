@@ -47,6 +47,8 @@ PRICE_BELOW = 0.2
 STEPS = (0.5, 0.2, 0.05, 0.01)
 # A prediction is also good when it closes this share of the gap from above.
 WORTHWHILE = 0.1
+# Shares of λ from which a block's ‖v_b‖ makes it a neuron, or a cut of the second-order model.
+NEURONS_FROM, CUTS_FROM = 0.3, 0.9
 # Columns of curvature: more would cost more than they bring.
 MAX_TURNS = 4000
 # Iterations without progress of either bound after which rounding is to blame.
@@ -195,7 +197,7 @@ class Search:
         if turns is None:
             return None
         columns = Neurons(self.prog.d)
-        columns.add(anchor.blocks, anchor.points, 0.3 * self.prog.lam)
+        columns.add(anchor.blocks, anchor.points, NEURONS_FROM * self.prog.lam)
         columns.add(cuts.owners, cuts.directions, 0.0)
         design = columns.design(self.prog)
         start = np.where(
@@ -244,9 +246,10 @@ class Search:
 
     def look(self, nu: FloatArray, cuts: Neurons) -> tuple[Look, Anchor]:
         """Project the working set at ν: new neurons, bounds, and ν made feasible there."""
-        look, points = self.pricer.look(nu, self.working)
-        self.neurons.add(self.working, points, 0.3 * self.prog.lam)
-        cuts.add(self.working, points, 0.9 * self.prog.lam)
+        least = NEURONS_FROM * self.prog.lam
+        look, points = self.pricer.look(nu, self.working, least)
+        self.neurons.add(self.working, points, least)
+        cuts.add(self.working, points, CUTS_FROM * self.prog.lam)
         self.record_lower(look)
         largest = float(look.bounds[self.working].max(initial=0.0))
         scaled = self.prog.best_scale(nu, largest) * nu
@@ -268,7 +271,7 @@ class Search:
             if outside[part[0]] <= enough:
                 break
             blocks = np.concatenate([blocks, part])
-            points = np.concatenate([points, self.pricer.project(look.common, part)])
+            points = np.concatenate([points, self.pricer.project(look.common, part, lam)])
             norms = np.linalg.norm(points, axis=1)
         worst = np.argsort(-norms)[:BATCH]
         worst = worst[norms[worst] > lam * (1 + 1e-14)]

@@ -58,10 +58,12 @@ class Pricer:
         count = len(self.prog.patterns)
         return np.asarray(outward(blocks, count) * common[blocks % count])
 
-    def look(self, nu: FloatArray, blocks: IntArray) -> tuple[Look, FloatArray]:
-        """Project the chosen blocks at ν, (m, d), and bound all others."""
+    def look(
+        self, nu: FloatArray, blocks: IntArray, enough: float = 0.0
+    ) -> tuple[Look, FloatArray]:
+        """Project the chosen blocks at ν, (m, d), and bound all others; see `project`."""
         common = self.prog.correlations(nu)
-        points = self.project(common, blocks)
+        points = self.project(common, blocks, enough)
         return self.bound(nu, common), points
 
     def bound(self, nu: FloatArray, common: FloatArray) -> Look:
@@ -83,8 +85,11 @@ class Pricer:
         pulled[count:] -= common
         return Look(nu, common, np.linalg.norm(pulled, axis=1), shares)
 
-    def project(self, common: FloatArray, blocks: IntArray) -> FloatArray:
-        """v_b = P_K(X_bᵀν) of chosen blocks, (m, d); keeps their multipliers."""
+    def project(self, common: FloatArray, blocks: IntArray, enough: float = 0.0) -> FloatArray:
+        """v_b = P_K(X_bᵀν) of chosen blocks, (m, d); keeps their multipliers.
+
+        Of a block that is shown to have ‖v_b‖ ≤ `enough` no more is found out.
+        """
         if not self.cones:
             return self.targets(common, blocks)
         points = np.empty((len(blocks), self.prog.d))
@@ -93,7 +98,7 @@ class Pricer:
             self.check()
             part = blocks[start : start + size]
             guesses = [self.rows(int(b)) for b in part]
-            found = self.prog.project(common, part, guesses)
+            found = self.prog.project(common, part, guesses, enough)
             points[start : start + size] = found.points
             self._pull[part] = found.points - self.targets(common, part)
             for k, b in enumerate(part):

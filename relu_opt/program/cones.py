@@ -69,6 +69,7 @@ def project_cones(
     masks: BoolArray,
     targets: FloatArray,
     guesses: Sequence[IntArray] | None = None,
+    enough: float = 0.0,
 ) -> Projections:
     """Project target b onto the cone of pattern b.
 
@@ -82,6 +83,9 @@ def project_cones(
         The points to project.
     guesses : sequence of index arrays, optional
         Rows that are expected to carry a multiplier (a warm start; any rows will do).
+    enough : float
+        A point of at most this norm is not worth making exact: its multipliers are valid, so
+        that its norm is an upper bound on that of the projection, and may lie outside the cone.
     """
     count = len(targets)
     points = targets.copy()
@@ -90,7 +94,7 @@ def project_cones(
     step = max(1, CHUNK_ENTRIES // len(cone_rows.unit))
     for start in range(0, count, step):
         part = np.arange(start, min(start + step, count))
-        _project_chunk(cone_rows, masks, targets, guesses, part, points, rows, rho)
+        _project_chunk(cone_rows, masks, targets, guesses, enough, part, points, rows, rho)
     for b in range(count):
         rho[b] = rho[b] / cone_rows.norms[rows[b]]
     return Projections(points, rows, rho)
@@ -101,6 +105,7 @@ def _project_chunk(
     masks: BoolArray,
     targets: FloatArray,
     guesses: Sequence[IntArray] | None,
+    enough: float,
     part: IntArray,
     points: FloatArray,
     rows: list[IntArray],
@@ -113,6 +118,10 @@ def _project_chunk(
             _solve_rows(unit, masks[b], targets[b], guesses[b], b, points, rows, rho)
     pending = part
     for _ in range(MAX_ROUNDS):
+        if enough:
+            pending = pending[np.linalg.norm(points[pending], axis=1) > enough]
+            if not len(pending):
+                return
         slack = points[pending] @ unit.T
         np.negative(slack, out=slack, where=~masks[pending])
         open_ = slack.min(axis=1) < -SLACK * sizes[pending]

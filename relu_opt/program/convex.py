@@ -363,6 +363,7 @@ class ConvexProgram:
         correlations: FloatArray,
         blocks: IntArray,
         guesses: list[IntArray] | None = None,
+        enough: float = 0.0,
     ) -> Projections:
         """v_b = P_K(X_bᵀν) of chosen blocks (relu).
 
@@ -374,10 +375,12 @@ class ConvexProgram:
             Flat block numbers: pattern i with sign +1 is i, with sign −1 is p + i.
         guesses : list of index arrays, optional
             Rows that may carry a multiplier, one array a block.
+        enough : float
+            A point of at most this norm need not be exact; see `project_cones`.
         """
         sign, which = np.divmod(blocks, len(self.patterns))
         targets = np.where(sign == 0, 1.0, -1.0)[:, None] * correlations[which]
-        return project_cones(self.cone_rows, self.patterns.unpack(which), targets, guesses)
+        return project_cones(self.cone_rows, self.patterns.unpack(which), targets, guesses, enough)
 
     @cached_property
     def lam_max(self) -> float:

@@ -233,3 +233,28 @@ def test_violation_is_the_largest_relative_one(seed):
         slack = (signed_rows(X, mask) @ point)[norms > 0] / norms[norms > 0]
         wanted = max(0.0, -slack.min(initial=0.0)) / np.linalg.norm(point)
         assert violation == pytest.approx(wanted, rel=1e-12, abs=1e-15)
+
+
+@settings(max_examples=100)
+@given(st.integers(0, 10**6), st.integers(2, 60), st.integers(2, 9), st.floats(0.05, 0.95))
+def test_a_projection_that_is_short_enough_is_a_bound_with_valid_multipliers(seed, n, d, share):
+    """Beyond `enough` it is exact; below, its norm bounds the projection's from above."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, d))
+    masks = (X @ rng.standard_normal((d, 5)) >= 0).T
+    targets = rng.standard_normal((5, d))
+    exact = project_cones(ConeRows.of(X), masks, targets)
+    norms = np.linalg.norm(exact.points, axis=1)
+    enough = share * float(np.linalg.norm(targets, axis=1).max())
+    found = project_cones(ConeRows.of(X), masks, targets, None, enough)
+    for b in range(5):
+        S = signed_rows(X, masks[b])
+        assert (found.rho[b] > 0).all()
+        pull = found.rho[b] @ S[found.rows[b]]
+        np.testing.assert_allclose(found.points[b], targets[b] + pull, atol=1e-10)
+        size = np.linalg.norm(found.points[b])
+        assert size >= norms[b] - 1e-10
+        if size > enough:
+            np.testing.assert_allclose(found.points[b], exact.points[b], atol=1e-9)
+        if norms[b] > enough * (1 + 1e-12):
+            assert size > enough
