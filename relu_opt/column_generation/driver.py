@@ -37,7 +37,7 @@ from relu_opt.plugins.types import (
 from relu_opt.program import ConvexProgram, relative_gap
 
 # Blocks that join the working set at a time.
-BATCH = 48
+BATCH = 24
 # λ falls by this factor from stage to stage; a stage before the last ends at this gap.
 STAGE_FACTOR = 0.25
 STAGE_GAP = 0.05
