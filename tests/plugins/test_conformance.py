@@ -36,20 +36,11 @@ class TestCvxpyWithScs(BackendConformance):
     )
 
 
-QUICK = {"net_squared", "net_zero", "net_one_sample", "net_gated_orthogonal"}
-SLOW = [
-    *(set(of("net")) - QUICK),
-    "test_options_common[net_squared]",
-    "test_state_independent[net_squared]",
-]
-
-
 class TestPyomo(BackendConformance):
     backend = "pyomo"
-    excludes = {  # noqa: RUF012
-        **dict.fromkeys(of("socp"), "HiGHS takes no second-order cones; TestPyomoWithScip does"),
-        **dict.fromkeys(SLOW, "hundreds of quadratic programs, which Pyomo writes one by one"),
-    }
+    excludes = dict.fromkeys(
+        of("socp"), "HiGHS takes no second-order cones; TestPyomoWithScip does"
+    )
 
 
 class TestPyomoWithScip(BackendConformance):
