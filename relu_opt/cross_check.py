@@ -167,7 +167,7 @@ def cross_check(
     tol = load_settings().tol if tol is None else tol
     found = [_ask(program, name, tol, time_limit, chosen.get(name, {})) for name in names]
     answers = [answer for answer, _, _ in found if answer is not None]
-    feasible = [answer for answer in answers if _violation(answer) <= allowed_residual(tol)]
+    feasible = [answer for answer in answers if violation_of(answer) <= allowed_residual(tol)]
     best = min(feasible, key=lambda answer: answer.objective, default=None)
     reference = None if best is None else _fits(best)
     bounds = [a.dual_objective for a in answers if not math.isnan(a.dual_objective)]
@@ -178,6 +178,26 @@ def cross_check(
 
 
 Answer = Solution | ProgramSolution
+
+
+def solve_any(
+    program: Program,
+    backend: str,
+    tol: float | None = None,
+    time_limit: float | None = None,
+    options: Mapping[str, object] | None = None,
+) -> Answer:
+    """`solve` for a training program, `solve_program` for the others."""
+    if isinstance(program, ConvexProgram):
+        return solve(program, backend, tol, time_limit, options=options)
+    return solve_program(program, backend, tol, time_limit, options=options)
+
+
+def violation_of(answer: Answer) -> float:
+    """The largest constraint violation of an answer, relative to the sizes in it."""
+    if isinstance(answer, Solution):
+        return answer.certificate.kkt.cone_violation
+    return answer.residuals.primal
 
 
 def _able(program: Program) -> list[str]:
@@ -209,10 +229,7 @@ def _ask(
     started = time.perf_counter()
     answer: Answer | None = None
     try:
-        if isinstance(program, ConvexProgram):
-            answer = solve(program, name, tol, time_limit, options=options)
-        else:
-            answer = solve_program(program, name, tol, time_limit, options=options)
+        answer = solve_any(program, name, tol, time_limit, options)
         said = answer.stop.value
     except ReluOptError as error:
         said = f"{type(error).__name__}: {error.message}"
@@ -223,12 +240,6 @@ def _fits(answer: Answer) -> FloatArray:
     if isinstance(answer, Solution):
         return answer.network.predict(answer.program.X)
     return answer.x
-
-
-def _violation(answer: Answer) -> float:
-    if isinstance(answer, Solution):
-        return answer.certificate.kkt.cone_violation
-    return answer.residuals.primal
 
 
 def _row(
@@ -247,7 +258,7 @@ def _row(
         answer.objective,
         answer.dual_objective,
         answer.rel_gap,
-        _violation(answer),
+        violation_of(answer),
         difference,
         seconds,
         verdict.value,

@@ -21,7 +21,7 @@ from relu_opt.plugins.types import StopReason
 from relu_opt.program.conic import ConicProgram
 from relu_opt.program.embedding import check_convex
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
-from relu_opt.solution import versions
+from relu_opt.solution import provenance
 
 StandardProgram = LinearProgram | QuadraticProgram | ConicProgram
 
@@ -234,27 +234,18 @@ def solve_program(
     whole = isinstance(program, LinearProgram) and program.is_mixed_integer
     duals = None if whole else raw.duals
     residuals = measure(program, raw.x, duals)
-    chosen = request.options
+    tol = request.options.tol
     return ProgramSolution(
         program,
         raw.x,
         duals,
         residuals,
-        judge(residuals, chosen.tol),
-        chosen.tol,
+        judge(residuals, tol),
+        tol,
         raw.bound if whole else None,
         raw.stop,
         request.info.name,
-        {
-            "seconds": seconds,
-            "raw_status": raw.raw_status,
-            "claimed_objective": raw.objective,
-            "route": request.route.value,
-            "options": {name: request.given[name] for name in sorted(request.given)},
-            "seed": chosen.seed,
-            "versions": versions(),
-            "backend_stats": dict(raw.stats),
-        },
+        {"seconds": seconds, **provenance(request, raw)},
         raw.state,
     )
 

@@ -16,7 +16,7 @@ from relu_opt.arrays import FloatArray
 from relu_opt.certificate import Certificate
 from relu_opt.errors import ContractViolation, DataError, SolveFailed
 from relu_opt.io import need, read_npz, write_npz
-from relu_opt.plugins.dispatch import make_request, run, with_start
+from relu_opt.plugins.dispatch import Request, make_request, run, with_start
 from relu_opt.plugins.manager import registry
 from relu_opt.plugins.types import BackendInfo, RawSolution, StopReason
 from relu_opt.program.convex import ConvexProgram
@@ -204,25 +204,27 @@ def solve(
         certificate,
         raw.stop,
         info.name,
-        {
-            "seconds": seconds,
-            "raw_status": raw.raw_status,
-            "claimed_objective": raw.objective,
-            "moved_onto_cones": moved,
-            "route": request.route.value,
-            "options": {name: request.given[name] for name in sorted(request.given)},
-            "seed": chosen.seed,
-            "tol": chosen.tol,
-            "versions": versions(),
-            "backend_stats": dict(raw.stats),
-        },
+        {"seconds": seconds, "moved_onto_cones": moved, **provenance(request, raw)},
     )
     registry().notify("relu_opt_solved", program=prog, solution=solution)
     return solution
 
 
-def versions() -> dict[str, str]:
-    """Of Python and of the packages that every result depends on."""
+def provenance(request: Request, raw: RawSolution) -> dict[str, Any]:
+    """What every result records of how it was made: options, seed, versions, the backend's word."""
+    return {
+        "raw_status": raw.raw_status,
+        "claimed_objective": raw.objective,
+        "route": request.route.value,
+        "options": {name: request.given[name] for name in sorted(request.given)},
+        "seed": request.options.seed,
+        "tol": request.options.tol,
+        "versions": _versions(),
+        "backend_stats": dict(raw.stats),
+    }
+
+
+def _versions() -> dict[str, str]:
     packages = ("relu-opt", "numpy", "scipy")
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import scipy.linalg  # noqa: F401 - its BLAS is to be limited too
 from hypothesis import HealthCheck, settings
+from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from relu_opt.plugins import manager
@@ -121,6 +122,33 @@ def solve_with_atoms(prog):
 def independent_optimum():
     """The optimum by a model that shares nothing with ours, `solve_with_atoms`."""
     return solve_with_atoms
+
+
+def solve_with_clarabel(program, tol=1e-11):
+    """x and z of a conic program (without semidefinite cones) by Clarabel as it is."""
+    import clarabel
+
+    cones = [
+        clarabel.ZeroConeT(program.cones.zero),
+        clarabel.NonnegativeConeT(program.cones.nonnegative),
+        *map(clarabel.SecondOrderConeT, program.cones.second_order),
+        *[clarabel.ExponentialConeT()] * program.cones.exponential,
+    ]
+    settings = clarabel.DefaultSettings()
+    settings.verbose = False
+    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = tol
+    k = program.c.size
+    nothing, A = sparse.csc_matrix((k, k)), sparse.csc_matrix(program.A)
+    solver = clarabel.DefaultSolver(nothing, program.c, A, program.b, cones, settings)
+    found = solver.solve()
+    assert str(found.status) in ("Solved", "AlmostSolved")
+    return np.array(found.x), np.array(found.z)
+
+
+@pytest.fixture(scope="session")
+def clarabel_solution():
+    """A conic solver that is called without any of our backends, `solve_with_clarabel`."""
+    return solve_with_clarabel
 
 
 @pytest.fixture(scope="session")

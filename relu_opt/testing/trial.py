@@ -8,11 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from relu_opt.cross_check import solve_any, violation_of
 from relu_opt.errors import ReluOptError, SolveFailed, UnsupportedProgram
 from relu_opt.plugins.types import StopReason
-from relu_opt.program.convex import ConvexProgram
-from relu_opt.program_solution import solve_program
-from relu_opt.solution import solve
 from relu_opt.testing.named import NamedProgram
 
 # How wrong, relative to max(1, |optimum|), an objective may be for each unit of tolerance.
@@ -68,14 +66,7 @@ def try_program(
     program = named.make()
     started = time.perf_counter()
     try:
-        if isinstance(program, ConvexProgram):
-            solution = solve(program, backend, tol, time_limit, options=options)
-            gap, violation = solution.rel_gap, solution.certificate.kkt.cone_violation
-            objective = solution.objective
-        else:
-            answer = solve_program(program, backend, tol, time_limit, options=options)
-            gap, violation = answer.rel_gap, answer.residuals.primal
-            objective = answer.objective
+        answer = solve_any(program, backend, tol, time_limit, options)
     except UnsupportedProgram as error:
         return Trial(backend, named.name, "unsupported", detail=error.message)
     except SolveFailed as error:
@@ -89,6 +80,7 @@ def try_program(
         detail = f"{type(error).__name__}: {error.message}"
         return Trial(backend, named.name, "failed", seconds=seconds, detail=detail)
     seconds = time.perf_counter() - started
+    gap, violation, objective = answer.rel_gap, violation_of(answer), answer.objective
     if named.objective is None:
         detail = f"an answer of objective {objective:.6g}, and the program is {named.outcome}"
         return Trial(backend, named.name, "wrong", math.nan, gap, violation, seconds, detail)

@@ -56,30 +56,6 @@ def random_program(seed, curved):
     return LinearProgram(**data, **limits, offset=1.0)
 
 
-def solve_conic(program):
-    """x and z of a conic program by Clarabel as it is."""
-    cones = [
-        clarabel.ZeroConeT(program.cones.zero),
-        clarabel.NonnegativeConeT(program.cones.nonnegative),
-        *map(clarabel.SecondOrderConeT, program.cones.second_order),
-    ]
-    settings = clarabel.DefaultSettings()
-    settings.verbose = False
-    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-11
-    k = len(program.c)
-    solver = clarabel.DefaultSolver(
-        sparse.csc_matrix((k, k)),
-        program.c,
-        sparse.csc_matrix(program.A),
-        program.b,
-        cones,
-        settings,
-    )
-    found = solver.solve()
-    assert str(found.status) in ("Solved", "AlmostSolved")
-    return np.array(found.x), np.array(found.z)
-
-
 def solve_quadratic(program):
     """The optimal value of a quadratic program by Clarabel, with P in the objective."""
     A = program.A.toarray()
@@ -224,11 +200,11 @@ def test_weak_duality_for_any_multipliers(seed, curved, other):
 
 
 @given(st.integers(0, 10_000), st.booleans())
-def test_the_conic_form_has_the_same_optimum_and_multipliers(seed, curved):
+def test_the_conic_form_has_the_same_optimum_and_multipliers(clarabel_solution, seed, curved):
     program = random_program(seed, curved)
     optimum = solve_quadratic(program) if curved else solve_linear(program)
     embedding = as_conic(program)
-    x, z = solve_conic(embedding.program)
+    x, z = clarabel_solution(embedding.program)
     assert embedding.program.objective(x) == pytest.approx(optimum, abs=1e-6)
     point, y = embedding.recover(x, z)
     assert program.objective(point) == pytest.approx(optimum, abs=1e-6)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from itertools import product
 
-import clarabel
 import numpy as np
 import pytest
-from scipy import sparse
 
 from relu_opt.errors import DataError, UnsupportedProgram
 from relu_opt.program.convex import ConvexProgram
@@ -34,30 +32,6 @@ def make(loss="squared", activation="relu", intercept=False, weighted=False, lam
     weight = rng.uniform(0.2, 3.0, 9) if weighted else None
     patterns = sample_patterns(X, 6, seed=1)
     return ConvexProgram(X, y, lam, patterns, loss, activation, weight, intercept)
-
-
-def clarabel_solution(program, tol=1e-11):
-    cones = [
-        clarabel.ZeroConeT(program.cones.zero),
-        clarabel.NonnegativeConeT(program.cones.nonnegative),
-        *map(clarabel.SecondOrderConeT, program.cones.second_order),
-        *[clarabel.ExponentialConeT()] * program.cones.exponential,
-    ]
-    settings = clarabel.DefaultSettings()
-    settings.verbose = False
-    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = tol
-    k = program.c.size
-    solver = clarabel.DefaultSolver(
-        sparse.csc_matrix((k, k)),
-        program.c,
-        sparse.csc_matrix(program.A),
-        program.b,
-        cones,
-        settings,
-    )
-    found = solver.solve()
-    assert str(found.status) in ("Solved", "AlmostSolved")
-    return np.array(found.x), np.array(found.z)
 
 
 def largest_neuron(prog, nu):
@@ -87,7 +61,7 @@ def check_answer(prog, weights, intercept, nu, optimum, tol=1e-7):
 
 @pytest.mark.parametrize(("loss", "activation", "intercept", "weighted"), CASES)
 def test_optimum_and_duals_are_recovered(
-    independent_optimum, loss, activation, intercept, weighted
+    independent_optimum, clarabel_solution, loss, activation, intercept, weighted
 ):
     prog = make(loss, activation, intercept, weighted)
     lowering = lower_to_conic(prog)
@@ -112,7 +86,7 @@ def test_optimum_and_duals_are_recovered(
     ],
 )
 @pytest.mark.parametrize("loss", ["squared", "huber"])
-def test_units_of_the_data_do_not_matter(scale, lam, loss):
+def test_units_of_the_data_do_not_matter(clarabel_solution, scale, lam, loss):
     loss = Huber(0.4 * scale.get("of_y", 1.0)) if loss == "huber" else loss
     prog = make(loss, lam=lam, **scale)
     lowering = lower_to_conic(prog)
@@ -121,7 +95,7 @@ def test_units_of_the_data_do_not_matter(scale, lam, loss):
     check_answer(prog, weights, intercept, nu, prog.objective(weights, intercept))
 
 
-def test_a_far_intercept_costs_no_accuracy(independent_optimum):
+def test_a_far_intercept_costs_no_accuracy(independent_optimum, clarabel_solution):
     near, far = (make(intercept=True, shift=shift) for shift in (0.0, 1e5))
     lowering = lower_to_conic(far)
     weights, intercept, nu = lowering.recover(*clarabel_solution(lowering.program))
@@ -130,7 +104,7 @@ def test_a_far_intercept_costs_no_accuracy(independent_optimum):
 
 
 @pytest.mark.parametrize("loss", ["squared", "huber"])
-def test_targets_of_zero_give_the_zero_network(loss):
+def test_targets_of_zero_give_the_zero_network(clarabel_solution, loss):
     prog = make(loss, of_y=0.0)
     lowering = lower_to_conic(prog)
     weights, _, nu = lowering.recover(*clarabel_solution(lowering.program))
@@ -138,7 +112,7 @@ def test_targets_of_zero_give_the_zero_network(loss):
     assert np.abs(nu).max() <= 1e-6
 
 
-def test_above_lam_max_every_block_is_idle():
+def test_above_lam_max_every_block_is_idle(clarabel_solution):
     prog = make(lam=1.0)
     prog = prog.with_lam(1.2 * prog.lam_max)
     lowering = lower_to_conic(prog)
@@ -147,7 +121,7 @@ def test_above_lam_max_every_block_is_idle():
     assert nu == pytest.approx(prog.dual_start(), rel=1e-6)
 
 
-def test_without_multipliers_there_are_weights_alone():
+def test_without_multipliers_there_are_weights_alone(clarabel_solution):
     prog = make()
     lowering = lower_to_conic(prog)
     x, z = clarabel_solution(lowering.program)
