@@ -7,6 +7,7 @@ import platform
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -226,7 +227,12 @@ def provenance(request: Request, raw: RawSolution) -> dict[str, Any]:
 
 def _versions() -> dict[str, str]:
     packages = ("relu-opt", "numpy", "scipy")
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+    return {"python": platform.python_version(), **{name: _version(name) for name in packages}}
+
+
+@cache
+def _version(package: str) -> str:
+    return version(package)
 
 
 def _warm_weights(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import cast
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from relu_opt.column_generation import QuadraticSolver, train
 from relu_opt.plugins.types import Program, RawSolution, SolveOptions
 from relu_opt.program import ConvexProgram
 from relu_opt.program.linear import QuadraticProgram
-from relu_opt_native.quadratic import nonnegative_qp
 from relu_opt_native.small_qp import solve_qp
 
 log = logging.getLogger("relu_opt.native")
@@ -25,18 +26,29 @@ SMALL_DATA = 1_000_000
 class NativeBackend:
     """Trains any `ConvexProgram`, and solves small dense quadratic programs.
 
-    `threads` limits those of BLAS (one by default on small data).
+    `threads` limits those of BLAS (one by default on small data) and of projections.
     """
 
     def solve(self, program: Program, options: SolveOptions) -> RawSolution:
         """Train, see `relu_opt.column_generation`, or see `relu_opt_native.small_qp`."""
         small = not isinstance(program, ConvexProgram) or program.X.size <= SMALL_DATA
+        threads = options.threads or max(pool["num_threads"] for pool in threadpool_info())
         with threadpool_limits(options.threads or (1 if small else None), user_api="blas"):
             if isinstance(program, ConvexProgram):
-                steps = cast(int, options.extra["max_iter"])
-                raw = train(program, options, QuadraticSolver(nonnegative_qp), steps)
+                raw = _train(program, options, threads)
             else:
                 raw = solve_qp(cast(QuadraticProgram, program), options)
         if options.verbose:
             log.info("%s: %s", raw.raw_status, dict(raw.stats))
         return raw
+
+
+def _train(program: ConvexProgram, options: SolveOptions, threads: int) -> RawSolution:
+    steps = cast(int, options.extra["max_iter"])
+    # Importing it compiles, or reads what was compiled before.
+    from relu_opt_native.projection import project
+    from relu_opt_native.quadratic import nonnegative_qp
+
+    with ThreadPoolExecutor(threads) as executor:
+        projector = partial(project, executor=executor, threads=threads)
+        return train(program, options, QuadraticSolver(nonnegative_qp), steps, projector)

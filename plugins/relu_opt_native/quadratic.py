@@ -12,39 +12,42 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import qr, solve_triangular
 
-from relu_opt.arrays import FloatArray
-from relu_opt.program.cones import least_squares
+from relu_opt.arrays import BoolArray, FloatArray
+from relu_opt_native.active_set import project_blocks
 
 # The least-distance problem is scaled until its residual is this far from 0 and 1.
 WELL_SCALED = 1e-3
+# How far a constraint may be violated, in units of the last digits of what it is made of.
+ROUNDING = 2e-16
 
 
-def nonnegative_qp(W: FloatArray, q: FloatArray, length: float) -> FloatArray:
-    """Solve the program; `length` is a guess of ‖Wx‖ at the solution, 0 for none."""
+def nonnegative_qp(W: FloatArray, q: FloatArray, start: FloatArray) -> FloatArray:
+    """Solve the program; `start` ≥ 0 is a guess of the solution, of any quality."""
     result = np.zeros(len(q))
     norms = np.linalg.norm(W, axis=0)
     wanted = (q < 0) | (norms > 0)
     usable = wanted & (norms > 1e-150)
     if not usable.any():
         return result
-    unit = W[:, usable] / norms[usable]
+    unit, f = W[:, usable] / norms[usable], -q[usable] / norms[usable]
     if len(unit) > 1.5 * unit.shape[1]:
         unit = qr(unit, mode="r", check_finite=False)[0][: unit.shape[1]]
-    result[usable] = _shortest(unit, -q[usable] / norms[usable], length) / norms[usable]
+    result[usable] = _shortest(unit, f, start[usable] * norms[usable]) / norms[usable]
     return result
 
 
-def _shortest(W: FloatArray, f: FloatArray, length: float) -> FloatArray:
+def _shortest(W: FloatArray, f: FloatArray, start: FloatArray) -> FloatArray:
     """x ≥ 0 with u = Wx the shortest vector for which Wᵀu ≥ f; W has unit columns."""
     least = float(f.max())
     if least <= 0:
         return np.zeros(len(f))
-    scale = max(length, least)
-    right = np.zeros(len(W) + 1)
-    right[-1] = 1.0
-    x = np.zeros(len(f))
+    x = _polished(W, f, start)
+    u = W @ x
+    scale = max(float(np.linalg.norm(u)), least)
+    if x is not start and (u @ W >= f - ROUNDING * scale)[x == 0].all():
+        return x
     for _ in range(6):
-        y = least_squares(np.vstack([W, f / scale]), right)
+        y = _least_squares(np.vstack([W, f / scale]), x > 0)
         residual = 1.0 - float(f @ y) / scale
         if residual <= 0:
             scale *= 1e3
@@ -54,6 +57,24 @@ def _shortest(W: FloatArray, f: FloatArray, length: float) -> FloatArray:
             break
         scale = max(float(np.linalg.norm(W @ x)), least)
     return _polished(W, f, x)
+
+
+def _least_squares(A: FloatArray, guess: BoolArray) -> FloatArray:
+    """The y ≥ 0 with the smallest ‖Ay − (0, …, 0, 1)‖, its support guessed."""
+    norms = np.linalg.norm(A, axis=0)
+    size = len(A)
+    target, point = np.zeros((1, size)), np.empty((1, size))
+    target[0, -1] = -1.0
+    rows, rho = np.zeros((1, size), dtype=np.intp), np.zeros((1, size))
+    support = np.flatnonzero(guess)[:size]
+    rows[0, : len(support)] = support
+    counts = np.array([len(support)])
+    everywhere = np.full((1, (len(norms) + 7) // 8), 255, dtype=np.uint8)
+    unit = np.ascontiguousarray((A / norms).T)
+    project_blocks(unit, everywhere, target, 0.0, ROUNDING, 0, 1, counts, rows, rho, point)
+    y = np.zeros(len(norms))
+    y[rows[0, : counts[0]]] = rho[0, : counts[0]]
+    return np.asarray(y / norms)
 
 
 def _polished(W: FloatArray, f: FloatArray, x: FloatArray) -> FloatArray:

@@ -26,7 +26,7 @@ from relu_opt.arrays import FloatArray, IntArray
 from relu_opt.column_generation.design import Design
 from relu_opt.column_generation.master import QuadraticSolver, solve_master
 from relu_opt.column_generation.neurons import Neurons, outward
-from relu_opt.column_generation.pricing import Look, Pricer
+from relu_opt.column_generation.pricing import Look, Pricer, Projector
 from relu_opt.plugins.types import (
     ConeMultipliers,
     ProgressEvent,
@@ -104,6 +104,7 @@ class Search:
         options: SolveOptions,
         solver: QuadraticSolver,
         max_iter: int,
+        projector: Projector,
     ) -> None:
         self.target = prog
         self.prog = prog
@@ -112,7 +113,7 @@ class Search:
         self.max_iter = max_iter
         self.started = time.perf_counter()
         self.solver = solver
-        self.pricer = Pricer(prog, self.check)
+        self.pricer = Pricer(prog, self.check, projector)
         self.neurons = Neurons(prog.d)
         self.working: IntArray = np.empty(0, dtype=np.intp)
         self.block_sizes = np.zeros(len(prog.signs) * len(prog.patterns))
@@ -376,7 +377,11 @@ class Search:
 
 
 def train(
-    prog: ConvexProgram, options: SolveOptions, solver: QuadraticSolver, max_iter: int = MAX_ITER
+    prog: ConvexProgram,
+    options: SolveOptions,
+    solver: QuadraticSolver,
+    max_iter: int = MAX_ITER,
+    projector: Projector = ConvexProgram.project,
 ) -> RawSolution:
     """Train; also when stopped early, return the best points found.
 
@@ -390,8 +395,10 @@ def train(
         so far.
     max_iter : int
         Outer iterations.
+    projector : callable
+        Projects onto the cones; see `pricing.Projector`.
     """
-    search = Search(prog, options, solver, max_iter)
+    search = Search(prog, options, solver, max_iter, projector)
     said = ""
     try:
         stop = search.run()

@@ -28,8 +28,8 @@ class QuadraticSolver:
     Attributes
     ----------
     solve : callable
-        Of W (n, k), q (k,) and a guess of ‖Wx‖ at the solution (0 for none): the x ≥ 0 with the
-        least ½‖Wx‖² + qᵀx.
+        Of W (n, k), q (k,) and a point x ≥ 0 to start from: the x ≥ 0 with the least
+        ½‖Wx‖² + qᵀx.
     accuracy : float
         Of its answers, relative to the objective; Newton's method stops there.
     damping : float
@@ -37,7 +37,7 @@ class QuadraticSolver:
         share of its majorant that keeps them bounded, for a solver that needs that.
     """
 
-    solve: Callable[[FloatArray, FloatArray, float], FloatArray]
+    solve: Callable[[FloatArray, FloatArray, FloatArray], FloatArray]
     accuracy: float = 0.0
     damping: float = 0.0
 
@@ -186,9 +186,7 @@ def _newton_step(
         size = max(float(ones @ ones), 1e-300)
         along, pull = ones @ W / size, last / size
         W, q = W - np.outer(ones, along), q - last * along
-    here = W @ x
-    new_x = solver.solve(W, q + prog.lam - here @ W, float(np.linalg.norm(here)))
-    step_x = new_x - x
+    step_x = solver.solve(W, q + prog.lam - (W @ x) @ W, x) - x
     step_c = -pull - float(along @ step_x)
     if not prog.intercept:
         return step_x, model.expand(step_x), 0.0

@@ -6,8 +6,9 @@ the neurons. Minimising over e leaves qᵀd + ½‖Wd‖², with K = LLᵀ = I +
 
     W = L⁻¹Φ^½ G,     q = Gᵀg₀ + WᵀL⁻¹[h − Φ^½B(z + Bᵀg₀)],     g = g₀ + Φ^½h,
 
-where g₀ is the part of g on samples without curvature. No digits cancel in this form. When
-samples are many, WᵀW and q come from Gram matrices, at the price of some digits.
+where g₀ is the part of g on samples without curvature. No digits cancel in this form. Only the
+lengths of Wd matter, so the triangular factor of W is handed on in its place. When samples are
+many, WᵀW and q come from Gram matrices, at the price of some digits.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
+from scipy.linalg import cho_factor, cho_solve, cholesky, qr, solve_triangular
 
 from relu_opt.arrays import FloatArray
 from relu_opt.column_generation.design import Design
@@ -56,6 +57,8 @@ def dense_model(G: FloatArray, B: FloatArray, hessian: FloatArray, constant: boo
         )
 
     white = whiten(scaled_columns)
+    tall = len(white) > white.shape[1] > 0
+    short = qr(white, mode="r", check_finite=False)[0][: white.shape[1]] if tall else white
     state: dict[str, FloatArray] = {}
 
     def reduce(gradient: FloatArray, z: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -64,7 +67,7 @@ def dense_model(G: FloatArray, B: FloatArray, hessian: FloatArray, constant: boo
         inner = np.divide(gradient, root, out=np.zeros_like(root), where=curved)
         state["pull"] = pull
         state["white"] = whiten(inner - scaled_turns @ pull)
-        return white, columns.T @ flat + white.T @ state["white"]
+        return short, columns.T @ flat + white.T @ state["white"]
 
     def expand(move: FloatArray) -> FloatArray:
         back = whiten(state["white"] + white @ move, transposed=True)

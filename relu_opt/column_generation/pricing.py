@@ -17,10 +17,16 @@ from relu_opt.arrays import FloatArray, IntArray
 from relu_opt.column_generation.neurons import outward
 from relu_opt.plugins.types import ConeMultipliers
 from relu_opt.program import ConvexProgram
+from relu_opt.program.cones import Projections
 
-# What runs between two looks at the clock: entries of a slack matrix, and blocks.
-BATCH_ENTRIES = 1_000_000
+# What projects: of a program, XᵀD_iν, blocks, guesses and `enough`, as `ConvexProgram.project`.
+Projector = Callable[
+    [ConvexProgram, FloatArray, IntArray, list[IntArray] | None, float], Projections
+]
+
+# What runs between two looks at the clock: blocks, and entries of their slacks and faces.
 BATCH_BLOCKS = 128
+BATCH_ENTRIES = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -43,9 +49,12 @@ class Pricer:
     Block b is pattern b with sign +1 for b < p, and pattern b − p with sign −1 beyond.
     """
 
-    def __init__(self, prog: ConvexProgram, check: Callable[[], None]) -> None:
+    def __init__(
+        self, prog: ConvexProgram, check: Callable[[], None], projector: Projector
+    ) -> None:
         self.prog = prog
         self.check = check
+        self.projector = projector
         self.cones = prog.activation == "relu"
         blocks = len(prog.signs) * len(prog.patterns)
         self._pull = np.zeros((blocks if self.cones else 0, prog.d))
@@ -93,12 +102,12 @@ class Pricer:
         if not self.cones:
             return self.targets(common, blocks)
         points = np.empty((len(blocks), self.prog.d))
-        size = max(1, min(BATCH_BLOCKS, BATCH_ENTRIES // self.prog.n))
+        size = max(1, min(BATCH_BLOCKS, BATCH_ENTRIES // (self.prog.n + self.prog.d**2)))
         for start in range(0, len(blocks), size):
             self.check()
             part = blocks[start : start + size]
             guesses = [self.rows(int(b)) for b in part]
-            found = self.prog.project(common, part, guesses, enough)
+            found = self.projector(self.prog, common, part, guesses, enough)
             points[start : start + size] = found.points
             self._pull[part] = found.points - self.targets(common, part)
             for k, b in enumerate(part):

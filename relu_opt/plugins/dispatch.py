@@ -175,7 +175,7 @@ def _master_solver(info: BackendInfo, options: SolveOptions) -> QuadraticSolver:
         left = None if end is None else max(1e-3, end - time.perf_counter())
         return call_backend(info, program, replace(plain, time_limit=left))
 
-    def solve(W: FloatArray, q: FloatArray, length: float) -> FloatArray:
+    def solve(W: FloatArray, q: FloatArray, start: FloatArray) -> FloatArray:
         result = np.zeros(len(q))
         norms = np.linalg.norm(W, axis=0)
         usable = norms > 0
@@ -183,7 +183,8 @@ def _master_solver(info: BackendInfo, options: SolveOptions) -> QuadraticSolver:
         if pull.max(initial=0.0) <= 0:
             return result
         # Columns of norm one and a solution of size about one suit absolute tolerances.
-        unit, size = W[:, usable] / norms[usable], max(length, float(pull.max()))
+        unit = W[:, usable] / norms[usable]
+        size = max(float(np.linalg.norm(W @ start)), float(pull.max()))
         program = QuadraticProgram(P=unit.T @ unit, c=-pull / size, lower=np.zeros(len(pull)))
         raw = ask(program)
         if raw.stop is StopReason.UNBOUNDED:

@@ -391,12 +391,12 @@ class ConvexProgram:
             return float(norms.max())
         largest = 0.0
         order = np.argsort(-norms)
-        for start in range(0, len(order), 256):
-            part = order[start : start + 256]
+        for start in range(0, len(order), 16):
+            part = order[start : start + 16]
             part = part[norms[part] > largest]
             if not len(part):
                 break
             blocks = np.concatenate([part, part + len(self.patterns)])
-            points = self.project(common, blocks).points
+            points = self.project(common, blocks, enough=largest).points
             largest = max(largest, float(np.linalg.norm(points, axis=1).max()))
         return largest
