@@ -15,6 +15,9 @@ from relu_opt.arrays import FloatArray, IntArray
 from relu_opt.plugins.types import ConeMultipliers
 from relu_opt.program.convex import ConvexProgram
 
+# Entries of the terms of sums that are held at a time.
+CHUNK_ENTRIES = 4_000_000
+
 
 @dataclass(frozen=True)
 class DualBound:
@@ -72,57 +75,71 @@ def _cone_bounds(
 ) -> tuple[ConeMultipliers, float]:
     """Multipliers of every block with ‖X_bᵀν‖ > λ, and the largest bound that they give."""
     over = np.flatnonzero(norms > prog.lam)
-    count = len(prog.patterns)
-    pieces = _usable_multipliers(prog, common, over, known)
-    missing = np.array(
-        [b for b in np.concatenate([over, over + count]) if int(b) not in pieces], dtype=np.intp
-    )
+    needed = np.concatenate([over, over + len(prog.patterns)])
+    usable = _usable_multipliers(prog, common, needed, known)
+    missing = np.setdiff1d(needed, usable.blocks)
+    pieces: dict[int, tuple[IntArray, FloatArray]] = {}
     step = max(1, 2**22 // prog.n)
     for start in range(0, len(missing), step):
         part = missing[start : start + step]
         found = prog.project(common, part)
-        for k, b in enumerate(part):
-            size = float(np.linalg.norm(found.points[k]))
-            pieces[int(b)] = _piece(prog, found.rows[k], found.rho[k], size)
-    packed = ConeMultipliers.pack({b: (rows, rho) for b, (rows, rho, _) in pieces.items()})
-    return packed, max((piece[2] for piece in pieces.values()), default=0.0)
+        pieces.update(zip(part.tolist(), zip(found.rows, found.rho, strict=True), strict=True))
+    multipliers = ConeMultipliers.pack({**usable.pieces(), **pieces}) if pieces else usable
+    return multipliers, _largest_bound(prog, common, multipliers, needed)
 
 
-def _piece(
-    prog: ConvexProgram, rows: IntArray, rho: FloatArray, size: float
-) -> tuple[IntArray, FloatArray, float]:
-    """A block's multipliers and its bound, with what rounding may add to it."""
-    error = _rounding(prog.n) * float(np.linalg.norm(rho @ np.abs(prog.X[rows])))
-    return rows, rho, size + error
+def _largest_bound(
+    prog: ConvexProgram, common: FloatArray, known: ConeMultipliers, needed: IntArray
+) -> float:
+    """The largest ‖X_bᵀν + (S_iX)ᵀρ_b‖ over the blocks, with what rounding may add to it."""
+    if not len(needed):
+        return 0.0
+    errors = _rounding(prog.n) * np.linalg.norm(segment_sums(np.abs(prog.X), known), axis=1)
+    return float((_bounds(prog, common, known) + errors).max())
+
+
+def _bounds(prog: ConvexProgram, common: FloatArray, known: ConeMultipliers) -> FloatArray:
+    """‖X_bᵀν + (S_iX)ᵀρ_b‖ of the blocks that have multipliers."""
+    count = len(prog.patterns)
+    signs = np.where(known.blocks < count, 1.0, -1.0)[:, None]
+    vectors = signs * common[known.blocks % count] + pulls(prog, known)
+    return np.asarray(np.linalg.norm(vectors, axis=1))
+
+
+def pulls(prog: ConvexProgram, known: ConeMultipliers) -> FloatArray:
+    """(S_iX)ᵀρ_b of the blocks that have multipliers, (k, d)."""
+    owners = np.repeat(known.blocks, np.diff(known.starts))
+    signed = known.values * _sides(prog, owners, known.rows)
+    return segment_sums(prog.X, replace(known, values=signed))
+
+
+def segment_sums(X: FloatArray, known: ConeMultipliers) -> FloatArray:
+    """Xᵀρ_b of the blocks that have multipliers, (k, d)."""
+    sums = np.zeros((len(known.blocks), X.shape[1]))
+    lengths = np.diff(known.starts)
+    filled = np.flatnonzero(lengths)
+    step = max(1, CHUNK_ENTRIES // (int(lengths.max(initial=1)) * X.shape[1]))
+    for start in range(0, len(filled), step):
+        part = filled[start : start + step]
+        ends = slice(known.starts[part[0]], known.starts[part[-1] + 1])
+        terms = known.values[ends, None] * X[known.rows[ends]]
+        sums[part] = np.add.reduceat(terms, known.starts[part] - ends.start)
+    return sums
 
 
 def _usable_multipliers(
-    prog: ConvexProgram, common: FloatArray, over: IntArray, known: ConeMultipliers | None
-) -> dict[int, tuple[IntArray, FloatArray, float]]:
+    prog: ConvexProgram, common: FloatArray, needed: IntArray, known: ConeMultipliers | None
+) -> ConeMultipliers:
     """Those of a backend's multipliers that are valid and prove what is needed."""
     if not isinstance(known, ConeMultipliers) or not _well_formed(prog, known):
-        return {}
-    count = len(prog.patterns)
-    needed = np.zeros(2 * count, dtype=np.bool_)
-    needed[over] = needed[over + count] = True
-    usable: dict[int, tuple[IntArray, FloatArray, float]] = {}
-    for k, b in enumerate(known.blocks):
-        if not needed[b]:
-            continue
-        part = slice(known.starts[k], known.starts[k + 1])
-        rows, rho = known.rows[part], known.values[part]
-        sign, i = divmod(int(b), count)
-        vector = common[i] if sign == 0 else -common[i]
-        vector = vector + (rho * _sides(prog, int(b), rows)) @ prog.X[rows]
-        size = float(np.linalg.norm(vector))
-        if size <= prog.lam * (1 + 1e-9):
-            usable[int(b)] = _piece(prog, rows, rho, size)
-    return usable
+        return ConeMultipliers.pack({})
+    wanted = known.select(np.isin(known.blocks, needed))
+    return wanted.select(_bounds(prog, common, wanted) <= prog.lam * (1 + 1e-9))
 
 
-def _sides(prog: ConvexProgram, block: int, rows: IntArray) -> FloatArray:
-    """+1 where the block's pattern is active, −1 where it is not, at chosen samples."""
-    packed = prog.patterns.packed[block % len(prog.patterns), rows >> 3]
+def _sides(prog: ConvexProgram, blocks: int | IntArray, rows: IntArray) -> FloatArray:
+    """+1 where the blocks' patterns are active, −1 where they are not, at chosen samples."""
+    packed = prog.patterns.packed[blocks % len(prog.patterns), rows >> 3]
     return np.where((packed >> (7 - (rows & 7))) & 1, 1.0, -1.0)
 
 
@@ -141,6 +158,7 @@ def _well_formed(prog: ConvexProgram, known: ConeMultipliers) -> bool:
         and starts[0] == 0
         and starts[-1] == total
         and (np.diff(starts) >= 0).all()
+        and (np.diff(known.blocks) > 0).all()
         and ((known.blocks >= 0) & (known.blocks < 2 * len(prog.patterns))).all()
         and ((known.rows >= 0) & (known.rows < prog.n)).all()
         and np.isfinite(known.values).all()

@@ -19,7 +19,7 @@ from relu_opt.errors import ContractViolation, DataError, SolveFailed
 from relu_opt.io import need, read_npz, write_npz
 from relu_opt.plugins.dispatch import Request, make_request, run, with_start
 from relu_opt.plugins.manager import registry
-from relu_opt.plugins.types import BackendInfo, RawSolution, StopReason
+from relu_opt.plugins.types import BackendInfo, ConeMultipliers, RawSolution, StopReason
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.network import (
     ReLUNetwork,
@@ -182,7 +182,7 @@ def solve(
             "quadratic and conic programs use solve_program."
         )
     request = make_request(prog, backend, tol, time_limit, dict(options or {}))
-    request = with_start(request, _warm_weights(prog, warm_start))
+    request = with_start(request, _warm_weights(prog, warm_start), _warm_proof(prog, warm_start))
     info, chosen = request.info, request.options
     ready = time.perf_counter()
     raw = run(request, prog)
@@ -244,6 +244,17 @@ def _warm_weights(
         return weights_from_network(prog, start)
     weights = prog.check_weights(start.weights if isinstance(start, Solution) else start)
     return weights if prog.cone_violation(weights) <= REPAIR_ABOVE else _onto_cones(prog, weights)
+
+
+def _warm_proof(
+    prog: ConvexProgram, start: Solution | ReLUNetwork | FloatArray | None
+) -> ConeMultipliers | None:
+    """The multipliers of an earlier solution, which bound g_b(ν) for every ν of the same cones."""
+    if not isinstance(start, Solution):
+        return None
+    before = start.program
+    same = before.patterns is prog.patterns and np.array_equal(before.X, prog.X)
+    return start.certificate.multipliers if same and prog.activation == "relu" else None
 
 
 def _usable_weights(

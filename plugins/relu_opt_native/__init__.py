@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import version
 
 from relu_opt.plugins.hookspec import hookimpl
@@ -29,6 +30,7 @@ def _load() -> Backend:
     return NativeBackend()
 
 
+@cache
 def _probe() -> Availability:
     return Availability(State.READY, "needs numpy, scipy and daqp alone", version("relu-opt"))
 

@@ -26,7 +26,7 @@ from relu_opt.arrays import FloatArray, IntArray
 from relu_opt.column_generation.design import Design
 from relu_opt.column_generation.master import QuadraticSolver, solve_master
 from relu_opt.column_generation.neurons import Neurons, outward
-from relu_opt.column_generation.pricing import Look, Pricer, Projector
+from relu_opt.column_generation.pricing import Look, Pricer, Projector, Proof
 from relu_opt.plugins.types import (
     ConeMultipliers,
     ProgressEvent,
@@ -92,7 +92,7 @@ class Answer:
     upper: float
     nu: FloatArray
     lower: float
-    multipliers: ConeMultipliers | None = None
+    proof: Proof | None = None
 
 
 class Search:
@@ -176,7 +176,7 @@ class Search:
                 self.lower = max(self.lower, value)
             if prog is self.target and value > self.answer.lower:
                 self.answer.nu, self.answer.lower = scale * look.nu, value
-                self.answer.multipliers = self.pricer.multipliers(scale * look.shares)
+                self.answer.proof = self.pricer.proof(look, scale)
 
     # -- the steps -------------------------------------------------------------
 
@@ -303,6 +303,8 @@ class Search:
 
     def warm_up(self, weights: FloatArray) -> FloatArray:
         """Take over given blocks; returns ν = −∇F there."""
+        if isinstance(self.options.state, ConeMultipliers):
+            self.pricer.adopt(self.options.state)
         sign, which = np.nonzero(weights.any(axis=2))
         self.working = sign * len(self.prog.patterns) + which
         self.neurons.add(self.working, weights[sign, which], 0.0)
@@ -415,7 +417,7 @@ def train(
         stop,
         answer.weights,
         answer.nu,
-        answer.multipliers,
+        answer.proof.pack() if answer.proof else None,
         raw_status=said or f"{stop.value} after {search.iteration} iterations",
         objective=answer.upper,
         stats={

@@ -40,22 +40,7 @@ def dense_model(G: FloatArray, B: FloatArray, hessian: FloatArray, constant: boo
     root = np.sqrt(np.where(curved, hessian, 0.0))
     columns = np.column_stack([G, np.ones(len(G))]) if constant else G
     scaled_columns, scaled_turns = root[:, None] * columns, root[:, None] * B
-    if B.shape[1]:
-        kernel = scaled_turns @ scaled_turns.T
-        kernel[np.arange(len(root)), np.arange(len(root))] += 1.0
-        lower = cholesky(kernel, lower=True, overwrite_a=True, check_finite=False)
-    else:
-        lower = None
-
-    def whiten(values: FloatArray, transposed: bool = False) -> FloatArray:
-        if lower is None:
-            return values
-        return np.asarray(
-            solve_triangular(
-                lower, values, lower=True, trans="T" if transposed else "N", check_finite=False
-            )
-        )
-
+    whiten = _whitening(scaled_turns)
     white = whiten(scaled_columns)
     tall = len(white) > white.shape[1] > 0
     short = qr(white, mode="r", check_finite=False)[0][: white.shape[1]] if tall else white
@@ -74,6 +59,30 @@ def dense_model(G: FloatArray, B: FloatArray, hessian: FloatArray, constant: boo
         return np.asarray(-state["pull"] - scaled_turns.T @ back)
 
     return Model(reduce, expand)
+
+
+def _whitening(turns: FloatArray) -> Callable[..., FloatArray]:
+    """v ↦ L⁻¹v, or L⁻ᵀv if asked, with LLᵀ = I + TTᵀ for turns T (n, t).
+
+    If t is small, with T = QR, only the part of v in the range of Q is changed.
+    """
+    n, t = turns.shape
+    if not t:
+        return lambda values, transposed=False: values
+    thin = 2 * t < n
+    Q, R = qr(turns, mode="economic", check_finite=False) if thin else (None, turns)
+    kernel = R @ R.T
+    kernel[np.arange(len(kernel)), np.arange(len(kernel))] += 1.0
+    lower = cholesky(kernel, lower=True, overwrite_a=True, check_finite=False)
+
+    def whiten(values: FloatArray, transposed: bool = False) -> FloatArray:
+        inner = values if Q is None else Q.T @ values
+        solved = solve_triangular(
+            lower, inner, lower=True, trans="T" if transposed else "N", check_finite=False
+        )
+        return np.asarray(solved if Q is None else values + Q @ (solved - inner))
+
+    return whiten
 
 
 def gram_model(neurons: Design, turns: Design, hessian: FloatArray, constant: bool) -> Model:

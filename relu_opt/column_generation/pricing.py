@@ -15,6 +15,7 @@ import numpy as np
 
 from relu_opt.arrays import FloatArray, IntArray
 from relu_opt.column_generation.neurons import outward
+from relu_opt.dual_bound import pulls
 from relu_opt.plugins.types import ConeMultipliers
 from relu_opt.program import ConvexProgram
 from relu_opt.program.cones import Projections
@@ -41,6 +42,21 @@ class Look:
     common: FloatArray
     bounds: FloatArray
     shares: FloatArray
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Multipliers by block, to be taken times shares[b]."""
+
+    rows: dict[int, IntArray]
+    rho: dict[int, FloatArray]
+    shares: FloatArray
+
+    def pack(self) -> ConeMultipliers:
+        """The same as one object."""
+        return ConeMultipliers.pack(
+            {b: (self.rows[b], self.shares[b] * rho) for b, rho in self.rho.items() if len(rho)}
+        )
 
 
 class Pricer:
@@ -119,10 +135,14 @@ class Pricer:
         """The samples with ρ > 0 at the block's last projection: its face."""
         return self._rows.get(block, np.empty(0, dtype=np.intp))
 
-    def multipliers(self, shares: FloatArray) -> ConeMultipliers | None:
-        """The ρ at hand, block b's times shares[b]."""
+    def adopt(self, known: ConeMultipliers) -> None:
+        """Take over multipliers from elsewhere: they bound g_b(ν) for every ν."""
+        self._pull[known.blocks] = pulls(self.prog, known)
+        for b, (rows, rho) in known.pieces().items():
+            self._rows[b], self._rho[b] = rows, rho
+
+    def proof(self, look: Look, scale: float) -> Proof | None:
+        """What proves the bounds of a look at scale · ν."""
         if not self.cones:
             return None
-        return ConeMultipliers.pack(
-            {b: (self._rows[b], shares[b] * rho) for b, rho in self._rho.items() if len(rho)}
-        )
+        return Proof(dict(self._rows), dict(self._rho), scale * look.shares)

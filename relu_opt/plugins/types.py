@@ -5,13 +5,14 @@ from __future__ import annotations
 import enum
 import importlib.metadata
 import importlib.util
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
-from relu_opt.arrays import FloatArray, IntArray
+from relu_opt.arrays import BoolArray, FloatArray, IntArray
 from relu_opt.program.conic import ConicProgram
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
@@ -162,8 +163,9 @@ class SolveOptions:
         A point to start from, in the shape of `RawSolution.x`.
     state : object
         The `RawSolution.state` of an earlier solve by the same backend, of a program with the
-        same constraints or of the same size; None for a fresh start. A backend that cannot use
-        it ignores it.
+        same constraints or of the same size; of a ConvexProgram, the ConeMultipliers of the
+        solution that `warm_start` is from, if X and the patterns are the same. None for a fresh
+        start. A backend that cannot use it ignores it.
     progress : callable
         Called with a `ProgressEvent` now and then.
     extra : mapping
@@ -205,6 +207,21 @@ class ConeMultipliers:
             np.concatenate([np.empty(0, dtype=np.intp), *(pieces[b][0] for b in blocks)]),
             np.concatenate([np.empty(0), *(pieces[b][1] for b in blocks)]),
         )
+
+    def pieces(self) -> dict[int, tuple[IntArray, FloatArray]]:
+        """The rows and values of each block."""
+        parts = (slice(*ends) for ends in itertools.pairwise(self.starts))
+        return {
+            int(b): (self.rows[part], self.values[part])
+            for b, part in zip(self.blocks, parts, strict=True)
+        }
+
+    def select(self, keep: BoolArray) -> ConeMultipliers:
+        """Those of the blocks where `keep` (k,) is true."""
+        lengths = np.diff(self.starts)
+        chosen = np.repeat(keep, lengths)
+        starts = np.concatenate([[0], np.cumsum(lengths[keep])]).astype(np.intp)
+        return ConeMultipliers(self.blocks[keep], starts, self.rows[chosen], self.values[chosen])
 
 
 @dataclass(frozen=True)
