@@ -19,7 +19,7 @@ from relu_opt.arrays import BoolArray, FloatArray, IntArray
 SLACK = 1e-13
 # A projection that is this short, relative to ‖c‖, is zero.
 APEX = 1e-14
-# Rows that join a problem at a time, and entries of a slack matrix held at a time.
+# Rows that join a problem at a time, at the least, and entries of a slack matrix held at a time.
 ROWS_PER_ROUND = 12
 CHUNK_ENTRIES = 4_000_000
 MAX_ROUNDS = 500
@@ -128,7 +128,7 @@ def _project_chunk(
         pending, slack = pending[open_], slack[open_]
         if not len(pending):
             return
-        take = min(ROWS_PER_ROUND, slack.shape[1])
+        take = min(max(ROWS_PER_ROUND, unit.shape[1] // 4), slack.shape[1])
         worst = np.argpartition(slack, take - 1, axis=1)[:, :take]
         progressed = np.zeros(len(pending), dtype=np.bool_)
         for k, b in enumerate(pending):
