@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
@@ -33,20 +34,30 @@ SAMPLE = 8
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def compiled(function: Function) -> Function:
-    """Compile, and keep the result on disk where there is a folder for it.
+# Sums may be reordered, so that they use vector instructions.
+SETTINGS: dict[str, Any] = {
+    "nogil": True,
+    "error_model": "numpy",
+    "fastmath": {"reassoc", "contract"},
+}
+# The types of `project_blocks`: one compilation serves all.
+SIGNATURE = (
+    "void(f8[:, ::1], u1[:, ::1], f8[:, ::1], f8, f8, intp, intp, "
+    "intp[::1], intp[:, ::1], f8[:, ::1], f8[:, ::1])"
+)
 
-    Sums may be reordered, so that they use vector instructions.
-    """
-    settings: Any = {
-        "nogil": True,
-        "error_model": "numpy",
-        "fastmath": {"reassoc", "contract"},
-    }
+
+def inner(function: Function) -> Function:
+    """Compile as a part of what calls it."""
+    return cast(Function, njit(**SETTINGS)(function))
+
+
+def compiled(function: Function, signature: str) -> Function:
+    """Compile now, and keep the result on disk where there is a folder for it."""
     try:
-        return cast(Function, njit(cache=True, **settings)(function))
+        return cast(Function, njit(signature, cache=True, **SETTINGS)(function))
     except RuntimeError:
-        return cast(Function, njit(**settings)(function))
+        return cast(Function, njit(signature, **SETTINGS)(function))
 
 
 class Work(NamedTuple):
@@ -68,7 +79,7 @@ class Work(NamedTuple):
     before: FloatArray
 
 
-@compiled
+@inner
 def _dot(a: FloatArray, b: FloatArray) -> float:
     total = 0.0
     for i in range(len(a)):
@@ -76,22 +87,30 @@ def _dot(a: FloatArray, b: FloatArray) -> float:
     return total
 
 
-@compiled
+@inner
+def _copy(a: FloatArray, factor: float, b: FloatArray) -> None:
+    """a = factor · b. Loops compile in less time than expressions of arrays."""
+    for i in range(len(a)):
+        a[i] = factor * b[i]
+
+
+@inner
 def _subtract(a: FloatArray, factor: float, b: FloatArray) -> None:
     for i in range(len(a)):
         a[i] -= factor * b[i]
 
 
-@compiled
+@inner
 def _side(packed: ByteArray, row: int) -> float:
     """+1 where the pattern is active, −1 where it is not."""
     return 1.0 if (packed[row >> 3] >> (7 - (row & 7))) & 1 else -1.0
 
 
-@compiled
+@inner
 def _join(normal: FloatArray, c: FloatArray, k: int, Q: FloatArray, R: FloatArray) -> bool:
     """Append a row to the factorisation of k rows; False if it depends on them."""
-    R[: k + 1, k] = 0.0
+    for i in range(k):
+        R[i, k] = 0.0
     for _ in range(2):
         for i in range(k):
             along = _dot(Q[i], normal)
@@ -101,12 +120,12 @@ def _join(normal: FloatArray, c: FloatArray, k: int, Q: FloatArray, R: FloatArra
     if length <= DEPENDENT:
         return False
     R[k, k] = length
-    Q[k] = normal / length
+    _copy(Q[k], 1.0 / length, normal)
     R[k, -1] = _dot(Q[k], c)
     return True
 
 
-@compiled
+@inner
 def _rotate(M: FloatArray, i: int, first: int, last: int, cos: float, sin: float) -> None:
     """Rotate rows i and i + 1 of M from column `first` to before column `last`."""
     for j in range(first, last):
@@ -115,12 +134,13 @@ def _rotate(M: FloatArray, i: int, first: int, last: int, cos: float, sin: float
         M[i + 1, j] = cos * lower - sin * upper
 
 
-@compiled
+@inner
 def _leave(gone: int, k: int, Q: FloatArray, R: FloatArray) -> None:
     """Take a row out of the factorisation of k rows."""
     d = Q.shape[1]
     for j in range(gone + 1, k):
-        R[: j + 1, j - 1] = R[: j + 1, j]
+        for i in range(j + 1):
+            R[i, j - 1] = R[i, j]
     for i in range(gone, k - 1):
         length = math.hypot(R[i, i], R[i + 1, i])
         cos, sin = R[i, i] / length, R[i + 1, i] / length
@@ -130,7 +150,7 @@ def _leave(gone: int, k: int, Q: FloatArray, R: FloatArray) -> None:
         _rotate(Q, i, 0, d, cos, sin)
 
 
-@compiled
+@inner
 def _settle(
     k: int, Q: FloatArray, R: FloatArray, rows: IntArray, rho: FloatArray, aim: FloatArray
 ) -> int:
@@ -148,7 +168,8 @@ def _settle(
                 if worst < 0 or ratio < share or (ratio == share and aim[i] < aim[worst]):
                     worst, share = i, ratio
         if worst < 0:
-            rho[:k] = aim[:k]
+            for i in range(k):
+                rho[i] = aim[i]
             return k
         for i in range(k):
             rho[i] = max(0.0, rho[i] + share * (aim[i] - rho[i]))
@@ -158,17 +179,17 @@ def _settle(
         k -= 1
 
 
-@compiled
+@inner
 def _residual(c: FloatArray, k: int, Q: FloatArray, R: FloatArray, point: FloatArray) -> None:
     """The part of c that is orthogonal to k rows."""
-    point[:] = c
+    _copy(point, 1.0, c)
     for i in range(k):
         _subtract(point, R[i, -1], Q[i])
     for i in range(k):
         _subtract(point, _dot(Q[i], point), Q[i])
 
 
-@compiled
+@inner
 def _scan(
     unit: FloatArray,
     packed: ByteArray,
@@ -196,7 +217,7 @@ def _scan(
     return found
 
 
-@compiled
+@inner
 def _pick(
     unit: FloatArray,
     packed: ByteArray,
@@ -218,7 +239,7 @@ def _pick(
     return chosen
 
 
-@compiled
+@inner
 def _take(
     unit: FloatArray,
     packed: ByteArray,
@@ -232,14 +253,14 @@ def _take(
     """Let a row join with a multiplier of zero, if it does not depend on the others."""
     if k == len(c):
         return False
-    work.normal[:] = _side(packed, row) * unit[row]
+    _copy(work.normal, _side(packed, row), unit[row])
     if not _join(work.normal, c, k, work.Q, work.R):
         return False
     rows[k], rho[k] = row, 0.0
     return True
 
 
-@compiled
+@inner
 def _project(
     unit: FloatArray,
     packed: ByteArray,
@@ -264,7 +285,8 @@ def _project(
             k += 1
     k = _settle(k, work.Q, work.R, rows, rho, work.aim)
     _residual(c, k, work.Q, work.R, point)
-    work.due[:] = -math.inf
+    for row in range(n):
+        work.due[row] = -math.inf
     travelled, limit = 0.0, -slack * size
     stride = 1 if guessed else max(1, n // (SAMPLE * d))
     for _ in range(MAX_ROUNDS):
@@ -275,7 +297,7 @@ def _project(
             if length <= enough:
                 return k
             if k == d or length <= APEX * size:
-                point[:] = 0.0
+                _copy(point, 0.0, c)
                 return k
             chosen = _pick(unit, packed, point, found, limit, travelled, work)
             if chosen < 0:
@@ -285,7 +307,7 @@ def _project(
             work.pool[chosen] = work.pool[found]
             if not _take(unit, packed, row, c, k, rows, rho, work):
                 continue
-            work.before[:] = point
+            _copy(work.before, 1.0, point)
             settled = _settle(k + 1, work.Q, work.R, rows, rho, work.aim)
             if settled == k + 1:
                 _subtract(point, _dot(work.Q[k], point), work.Q[k])
@@ -300,7 +322,7 @@ def _project(
     return k
 
 
-@compiled
+@partial(compiled, signature=SIGNATURE)
 def project_blocks(
     unit: FloatArray,
     packed: ByteArray,

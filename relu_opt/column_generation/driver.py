@@ -38,6 +38,8 @@ from relu_opt.program import ConvexProgram, relative_gap
 
 # Blocks that join the working set at a time.
 BATCH = 24
+# Pricing ends when so many violated blocks are known.
+PLENTY = 48
 # λ falls by this factor from stage to stage; a stage before the last ends at this gap.
 STAGE_FACTOR = 0.25
 STAGE_GAP = 0.05
@@ -257,7 +259,7 @@ class Search:
         return look, Anchor(scaled, self.prog.dual_objective(scaled), self.working, points)
 
     def price(self, look: Look) -> int:
-        """Project blocks outside the working set; the most violated join it."""
+        """Project blocks outside the working set; the most violated of those found join it."""
         lam = self.prog.lam
         outside = look.bounds.copy()
         outside[self.working] = 0.0
@@ -269,7 +271,7 @@ class Search:
         for start in range(0, len(order), BATCH):
             part = order[start : start + BATCH]
             enough = np.partition(norms, -BATCH)[-BATCH] if len(norms) >= BATCH else lam
-            if outside[part[0]] <= enough:
+            if outside[part[0]] <= enough or (norms > lam).sum() >= PLENTY:
                 break
             blocks = np.concatenate([blocks, part])
             points = np.concatenate([points, self.pricer.project(look.common, part, lam)])

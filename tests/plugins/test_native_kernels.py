@@ -123,13 +123,13 @@ def test_compiles_where_nothing_can_be_kept(monkeypatch):
     """A read-only installation and no home: numba finds no folder for its cache."""
     real = active_set.njit
 
-    def nowhere(**settings):
+    def nowhere(signature, **settings):
         if settings.get("cache"):
             raise RuntimeError("cannot cache function: no locator available")
-        return real(**settings)
+        return real(signature, **settings)
 
     monkeypatch.setattr(active_set, "njit", nowhere)
-    double = active_set.compiled(lambda x: 2 * x)
+    double = active_set.compiled(lambda x: 2 * x, "intp(intp)")
     assert isinstance(double, numba.core.dispatcher.Dispatcher)
     assert double(3) == 6
 
