@@ -60,7 +60,6 @@ def progress(shown: bool, tol: float) -> Iterator[Reporter]:
 
         def follow(event: ProgressEvent) -> None:
             if event.rel_gap is None:
-                bar.update(task, state=event.message)
                 return
             numbers = [("", event.objective), ("≥ ", event.bound)]
             known = [f"{sign}{value:.6g}" for sign, value in numbers if value is not None]
