@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from typing import cast
 
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from relu_opt.column_generation import QuadraticSolver, train
 from relu_opt.plugins.types import Program, RawSolution, SolveOptions
@@ -32,8 +32,9 @@ class NativeBackend:
     def solve(self, program: Program, options: SolveOptions) -> RawSolution:
         """Train, see `relu_opt.column_generation`, or see `relu_opt_native.small_qp`."""
         small = not isinstance(program, ConvexProgram) or program.X.size <= SMALL_DATA
-        threads = options.threads or max(pool["num_threads"] for pool in threadpool_info())
-        with threadpool_limits(options.threads or (1 if small else None), user_api="blas"):
+        blas = _blas()
+        threads = options.threads or max(pool["num_threads"] for pool in blas.info())
+        with blas.limit(limits=options.threads or (1 if small else None)):
             if isinstance(program, ConvexProgram):
                 raw = _train(program, options, threads)
             else:
@@ -43,9 +44,15 @@ class NativeBackend:
         return raw
 
 
+@cache
+def _blas() -> ThreadpoolController:
+    """The threads of linear algebra; looking for its libraries takes milliseconds."""
+    return ThreadpoolController().select(user_api="blas")
+
+
 def _train(program: ConvexProgram, options: SolveOptions, threads: int) -> RawSolution:
     steps = cast(int, options.extra["max_iter"])
-    # Importing it compiles, or reads what was compiled before.
+    # Importing them compiles, or reads what was compiled before.
     from relu_opt_native.projection import project
     from relu_opt_native.quadratic import nonnegative_qp
 

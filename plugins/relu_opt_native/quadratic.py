@@ -10,7 +10,7 @@ no strict convexity: dependent columns are never chosen together.
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import qr, solve_triangular
+from scipy.linalg.lapack import dgeqrf, dtrtrs
 
 from relu_opt.arrays import BoolArray, FloatArray
 from relu_opt_native.active_set import project_blocks
@@ -31,7 +31,7 @@ def nonnegative_qp(W: FloatArray, q: FloatArray, start: FloatArray) -> FloatArra
         return result
     unit, f = W[:, usable] / norms[usable], -q[usable] / norms[usable]
     if len(unit) > 1.5 * unit.shape[1]:
-        unit = qr(unit, mode="r", check_finite=False)[0][: unit.shape[1]]
+        unit = np.triu(dgeqrf(unit)[0][: unit.shape[1]])
     result[usable] = _shortest(unit, f, start[usable] * norms[usable]) / norms[usable]
     return result
 
@@ -82,11 +82,11 @@ def _polished(W: FloatArray, f: FloatArray, x: FloatArray) -> FloatArray:
     support = np.flatnonzero(x > 0)
     if not len(support) or len(support) > len(W):
         return x
-    triangle = qr(W[:, support], mode="r", check_finite=False)[0][: len(support)]
+    # LAPACK itself: on small matrices the functions round it take longer than it does.
+    triangle = dgeqrf(W[:, support])[0][: len(support)]
     if np.abs(triangle.diagonal()).min() < 1e-13:
         return x
-    half = solve_triangular(triangle, f[support], trans="T", check_finite=False)
-    exact = solve_triangular(triangle, half, check_finite=False)
+    exact = dtrtrs(triangle, dtrtrs(triangle, f[support], trans=1)[0])[0]
     if not (exact > 0).all():
         return x
     polished = np.zeros(len(x))

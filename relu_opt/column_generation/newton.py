@@ -17,7 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, cholesky, qr, solve_triangular
+from scipy.linalg import cho_factor, cho_solve, cholesky, qr
+from scipy.linalg.lapack import dgeqrf, dtrtrs
 
 from relu_opt.arrays import FloatArray
 from relu_opt.column_generation.design import Design
@@ -43,7 +44,7 @@ def dense_model(G: FloatArray, B: FloatArray, hessian: FloatArray, constant: boo
     whiten = _whitening(scaled_turns)
     white = whiten(scaled_columns)
     tall = len(white) > white.shape[1] > 0
-    short = qr(white, mode="r", check_finite=False)[0][: white.shape[1]] if tall else white
+    short = np.triu(dgeqrf(white)[0][: white.shape[1]]) if tall else white
     state: dict[str, FloatArray] = {}
 
     def reduce(gradient: FloatArray, z: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -77,9 +78,7 @@ def _whitening(turns: FloatArray) -> Callable[..., FloatArray]:
 
     def whiten(values: FloatArray, transposed: bool = False) -> FloatArray:
         inner = values if Q is None else Q.T @ values
-        solved = solve_triangular(
-            lower, inner, lower=True, trans="T" if transposed else "N", check_finite=False
-        )
+        solved = dtrtrs(lower, inner, lower=1, trans=int(transposed))[0]
         return np.asarray(solved if Q is None else values + Q @ (solved - inner))
 
     return whiten
