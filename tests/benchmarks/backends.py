@@ -22,7 +22,8 @@ import math
 import statistics
 import time
 
-from solve import diabetes, versions
+from problems import diabetes
+from solve import versions
 from threadpoolctl import threadpool_limits
 
 import relu_opt as ro

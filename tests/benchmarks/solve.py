@@ -26,33 +26,14 @@ import platform
 import time
 from importlib.metadata import PackageNotFoundError, version
 
-import numpy as np
-import sklearn.datasets
-from sklearn.preprocessing import StandardScaler
+from problems import breast_cancer, diabetes
 from threadpoolctl import threadpool_limits
 
 import relu_opt as ro
 
-GATE_SEED = 123
 # Larger programs than this in n·p·d are left to backends that do not build the matrix.
 LARGEST, BUILDS_MATRIX = 2_000_000, ("cvxpy",)
 PACKAGES = ("relu-opt", "numpy", "scipy", "highspy", "clarabel", "cvxpy", "pyomo", "scikit-learn")
-
-
-def diabetes() -> ro.ConvexProgram:
-    data, target = sklearn.datasets.load_diabetes(return_X_y=True)
-    return program(data, (target - target.mean()) / target.std(), gates=50, lam=0.01)
-
-
-def breast_cancer() -> ro.ConvexProgram:
-    data, target = sklearn.datasets.load_breast_cancer(return_X_y=True)
-    return program(data, 2.0 * target - 1, gates=500, lam=0.003)
-
-
-def program(data: np.ndarray, y: np.ndarray, gates: int, lam: float) -> ro.ConvexProgram:
-    n, features = data.shape
-    X = np.c_[StandardScaler().fit_transform(data), np.ones(n)] / np.sqrt(features)
-    return ro.ConvexProgram(X, y, lam, ro.sample_patterns(X, gates, seed=GATE_SEED))
 
 
 PROBLEMS = {"diabetes": diabetes, "breast_cancer": breast_cancer}
