@@ -13,6 +13,7 @@ from relu_opt.column_generation import QuadraticSolver, train
 from relu_opt.plugins.types import Program, RawSolution, SolveOptions
 from relu_opt.program import ConvexProgram
 from relu_opt.program.linear import QuadraticProgram
+from relu_opt_native.gated import train_gated
 from relu_opt_native.small_qp import solve_qp
 
 log = logging.getLogger("relu_opt.native")
@@ -52,6 +53,8 @@ def _blas() -> ThreadpoolController:
 
 def _train(program: ConvexProgram, options: SolveOptions, threads: int) -> RawSolution:
     steps = cast(int, options.extra["max_iter"])
+    if program.activation == "gated":
+        return train_gated(program, options, steps)
     # Importing them compiles, or reads what was compiled before.
     from relu_opt_native.projection import project
     from relu_opt_native.quadratic import nonnegative_qp

@@ -111,10 +111,11 @@ RUNS: dict[str, tuple[Run, ...]] = {
     ),
     "R2": (
         pyscnn(1e-6),
+        pyscnn(1e-8, 100_000),
         adelie(1e-7),
         adelie(1e-11, 1e-12),
         adelie(1e-14, 1e-18),
-        torch(60),
+        torch(30),
     ),
     "R3": (
         pyscnn(1e-6),
@@ -128,10 +129,10 @@ RUNS: dict[str, tuple[Run, ...]] = {
         skglm(1e-12),
         clarabel(1e-8),
     ),
-    "R4": (adelie(1e-7), adelie(1e-11, 1e-12), torch(60)),
-    "R5": (adelie(1e-7), adelie(1e-11, 1e-12), torch(60)),
+    "R4": (adelie(1e-7), adelie(1e-11, 1e-12), torch(30)),
+    "R5": (adelie(1e-7),),
     "R6": (pyscnn(1e-6, 100),),
-    "R6b": (adelie_gated(1e-7), pyscnn(1e-6, 100)),
+    "R6b": (adelie_gated(1e-7),),
 }
 
 
