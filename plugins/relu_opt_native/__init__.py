@@ -1,4 +1,5 @@
-"""The native backend: column generation with second-order steps in the dual, and daqp."""
+"""The native backend: column generation with second-order steps in the dual, Newton's method on
+groups for gated networks, and daqp."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class NativeBackend:
     """
 
     def solve(self, program: Program, options: SolveOptions) -> RawSolution:
-        """Train, see `relu_opt.column_generation`, or see `relu_opt_native.small_qp`."""
+        """Train: `relu_opt.column_generation` or `gated`; other programs: `small_qp`."""
         small = not isinstance(program, ConvexProgram) or program.X.size <= SMALL_DATA
         blas = _blas()
         threads = options.threads or max(pool["num_threads"] for pool in blas.info())

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import brentq
@@ -26,7 +26,7 @@ from relu_opt.plugins.types import ProgressEvent, RawSolution, SolveOptions, Sto
 from relu_opt.program import ConvexProgram, relative_gap
 from relu_opt_native.curvature import Curvature, Damping
 from relu_opt_native.group_columns import DiagonalData, GroupColumns
-from relu_opt_native.group_newton import NewtonSystem
+from relu_opt_native.group_newton import Manner, NewtonSystem
 from relu_opt_native.radii import best_sizes, curvature_root
 
 # λ falls by this factor from stage to stage; a stage before the last ends at this gap.
@@ -37,8 +37,6 @@ FEWEST_NEW, NEW_SHARE = 10, 1.0
 FORCING = 0.1
 TIGHTEST = 1e-3
 MAX_PRODUCTS = 200
-# Up to so many samples, the equations are factored in their space once a step needed more products.
-FEW_SAMPLES, MANY_PRODUCTS = 2000, 40
 # After a shorter step, groups may also turn towards XᵀD_iν.
 GOOD_STEP = 0.9
 # Iterations without progress of either bound after which rounding is to blame.
@@ -90,7 +88,7 @@ class GatedSearch:
         self.fresh = np.zeros(count, dtype=np.bool_)
         self.damping = Damping(prog)
         self.step = 1.0
-        self.exact = self.dense = False
+        self.manner = Manner()
         self.iteration = self.newton_steps = self.products = 0
         self.passes = 0.0
         value = prog.mean_loss(self.whole)
@@ -149,8 +147,10 @@ class GatedSearch:
             self.answer.upper = loss + self.target.lam * total
             self.answer.weights = self.weights.copy()
         nu = self.prog.dual_candidate(fits)
-        self.bounds += self.data.largest * float(np.linalg.norm(nu - self.nu))
-        self.fresh[:] = False
+        moved = float(np.linalg.norm(nu - self.nu))
+        if moved > 0:
+            self.bounds += self.data.largest * moved
+            self.fresh[:] = False
         self.nu = nu
 
     def price(self) -> None:
@@ -245,8 +245,7 @@ class GatedSearch:
             units,
             pulls,
             root.T @ root,
-            self.exact,
-            self.dense,
+            self.manner,
         )
         gap = max(self.gap, 1e-300)
         accuracy = min(FORCING, max(TIGHTEST, np.sqrt(gap), 0.3 * self.tol / gap))
@@ -256,8 +255,7 @@ class GatedSearch:
         self.products += system.products
         self.passes += 2 * share * system.products
         self.newton_steps += 1
-        few = len(self.fits) <= FEW_SAMPLES
-        self.dense = self.dense or (few and system.products > MANY_PRODUCTS)
+        self.manner = self.manner.after(system.products, self.prog.n)
         here, ahead = self.weights[active], self.columns(active).fits(change)
 
         def cost(t: float) -> float:
@@ -298,7 +296,8 @@ class GatedSearch:
                 1
             ] > PROGRESS * min(whole, abs(self.lower))
             stalled = 0 if progressed else stalled + 1
-            self.exact = self.exact or stalled > 0
+            if stalled:
+                self.manner = replace(self.manner, exact=True)
 
     def begin(self, start: FloatArray | None) -> None:
         """Take given weights over, unless the zero network is better."""

@@ -16,6 +16,7 @@ matrix.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,15 +25,45 @@ from relu_opt_native.curvature import Curvature
 from relu_opt_native.group_columns import GroupColumns
 from relu_opt_native.group_kernel import kernel_inverse
 
-# Measured: with the tangential curvature doubled, the preconditioner needs fewer steps.
-STIFFER = 2.0
-FLOOR = 0.0
+# How much the preconditioner exaggerates τ: by the first at first (measured: better than 1), and
+# more after a step that needed many products: where there are more directions than samples,
+# π ⊗ diag(s²) promises curvature that is not there.
+STIFFER, MORE, STIFFEST = 2.0, 5.0, 250.0
+MANY_PRODUCTS = 40
+# Up to so many samples, the equations are rather factored in their space then.
+FEW_SAMPLES = 2000
 # A share of the trace that keeps the matrix of the directions u_i invertible.
 JITTER = 1e-12
 # Single precision pays from so many multiplications on, and holds while the curvature of the norms
 # is at least this share of the data's.
 LARGE = 20_000_000
 HELD = 1e-4
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How the equations are solved.
+
+    Attributes
+    ----------
+    stiffer : float
+        The factor of τ in the preconditioner.
+    dense : bool
+        Whether to precondition in the space of samples, see `group_kernel`.
+    exact : bool
+        Whether to work in double precision throughout.
+    """
+
+    stiffer: float = STIFFER
+    dense: bool = False
+    exact: bool = False
+
+    def after(self, products: int, samples: int) -> Manner:
+        """What to do after a step that needed so many products."""
+        if products <= MANY_PRODUCTS:
+            return self
+        stiffer = min(STIFFEST, MORE * self.stiffer)
+        return replace(self, stiffer=stiffer, dense=samples <= FEW_SAMPLES)
 
 
 class NewtonSystem:
@@ -49,10 +80,7 @@ class NewtonSystem:
         u_i and v_i.
     radial : (k, k) array
         The exact matrix of the directions u_i: of ∇²F, between the D_iXu_i.
-    exact : bool
-        Whether to work in double precision throughout.
-    dense : bool
-        Whether to precondition in the space of samples, see `group_kernel`.
+    manner : Manner
     """
 
     def __init__(
@@ -63,30 +91,28 @@ class NewtonSystem:
         units: FloatArray,
         pulls: FloatArray,
         radial: FloatArray,
-        exact: bool,
-        dense: bool = False,
+        manner: Manner,
     ) -> None:
         self.columns, self.curvature, self.stiffness = columns, curvature, stiffness
         self.units, self.pulls = units, pulls
         self.products, self.single = 0, False
-        if dense:
+        if manner.dense:
             freedom = (units * pulls).sum(axis=1)
             self.precondition = kernel_inverse(columns, curvature, stiffness, units, freedom)
         else:
             overlaps = columns.overlaps(curvature.phi) / len(columns.data.X)
-            self.precondition = self.overlap_inverse(overlaps, radial)
+            self.precondition = self.overlap_inverse(overlaps, radial, manner.stiffer)
             squares = columns.data.squares
             stiffest = float(overlaps.sum(axis=1).max(initial=0.0)) * float(squares.max())
             small = len(columns) * columns.data.X.size < LARGE
-            self.single = not (exact or small or stiffness.min() < HELD * stiffest)
+            self.single = not (manner.exact or small or stiffness.min() < HELD * stiffest)
 
     def overlap_inverse(
-        self, overlaps: FloatArray, radial: FloatArray
+        self, overlaps: FloatArray, radial: FloatArray, stiffer: float
     ) -> Callable[[FloatArray], FloatArray]:
         """What applies the preconditioner to a residual (k, r)."""
         stiffness, units = self.stiffness, self.units
-        typical = float(self.columns.data.squares.mean())
-        root = 1.0 / np.sqrt(STIFFER * stiffness + FLOOR * typical * np.diag(overlaps))
+        root = 1.0 / np.sqrt(stiffer * stiffness)
         shares, vectors = np.linalg.eigh(root[:, None] * overlaps * root)
         vectors = root[:, None] * vectors
         damping = 1.0 / (1.0 + np.maximum(shares, 0.0)[:, None] * self.columns.data.squares)

@@ -1,4 +1,4 @@
-"""Gated networks with the native backend's own solver of the group lasso."""
+"""Training gated networks: against another solver, its parts, and when it is stopped."""
 
 from __future__ import annotations
 
@@ -10,135 +10,340 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import relu_opt as ro
-from relu_opt.plugins.manager import observe
-from relu_opt.plugins.types import StopReason
-from relu_opt_native import group_newton
+from relu_opt.plugins.types import SolveOptions, StopReason
+from relu_opt_native import gated, group_columns, group_newton
+from relu_opt_native.curvature import Curvature, Damping
+from relu_opt_native.gated import line_search, train_gated
+from relu_opt_native.group_columns import DiagonalData, GroupColumns
+from relu_opt_native.group_newton import Manner, NewtonSystem
+from relu_opt_native.radii import best_sizes, curvature_root
 
 LOSSES = ("squared", "logistic", "squared_hinge", ro.Huber(0.4))
+CASES = list(product(LOSSES, (False, True), (False, True)))
+every_case = pytest.mark.parametrize(("loss", "intercept", "weighted"), CASES)
 
 
-def gated(make_program, seed=0, **changes):
-    return make_program(seed, activation="gated", **{"n": 25, "d": 5, "p": 15, **changes})
-
-
-def certified(prog, tol=1e-8, **arguments):
-    sol = ro.solve(prog, "native", tol=tol, **arguments)
-    assert sol.certificate.verdict is ro.Verdict.CERTIFIED, (sol, sol.certificate.reason)
+def certified(prog, tol=1e-10, **arguments):
+    sol = ro.solve(prog, backend="native", tol=tol, **arguments)
+    assert sol.certificate.verdict == ro.Verdict.CERTIFIED, (sol, sol.certificate.reason)
     found = ro.verify(sol.certificate, prog.X, prog.y)
     assert found.valid, found.problems
     return sol
 
 
 def work(sol):
-    return sol.stats["backend_stats"]["passes"]
+    return sol.stats["backend_stats"]["products"]
 
 
-@pytest.mark.parametrize(("loss", "intercept"), list(product(LOSSES, (False, True))))
-@pytest.mark.parametrize("share", [0.5, 0.02])
-def test_agrees_with_clarabel(make_program, loss, intercept, share):
-    """On the conic form of the program, and to the last digits by our own bounds."""
-    prog = gated(
-        make_program, 3, loss=loss, intercept=intercept, weighted=intercept, lam_share=share
-    )
-    sol = certified(prog, tol=1e-10)
-    other = ro.solve(prog, "clarabel", tol=1e-7)
-    assert sol.objective == pytest.approx(other.objective, rel=1e-5)
-    assert sol.objective <= other.objective * (1 + 1e-10)
-
-
-@pytest.mark.parametrize(("n", "d"), [(10, 30), (60, 4), (1, 3), (25, 1)])
-@pytest.mark.parametrize("share", [1.0, 1.5, 0.3, 1e-3])
-def test_shapes_and_strengths(make_program, n, d, share):
-    prog = gated(make_program, 1, n=n, d=d, lam_share=share)
-    sol = certified(prog)
-    assert (len(sol.network) == 0) == (share >= 1)
-
-
-def test_the_rows_that_nothing_sees_do_not_matter(make_program):
-    """Columns that are zero, or twice the same, change the weights, not the optimum."""
-    prog = gated(make_program, 2)
-    base = certified(prog, tol=1e-10).objective
-    wide = np.hstack([prog.X, np.zeros((prog.n, 2))])
-    patterns = ro.Patterns(prog.patterns.masks, np.vstack([prog.patterns.gates, np.zeros((2, 15))]))
-    padded = ro.ConvexProgram(wide, prog.y, prog.lam, patterns, activation="gated")
-    sol = certified(padded, tol=1e-10)
-    assert sol.objective == pytest.approx(base, rel=1e-9)
-    assert np.abs(sol.weights[:, :, -2:]).max() < 1e-12
-
-
-def many_rows(rows=2500, d=40, seed=0):
-    """More rows than the dense equations take, and more than one chunk of single precision."""
+def spread(seed=0, n=300, d=12, p=60, share=0.03, **changes):
+    """A program with correlated features, a hidden bias and many patterns."""
     rng = np.random.default_rng(seed)
-    X = rng.standard_normal((rows, d)) * np.linspace(1.0, 0.05, d)
-    y = np.maximum(X @ rng.standard_normal(d), 0) + 0.3 * rng.standard_normal(rows)
-    prog = ro.ConvexProgram(X, y, 1.0, ro.sample_patterns(X, 60, seed=seed), activation="gated")
-    return prog.with_lam(0.05 * prog.lam_max)
+    X = np.c_[rng.standard_normal((n, d - 1)) @ rng.standard_normal((d - 1, d - 1)), np.ones(n)]
+    y = np.sin(X[:, 0]) + np.maximum(X[:, 1:4].sum(axis=1), 0) / 3 + 0.1 * rng.standard_normal(n)
+    if changes.get("loss", "squared") in ("logistic", "squared_hinge"):
+        y = np.where(y > y.mean(), 1.0, -1.0)
+    prog = ro.ConvexProgram(
+        X, y, 1.0, ro.sample_patterns(X, p, seed=seed), activation="gated", **changes
+    )
+    return prog.with_lam(share * prog.lam_max)
 
 
-@pytest.mark.parametrize("large", [group_newton.LARGE, 1])
-def test_many_rows_by_conjugate_gradients(monkeypatch, large):
-    """In double precision and, with any product `LARGE`, in single precision inside."""
-    monkeypatch.setattr(group_newton, "LARGE", large)
-    prog = many_rows()
-    sol = certified(prog, tol=1e-10)
-    assert sol.stats["backend_stats"]["products"] > 0
-    # The optimality conditions, from scratch: X_iᵀν = λ w/‖w‖ where w ≠ 0, and no longer than λ.
-    nu = -prog.loss_gradient(prog.fits(sol.weights))
-    common = (prog.patterns.masks * nu[:, None]).T @ prog.X
-    norms = np.linalg.norm(sol.weights[0], axis=1)
-    on = norms > 1e-8 * norms.max()
-    pulled = prog.lam * sol.weights[0][on] / norms[on, None]
-    np.testing.assert_allclose(common[on], pulled, atol=1e-3 * prog.lam)
-    assert (np.linalg.norm(common, axis=1) <= prog.lam * (1 + 1e-4)).all()
+# -- answers -----------------------------------------------------------------------------
 
 
-def test_a_nearby_solution_saves_work(make_program):
-    prog = many_rows(600)
-    first = certified(prog, tol=1e-8)
-    nearby = prog.with_lam(0.97 * prog.lam)
-    cold, warm = certified(nearby), certified(nearby, warm_start=first)
-    assert warm.objective == pytest.approx(cold.objective, rel=2e-8)
-    assert work(warm) < work(cold)
+@every_case
+def test_agrees_with_an_interior_point_method(make_program, loss, intercept, weighted):
+    prog = make_program(
+        3, n=20, d=4, p=9, lam_share=0.1, loss=loss, activation="gated", intercept=intercept,
+        weighted=weighted,
+    )  # fmt: skip
+    other = ro.solve(prog, backend="clarabel", tol=1e-8)
+    assert certified(prog).objective == pytest.approx(other.objective, rel=1e-7)
 
 
-def test_limits_and_interrupts_return_the_best_with_its_gap():
-    prog = many_rows(600)
-    timed = ro.solve(prog, "native", tol=1e-12, time_limit=1e-9)
-    assert timed.stop is StopReason.TIME_LIMIT
-    short = ro.solve(prog, "native", tol=1e-12, options={"max_iter": 2})
-    assert short.stop is StopReason.ITERATION_LIMIT
-    seen = []
+@every_case
+def test_is_certified_to_ten_digits(loss, intercept, weighted):
+    weight = np.random.default_rng(1).uniform(0.2, 3.0, 300) if weighted else None
+    prog = spread(loss=loss, intercept=intercept, sample_weight=weight)
+    sol = certified(prog)
+    assert sol.stop is StopReason.CONVERGED
+    assert 3 < len(sol.network) < 60
 
-    def interrupt(event):
-        seen.append(event)
-        if len(seen) == 4:
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("share", [1e-5, 1e-3, 0.5, 0.999])
+def test_any_lam(loss, share):
+    certified(spread(n=80, d=5, p=20, share=share, loss=loss), tol=1e-8)
+
+
+@every_case
+def test_from_lam_max_on_the_answer_is_zero(loss, intercept, weighted):
+    weight = np.random.default_rng(1).uniform(0.2, 3.0, 300) if weighted else None
+    sol = certified(spread(share=1.0001, loss=loss, intercept=intercept, sample_weight=weight))
+    assert not sol.weights.any()
+    assert work(sol) == 0
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_more_features_than_samples(loss):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((25, 70))
+    y = np.where(X[:, 0] > 0, 1.0, -1.0)
+    prog = ro.ConvexProgram(X, y, 1.0, ro.sample_patterns(X, 30), loss, "gated")
+    certified(prog.with_lam(0.05 * prog.lam_max))
+
+
+@pytest.mark.parametrize(("of_X", "of_y"), [(1e8, 1.0), (1e-8, 1.0), (1.0, 1e8), (1e-4, 1e4)])
+def test_units_do_not_matter(of_X, of_y):
+    plain = spread()
+    base = certified(plain)
+    scaled = ro.ConvexProgram(
+        of_X * plain.X, of_y * plain.y, of_X * of_y * plain.lam, plain.patterns, activation="gated"
+    )
+    sol = certified(scaled, tol=1e-9)
+    assert sol.objective == pytest.approx(of_y**2 * base.objective, rel=1e-8)
+
+
+@given(st.integers(0, 10**6), st.floats(-3.0, 3.0), st.permutations(range(12)))
+@settings(max_examples=12)
+def test_scaling_and_order_change_nothing_else(seed, exponent, order):
+    prog = spread(seed % 1000, n=40, d=4, p=12, share=0.1)
+    order = np.array(order)[: len(prog.patterns)].argsort()
+    factor = 10.0**exponent
+    mixed = ro.Patterns.from_packed(
+        prog.patterns.packed[order], prog.n, prog.patterns.gates[:, order]
+    )
+    other = ro.ConvexProgram(prog.X, factor * prog.y, factor * prog.lam, mixed, activation="gated")
+    first, second = certified(prog), certified(other)
+    assert second.objective == pytest.approx(factor**2 * first.objective, rel=1e-9)
+    fits = prog.fits(first.weights)
+    apart = np.linalg.norm(other.fits(second.weights) / factor - fits)
+    assert apart <= 1e-4 * max(np.linalg.norm(fits), np.linalg.norm(prog.y))
+
+
+def test_many_samples():
+    prog = spread(n=2100, d=10, p=40, share=0.01, intercept=True)
+    certified(prog)
+
+
+def test_single_precision_products_reach_the_same_tolerance(monkeypatch):
+    prog = spread(n=2100, d=10, p=40, share=0.05)
+    used = []
+    build = NewtonSystem.__init__
+
+    def watched(self, *arguments):
+        build(self, *arguments)
+        used.append(self.single)
+
+    monkeypatch.setattr(NewtonSystem, "__init__", watched)
+    double = certified(prog)
+    assert not any(used)
+    monkeypatch.setattr(group_newton, "LARGE", 0)
+    single = certified(prog)
+    assert any(used)
+    assert single.objective == pytest.approx(double.objective, rel=1e-10)
+
+
+def test_masks_need_not_be_kept(monkeypatch):
+    prog = spread()
+    kept = certified(prog)
+    monkeypatch.setattr(group_columns, "KEPT_BYTES", 0)
+    monkeypatch.setattr(group_columns, "CHUNK_BYTES", 2**14)
+    assert certified(prog).objective == pytest.approx(kept.objective, rel=1e-10)
+
+
+# -- stopping and starting ---------------------------------------------------------------
+
+
+def test_a_warm_start_needs_less_work():
+    prog = spread()
+    cold = certified(prog)
+    again = certified(prog, warm_start=cold)
+    near = certified(prog.with_lam(0.95 * prog.lam), warm_start=cold)
+    from_zero = certified(prog.with_lam(0.95 * prog.lam))
+    assert work(again) <= 0.3 * work(cold)
+    assert work(near) < work(from_zero)
+
+
+def test_a_start_worse_than_nothing_is_not_used():
+    prog = spread()
+    cold = certified(prog)
+    start = 1e8 * np.random.default_rng(0).standard_normal(prog.weights_shape)
+    assert work(certified(prog, warm_start=start)) == work(cold)
+
+
+def test_a_time_limit_leaves_an_answer_with_its_gap():
+    prog = spread(n=2000, d=40, p=300, share=1e-3)
+    sol = ro.solve(prog, backend="native", tol=1e-12, time_limit=0.05)
+    assert sol.stop is StopReason.TIME_LIMIT
+    assert 1e-12 < sol.rel_gap <= 1.0
+    assert sol.objective <= prog.mean_loss(np.zeros(prog.n))
+
+
+def test_an_interruption_leaves_the_best_answer():
+    prog = spread()
+    events = []
+
+    def stop_at_four(event):
+        events.append(event)
+        if len(events) == 5:
             raise KeyboardInterrupt
 
-    with observe(interrupt):
-        broken = ro.solve(prog, "native", tol=1e-12)
-    assert broken.stop is StopReason.INTERRUPTED
-    best = certified(prog).objective
-    for sol in (timed, short, broken):
-        assert sol.certificate.verdict is ro.Verdict.NOT_CERTIFIED
-        assert sol.dual_objective <= best * (1 + 1e-12) <= sol.objective * (1 + 1e-8)
-    assert broken.rel_gap < 1
+    raw = train_gated(prog, SolveOptions(tol=1e-12, progress=stop_at_four), 100)
+    assert raw.stop is StopReason.INTERRUPTED
+    value = prog.objective(raw.x)
+    assert value == pytest.approx(raw.objective, rel=1e-12)
+    assert value < prog.mean_loss(np.zeros(prog.n))
+    assert np.linalg.norm(prog.correlations(raw.duals), axis=1).max() <= prog.lam * (1 + 1e-12)
+    assert prog.dual_objective(raw.duals) <= value
+    gaps = [event.rel_gap for event in events]
+    assert gaps == sorted(gaps, reverse=True)
 
 
-@settings(max_examples=25, deadline=None)
-@given(
-    st.integers(0, 10**4),
-    st.floats(-6.0, 6.0),
-    st.sampled_from([0.3, 0.03]),
-)
-def test_units_and_the_order_of_patterns_do_not_matter(make_program, seed, power, share):
-    """(y, λ) → (ty, tλ) takes w to tw, and the optimum to t² times itself."""
-    prog = gated(make_program, seed, lam_share=share)
-    base = certified(prog)
-    scale = 10.0**power
-    order = np.random.default_rng(seed).permutation(len(prog.patterns))
-    shuffled = ro.Patterns(prog.patterns.masks[:, order], prog.patterns.gates[:, order])
-    other = ro.ConvexProgram(prog.X, scale * prog.y, scale * prog.lam, shuffled, activation="gated")
-    sol = certified(other)
-    assert sol.objective == pytest.approx(scale**2 * base.objective, rel=2e-8)
-    fits = other.fits(sol.weights) / scale
-    np.testing.assert_allclose(fits, prog.fits(base.weights), atol=1e-3 * np.abs(prog.y).max())
+def test_an_iteration_limit():
+    prog = spread()
+    raw = train_gated(prog, SolveOptions(tol=1e-12), 3)
+    assert raw.stop is StopReason.ITERATION_LIMIT
+    assert raw.stats["iterations"] == 3
+    assert raw.stats["newton_steps"] <= 3
+
+
+def test_unattainable_tolerances_end():
+    raw = train_gated(spread(n=60, p=20), SolveOptions(tol=1e-18), 500)
+    assert raw.stop in (StopReason.NUMERICAL, StopReason.CONVERGED)
+    assert raw.stats["iterations"] < 200
+
+
+# -- parts -------------------------------------------------------------------------------
+
+
+def group_matrix(columns):
+    """The columns of the groups, written out: (n, k·r)."""
+    masks = columns.data.patterns.unpack(columns.which)
+    return np.hstack([mask[:, None] * columns.data.X for mask in masks])
+
+
+@pytest.fixture(params=[2**28, 0])
+def columns(request, monkeypatch):
+    monkeypatch.setattr(group_columns, "KEPT_BYTES", request.param)
+    if not request.param:
+        monkeypatch.setattr(group_columns, "CHUNK_BYTES", 2**10)
+    prog = spread(n=50, d=4, p=20)
+    return GroupColumns(DiagonalData.of(prog), np.array([3, 0, 7, 11]))
+
+
+def test_the_data_are_rotated():
+    X = np.random.default_rng(0).standard_normal((30, 3)) @ np.ones((3, 5))
+    X = X + np.outer(np.arange(30), np.arange(5))
+    prog = ro.ConvexProgram(X, np.ones(30), 1.0, ro.sample_patterns(X, 5), activation="gated")
+    data = DiagonalData.of(prog)
+    assert data.X.shape == (30, 2)
+    np.testing.assert_allclose(data.X @ data.V.T, X, atol=1e-10)
+    np.testing.assert_allclose(
+        data.X.T @ data.X, np.diag(data.squares), atol=1e-9 * data.largest**2
+    )
+
+
+def test_products(columns):
+    matrix, rng = group_matrix(columns), np.random.default_rng(0)
+    nu, weights = rng.standard_normal(50), rng.standard_normal((4, 4))
+    np.testing.assert_allclose(columns.correlate(nu).ravel(), matrix.T @ nu, atol=1e-11)
+    np.testing.assert_allclose(columns.fits(weights), matrix @ weights.ravel(), atol=1e-11)
+    single = columns.fits(weights.astype(np.float32), columns.data.single)
+    assert single.dtype == np.float32
+    np.testing.assert_allclose(
+        columns.data.largest * single, matrix @ weights.ravel(), atol=1e-4 * np.abs(matrix).max()
+    )
+    masks = columns.data.patterns.unpack(columns.which).astype(float)
+    np.testing.assert_allclose(columns.overlaps(nu**2), (masks * nu**2) @ masks.T, atol=1e-12)
+
+
+@pytest.mark.parametrize("intercept", [False, True])
+@pytest.mark.parametrize("dense", [False, True])
+def test_the_newton_equations_are_solved(columns, intercept, dense):
+    rng = np.random.default_rng(1)
+    matrix, curvature = group_matrix(columns), Curvature(rng.random(50), intercept)
+    stiffness = rng.uniform(0.5, 2.0, 4)
+    units, pulls = rng.standard_normal((2, 4, 4))
+    units /= np.linalg.norm(units, axis=1, keepdims=True)
+    pulls /= np.linalg.norm(pulls, axis=1, keepdims=True)
+    root = curvature_root(columns, units, curvature)
+    system = NewtonSystem(
+        columns, curvature, stiffness, units, pulls, root.T @ root, Manner(dense=dense)
+    )
+    hessian = matrix.T @ np.apply_along_axis(curvature.apply, 0, matrix)
+    for i in range(4):
+        part = slice(4 * i, 4 * i + 4)
+        outer = np.outer(units[i], pulls[i])
+        hessian[part, part] += stiffness[i] * (np.eye(4) - 0.5 * (outer + outer.T))
+    right = rng.standard_normal((4, 4))
+    np.testing.assert_allclose(system.apply(right).ravel(), hessian @ right.ravel(), atol=1e-10)
+    found = system.solve(right, 1e-10, 100, lambda: None)
+    expected = np.linalg.solve(hessian, right.ravel()).reshape(4, 4)
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-8 * np.abs(expected).max())
+    assert system.products < 30
+
+
+@pytest.mark.parametrize("intercept", [False, True])
+@pytest.mark.parametrize("few", [0, 10**6])
+def test_the_curvature_along_directions(columns, intercept, few, monkeypatch):
+    monkeypatch.setattr("relu_opt_native.radii.FEW_SAMPLES", few)
+    rng = np.random.default_rng(2)
+    curvature, units = Curvature(rng.random(50), intercept), rng.standard_normal((4, 4))
+    masks = columns.data.patterns.unpack(columns.which)
+    lines = masks.T * (columns.data.X @ units.T)
+    root = curvature_root(columns, units, curvature)
+    expected = lines.T @ np.apply_along_axis(curvature.apply, 0, lines)
+    np.testing.assert_allclose(root.T @ root, expected, atol=1e-10 * np.abs(expected).max())
+
+
+def test_sizes_are_the_best():
+    rng = np.random.default_rng(3)
+    root, slope, start = rng.standard_normal((8, 5)), rng.standard_normal(5), rng.random(5)
+    sizes = best_sizes(root, slope, start)
+    gradient = root.T @ (root @ (sizes - start)) + slope
+    assert (sizes >= 0).all()
+    assert np.abs(gradient[sizes > 0]).max(initial=0.0) < 1e-10
+    assert gradient[sizes == 0].min(initial=0.0) > -1e-10
+
+
+def test_line_search():
+    assert line_search(lambda t: t - 0.3) == pytest.approx(0.3, abs=1e-6)
+    assert line_search(lambda t: t - 3.0) == 1.0
+    assert line_search(lambda t: 1.0) == 0.0
+
+
+def test_damping_learns_where_curvature_begins():
+    prog = spread(n=40, d=4, p=5, loss="squared_hinge")
+    damping, fits = Damping(prog), 2.0 * prog.y
+    assert damping.curvature(fits).phi.max() < 1e-8
+    damping.learn(0.5, fits, np.where(np.arange(40) < 3, 0.0, fits))
+    phi = damping.curvature(fits).phi
+    np.testing.assert_allclose(phi[:3], prog.sample_scale[:3])
+    assert phi[3:].max() < 1e-8
+    damping.learn(1.0, fits, fits)
+    np.testing.assert_allclose(damping.curvature(fits).phi[:3], 0.1 * prog.sample_scale[:3])
+
+
+def test_manner_after_many_products():
+    manner = Manner()
+    assert manner.after(group_newton.MANY_PRODUCTS, 100) == manner
+    more = manner.after(group_newton.MANY_PRODUCTS + 1, 100)
+    assert more.dense
+    assert more.stiffer > manner.stiffer
+    assert not manner.after(200, group_newton.FEW_SAMPLES + 1).dense
+
+
+def test_groups_far_from_their_bound_are_not_priced(monkeypatch):
+    prog = spread(p=200, share=0.3)
+    asked = []
+    refresh = gated.GatedSearch.refresh
+
+    def watched(self, which):
+        asked.append(len(which))
+        refresh(self, which)
+
+    monkeypatch.setattr(gated.GatedSearch, "refresh", watched)
+    certified(prog)
+    assert max(asked) == len(prog.patterns)
+    assert min(asked[-3:]) < len(prog.patterns) / 2
