@@ -189,9 +189,12 @@ def solve(
     solved = time.perf_counter()
 
     weights, moved = _usable_weights(info, prog, raw)
-    network = network_from_weights(prog, weights, prog.best_intercept(prog.fits(weights)))
-    _self_check(info, prog, weights, network)
+    fits = prog.fits(weights)
+    network = network_from_weights(prog, weights, prog.best_intercept(fits))
     certificate = certify(prog, network, raw.duals, "program", chosen.tol, raw.multipliers)
+    norms = float(np.linalg.norm(weights, axis=2).sum())
+    promised = prog.mean_loss(fits + network.intercept) + prog.lam * norms
+    _self_check(info, promised, certificate.primal)
     seconds = {
         "build": ready - started,
         "solve": solved - ready,
@@ -300,12 +303,8 @@ def _onto_cones(prog: ConvexProgram, weights: FloatArray) -> FloatArray:
     return repaired
 
 
-def _self_check(
-    info: BackendInfo, prog: ConvexProgram, weights: FloatArray, network: ReLUNetwork
-) -> None:
-    """Compare the network on the raw data with the program's objective."""
-    promised = prog.objective(weights, network.intercept)
-    actual = network.objective(prog.X, prog.y, prog.lam, prog.loss, prog.sample_weight)
+def _self_check(info: BackendInfo, promised: float, actual: float) -> None:
+    """Compare the program's objective with the network's, which was evaluated on the raw data."""
     if abs(actual - promised) > SELF_CHECK * max(1e-12, abs(actual)):
         raise ContractViolation(
             f"The network has objective {actual:.12g} on the raw data, and the program's blocks "

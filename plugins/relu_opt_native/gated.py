@@ -26,11 +26,13 @@ from relu_opt.plugins.types import ProgressEvent, RawSolution, SolveOptions, Sto
 from relu_opt.program import ConvexProgram, relative_gap
 from relu_opt_native.curvature import Curvature, Damping
 from relu_opt_native.group_columns import DiagonalData, GroupColumns
-from relu_opt_native.group_newton import Manner, NewtonSystem
+from relu_opt_native.group_newton import LARGE, Manner, NewtonSystem
 from relu_opt_native.radii import best_sizes, curvature_root
 
 # λ falls by this factor from stage to stage; a stage before the last ends at this gap.
 STAGE_FACTOR, STAGE_GAP = 0.5, 0.2
+# Above this gap, groups of large data are priced in single precision.
+ROUGH = 1e-3
 # Groups that may join at a time: so many, or this share of those that are not zero.
 FEWEST_NEW, NEW_SHARE = 10, 1.0
 # Newton's equations are solved to this accuracy at most, and to the root of the gap.
@@ -168,13 +170,20 @@ class GatedSearch:
 
     def refresh(self, which: IntArray) -> None:
         """XᵀD_iν of chosen groups."""
-        if len(which):
-            self.check()
+        if not len(which):
+            return
+        self.check()
+        columns = self.columns(which)
+        large = len(which) * self.prog.X.size >= LARGE
+        if large and not self.manner.exact and self.gap > ROUGH:
+            self.common[which] = columns.roughly_correlate(self.nu)
+            self.bounds[which] = np.linalg.norm(self.common[which], axis=1)
+        else:
             # In the data as they came: what is proved must hold for them.
-            common = self.columns(which).correlate(self.nu, self.prog.X)
+            common = columns.correlate(self.nu, self.prog.X)
             self.bounds[which] = np.linalg.norm(common, axis=1)
             self.common[which] = common @ self.data.V
-            self.fresh[which] = True
+        self.fresh[which] = True
 
     # -- the steps -------------------------------------------------------------
 

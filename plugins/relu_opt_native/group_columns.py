@@ -43,7 +43,7 @@ class DiagonalData:
         else:
             V = np.linalg.eigh(X.T @ X)[1][:, ::-1]
         rotated = prog.X @ V
-        sizes = np.linalg.norm(rotated, axis=0)
+        sizes = np.sqrt(np.einsum("nr,nr->r", rotated, rotated))
         keep = sizes > NOTHING * sizes.max()
         keep[0] = True
         return cls(
@@ -103,6 +103,18 @@ class GroupColumns:
         for part, masks in self.groups():
             total += np.einsum("kn,kn->n", masks, weights[part] @ X.T)
         return total
+
+    def roughly_correlate(self, nu: FloatArray) -> FloatArray:
+        """`correlate`, in single precision inside."""
+        scale = float(np.abs(nu).max()) or 1.0
+        common = self.correlate((nu / scale).astype(np.float32), self.data.single)
+        return (scale * self.data.largest) * common.astype(np.float64)
+
+    def rough_fits(self, weights: FloatArray) -> FloatArray:
+        """`fits`, in single precision inside."""
+        scale = float(np.linalg.norm(weights)) or 1.0
+        fits = self.fits((weights / scale).astype(np.float32), self.data.single)
+        return (scale * self.data.largest) * fits.astype(np.float64)
 
     def samples(self) -> Iterator[tuple[slice, BoolArray]]:
         """Masks of all groups on some samples at a time, one row a group."""

@@ -134,16 +134,11 @@ class NewtonSystem:
         along = (step * self.pulls).sum(axis=1)[:, None] * self.units
         along += (step * self.units).sum(axis=1)[:, None] * self.pulls
         held = self.stiffness[:, None] * (step - 0.5 * along)
-        if not self.single:
-            fits = self.curvature.apply(self.columns.fits(step))
-            return np.asarray(held + self.columns.correlate(fits))
-        data = self.columns.data
-        size = float(np.linalg.norm(step)) or 1.0
-        fits = self.columns.fits((step / size).astype(np.float32), data.single)
-        answer = self.curvature.apply(fits.astype(np.float64))
-        scale = float(np.abs(answer).max()) or 1.0
-        common = self.columns.correlate((answer / scale).astype(np.float32), data.single)
-        return np.asarray(held + (size * scale * data.largest**2) * common.astype(np.float64))
+        if self.single:
+            fits = self.curvature.apply(self.columns.rough_fits(step))
+            return np.asarray(held + self.columns.roughly_correlate(fits))
+        fits = self.curvature.apply(self.columns.fits(step))
+        return np.asarray(held + self.columns.correlate(fits))
 
     def solve(
         self, right: FloatArray, tol: float, most: int, check: Callable[[], None]
