@@ -13,17 +13,16 @@ one or two iterations, while the groups are few.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import brentq
 
 from relu_opt.arrays import FloatArray, IntArray
-from relu_opt.column_generation import StopNow
-from relu_opt.plugins.types import ProgressEvent, RawSolution, SolveOptions, StopReason
-from relu_opt.program import ConvexProgram, relative_gap
+from relu_opt.column_generation.bounds import Bounds
+from relu_opt.plugins.types import RawSolution, SolveOptions, StopReason
+from relu_opt.program import ConvexProgram
 from relu_opt_native.curvature import Curvature, Damping
 from relu_opt_native.group_columns import DiagonalData, GroupColumns
 from relu_opt_native.group_newton import LARGE, Manner, NewtonSystem
@@ -44,18 +43,6 @@ GOOD_STEP = 0.9
 # Iterations without progress of either bound after which rounding is to blame.
 PATIENCE = 10
 PROGRESS = 1e-3
-# Aim below the tolerance: the certificate charges rounding errors to the gap.
-AIM = 0.5
-
-
-@dataclass
-class Answer:
-    """The best primal point, in the rotated coordinates, and the best dual point so far."""
-
-    weights: FloatArray
-    upper: float
-    nu: FloatArray
-    lower: float
 
 
 def line_search(slope: Callable[[float], float]) -> float:
@@ -67,18 +54,16 @@ def line_search(slope: Callable[[float], float]) -> float:
     return float(brentq(slope, 0.0, 1.0, xtol=1e-10, rtol=1e-6, maxiter=100))
 
 
-class GatedSearch:
-    """One run: its weights, what is known of the groups, and the bounds."""
+class GatedSearch(Bounds):
+    """One run: its weights, in the rotated coordinates, and what is known of the groups."""
 
     def __init__(self, prog: ConvexProgram, options: SolveOptions, max_iter: int) -> None:
-        self.target = self.prog = prog
-        self.options = options
-        self.tol = AIM * options.tol
-        self.max_iter = max_iter
-        self.started = time.perf_counter()
+        super().__init__(prog, options)
         self.data = DiagonalData.of(prog)
         count, self.width = len(prog.patterns), self.data.X.shape[1]
         self.weights = np.zeros((count, self.width))
+        self.answer.weights = self.weights.copy()
+        self.max_iter = max_iter
         # Without and with the intercept; and where the last step would have led at full length.
         self.fits = np.zeros(prog.n)
         self.whole = self.fits + prog.best_intercept(self.fits)
@@ -91,29 +76,8 @@ class GatedSearch:
         self.damping = Damping(prog)
         self.step = 1.0
         self.manner = Manner()
-        self.iteration = self.newton_steps = self.products = 0
+        self.newton_steps = self.products = 0
         self.passes = 0.0
-        value = prog.mean_loss(self.whole)
-        self.answer = Answer(self.weights.copy(), value, np.zeros(prog.n), -np.inf)
-        self.upper, self.lower = value, -np.inf
-
-    # -- time, bounds, progress ------------------------------------------------
-
-    def check(self) -> None:
-        """Raise `StopNow` when the time is up."""
-        limit = self.options.time_limit
-        if limit is not None and time.perf_counter() - self.started > limit:
-            raise StopNow(StopReason.TIME_LIMIT)
-
-    @property
-    def gap(self) -> float:
-        """The relative gap of this stage."""
-        return relative_gap(self.upper, self.lower)
-
-    @property
-    def final_gap(self) -> float:
-        """The relative gap of the answer, at the λ that was asked for."""
-        return relative_gap(self.answer.upper, self.answer.lower)
 
     @property
     def norms(self) -> FloatArray:
@@ -122,17 +86,7 @@ class GatedSearch:
 
     def report(self) -> None:
         """Tell observers how far it is."""
-        self.options.progress(
-            ProgressEvent(
-                "solve",
-                self.iteration,
-                time.perf_counter() - self.started,
-                self.answer.upper,
-                self.answer.lower,
-                self.final_gap,
-                f"lam {self.prog.lam:.3g}, {np.count_nonzero(self.norms)} groups",
-            )
-        )
+        self.tell(f"{np.count_nonzero(self.norms)} groups")
 
     def columns(self, which: IntArray) -> GroupColumns:
         """The columns of some groups, for one product: counted as a share of a pass."""
@@ -143,11 +97,7 @@ class GatedSearch:
         """Go to the fits of the weights: notes the network, and ν there."""
         self.fits = fits
         self.whole = fits + self.prog.best_intercept(fits)
-        loss, total = self.prog.mean_loss(self.whole), float(self.norms.sum())
-        self.upper = min(self.upper, loss + self.prog.lam * total)
-        if loss + self.target.lam * total < self.answer.upper:
-            self.answer.upper = loss + self.target.lam * total
-            self.answer.weights = self.weights.copy()
+        self.note_upper(self.whole, float(self.norms.sum()), self.weights.copy)
         nu = self.prog.dual_candidate(fits)
         moved = float(np.linalg.norm(nu - self.nu))
         if moved > 0:
@@ -159,14 +109,7 @@ class GatedSearch:
         """XᵀD_iν of the groups that are not zero or may violate their constraint."""
         wanted = (self.bounds > self.prog.lam) | self.weights.any(axis=1)
         self.refresh(np.flatnonzero(wanted & ~self.fresh))
-        largest = float(self.bounds.max())
-        for prog in {id(p): p for p in (self.prog, self.target)}.values():
-            scale = prog.best_scale(self.nu, largest)
-            value = prog.dual_objective(scale * self.nu)
-            if prog is self.prog:
-                self.lower = max(self.lower, value)
-            if prog is self.target and value > self.answer.lower:
-                self.answer.nu, self.answer.lower = scale * self.nu, value
+        self.note_lower(self.nu, float(self.bounds.max()))
 
     def refresh(self, which: IntArray) -> None:
         """XᵀD_iν of chosen groups."""
@@ -354,16 +297,7 @@ def train_gated(prog: ConvexProgram, options: SolveOptions, max_iter: int) -> Ra
         Outer iterations.
     """
     search = GatedSearch(prog, options, max_iter)
-    said = ""
-    try:
-        stop = search.run()
-    except StopNow as now:
-        stop, said = now.reason, now.said
-    except KeyboardInterrupt:
-        stop = StopReason.INTERRUPTED
-    except np.linalg.LinAlgError:
-        # Numbers so far apart that a factorisation fails; the bounds so far still hold.
-        stop = StopReason.NUMERICAL
+    stop, said = search.outcome(search.run)
     search.report()
     answer = search.answer
     return RawSolution(

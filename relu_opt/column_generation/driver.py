@@ -17,19 +17,18 @@ model is good only near the optimum and the stages before are cheap.
 from __future__ import annotations
 
 import itertools
-import time
 from dataclasses import dataclass
 
 import numpy as np
 
 from relu_opt.arrays import FloatArray, IntArray
+from relu_opt.column_generation.bounds import Bounds
 from relu_opt.column_generation.design import Design
 from relu_opt.column_generation.master import QuadraticSolver, solve_master
 from relu_opt.column_generation.neurons import Neurons, outward
 from relu_opt.column_generation.pricing import Look, Pricer, Projector, Proof
 from relu_opt.plugins.types import (
     ConeMultipliers,
-    ProgressEvent,
     RawSolution,
     SolveOptions,
     StopReason,
@@ -56,19 +55,9 @@ MAX_TURNS = 4000
 # Iterations without progress of either bound after which rounding is to blame.
 PATIENCE = 15
 PROGRESS = 1e-3
-# Aim below the tolerance: the certificate charges rounding errors to the gap.
-AIM = 0.5
 # Accuracy of the subproblems, relative to the gap.
 ACCURACY = 1e-12
 MAX_ITER = 500
-
-
-class StopNow(Exception):
-    """Raised inside the search when it is time to stop; `said` is a solver's own word."""
-
-    def __init__(self, reason: StopReason, said: str = "") -> None:
-        self.reason = reason
-        self.said = said
 
 
 @dataclass(frozen=True)
@@ -86,19 +75,8 @@ class Anchor:
     points: FloatArray
 
 
-@dataclass
-class Answer:
-    """The best primal and dual points so far: what is returned whenever the search stops."""
-
-    weights: FloatArray
-    upper: float
-    nu: FloatArray
-    lower: float
-    proof: Proof | None = None
-
-
-class Search:
-    """One run: its neurons, working set, and bounds."""
+class Search(Bounds):
+    """One run: its neurons and working set."""
 
     def __init__(
         self,
@@ -108,77 +86,30 @@ class Search:
         max_iter: int,
         projector: Projector,
     ) -> None:
-        self.target = prog
-        self.prog = prog
-        self.options = options
-        self.tol = AIM * options.tol
+        super().__init__(prog, options)
         self.max_iter = max_iter
-        self.started = time.perf_counter()
         self.solver = solver
         self.pricer = Pricer(prog, self.check, projector)
         self.neurons = Neurons(prog.d)
         self.working: IntArray = np.empty(0, dtype=np.intp)
         self.block_sizes = np.zeros(len(prog.signs) * len(prog.patterns))
-        self.iteration = 0
         self.aim = np.zeros(prog.n)
-        zero = np.zeros(prog.weights_shape)
-        value = prog.objective(zero, prog.best_intercept(np.zeros(prog.n)))
-        self.answer = Answer(zero, value, np.zeros(prog.n), -np.inf)
-        self.upper, self.lower = value, -np.inf
-
-    # -- time, bounds, progress ------------------------------------------------
-
-    def check(self) -> None:
-        """Raise `StopNow` when the time is up."""
-        limit = self.options.time_limit
-        if limit is not None and time.perf_counter() - self.started > limit:
-            raise StopNow(StopReason.TIME_LIMIT)
-
-    @property
-    def gap(self) -> float:
-        """The relative gap of this stage."""
-        return relative_gap(self.upper, self.lower)
-
-    @property
-    def final_gap(self) -> float:
-        """The relative gap of the answer, at the λ that was asked for."""
-        return relative_gap(self.answer.upper, self.answer.lower)
+        self.proof: Proof | None = None
 
     def report(self) -> None:
         """Tell observers how far it is."""
-        self.options.progress(
-            ProgressEvent(
-                "solve",
-                self.iteration,
-                time.perf_counter() - self.started,
-                self.answer.upper,
-                self.answer.lower,
-                self.final_gap,
-                f"lam {self.prog.lam:.3g}, {len(self.neurons.sizes)} neurons",
-            )
-        )
+        self.tell(f"{len(self.neurons.sizes)} neurons")
 
     def record_upper(self, fits: FloatArray) -> None:
-        """Note the network of the current neurons, for this λ and for the one asked for."""
+        """Note the network of the current neurons."""
         norms = float(self.neurons.sizes.sum())
-        loss = self.prog.mean_loss(fits)
-        self.upper = min(self.upper, loss + self.prog.lam * norms)
-        value = loss + self.target.lam * norms
-        if value < self.answer.upper:
-            self.answer.weights = self.neurons.weights(self.prog)
-            self.answer.upper = value
+        self.note_upper(fits, norms, lambda: self.neurons.weights(self.prog))
 
     def record_lower(self, look: Look) -> None:
-        """Note the bound that a look proves, for this λ and for the one asked for."""
-        largest = float(look.bounds.max(initial=0.0))
-        for prog in {id(p): p for p in (self.prog, self.target)}.values():
-            scale = prog.best_scale(look.nu, largest)
-            value = prog.dual_objective(scale * look.nu)
-            if prog is self.prog:
-                self.lower = max(self.lower, value)
-            if prog is self.target and value > self.answer.lower:
-                self.answer.nu, self.answer.lower = scale * look.nu, value
-                self.answer.proof = self.pricer.proof(look, scale)
+        """Note the bound that a look proves."""
+        scale = self.note_lower(look.nu, float(look.bounds.max(initial=0.0)))
+        if scale is not None:
+            self.proof = self.pricer.proof(look, scale)
 
     # -- the steps -------------------------------------------------------------
 
@@ -403,23 +334,14 @@ def train(
         Projects onto the cones; see `pricing.Projector`.
     """
     search = Search(prog, options, solver, max_iter, projector)
-    said = ""
-    try:
-        stop = search.run()
-    except StopNow as now:
-        stop, said = now.reason, now.said
-    except KeyboardInterrupt:
-        stop = StopReason.INTERRUPTED
-    except np.linalg.LinAlgError:
-        # Numbers so far apart that a factorisation fails; the bounds so far still hold.
-        stop = StopReason.NUMERICAL
+    stop, said = search.outcome(search.run)
     search.report()
     answer = search.answer
     return RawSolution(
         stop,
         answer.weights,
         answer.nu,
-        answer.proof.pack() if answer.proof else None,
+        search.proof.pack() if search.proof else None,
         raw_status=said or f"{stop.value} after {search.iteration} iterations",
         objective=answer.upper,
         stats={
