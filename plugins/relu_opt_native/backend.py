@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache, partial
 from typing import cast
 
@@ -13,7 +15,6 @@ from relu_opt.column_generation import QuadraticSolver, train
 from relu_opt.plugins.types import Program, RawSolution, SolveOptions
 from relu_opt.program import ConvexProgram
 from relu_opt.program.linear import QuadraticProgram
-from relu_opt_native.gated import train_gated
 from relu_opt_native.small_qp import solve_qp
 
 log = logging.getLogger("relu_opt.native")
@@ -52,13 +53,18 @@ def _blas() -> ThreadpoolController:
 
 
 def _train(program: ConvexProgram, options: SolveOptions, threads: int) -> RawSolution:
-    steps = cast(int, options.extra["max_iter"])
-    if program.activation == "gated":
-        return train_gated(program, options, steps)
+    started = time.perf_counter()
     # Importing them compiles, or reads what was compiled before.
+    from relu_opt_native.gated import train_gated
     from relu_opt_native.projection import project
     from relu_opt_native.quadratic import nonnegative_qp
 
-    with ThreadPoolExecutor(threads) as executor:
-        projector = partial(project, executor=executor, threads=threads)
-        return train(program, options, QuadraticSolver(nonnegative_qp), steps, projector)
+    loaded = time.perf_counter() - started
+    steps = cast(int, options.extra["max_iter"])
+    if program.activation == "gated":
+        raw = train_gated(program, options, steps)
+    else:
+        with ThreadPoolExecutor(threads) as executor:
+            projector = partial(project, executor=executor, threads=threads)
+            raw = train(program, options, QuadraticSolver(nonnegative_qp), steps, projector)
+    return replace(raw, stats={**raw.stats, "load_seconds": loaded})

@@ -13,6 +13,7 @@ import numpy as np
 from relu_opt.arrays import FloatArray
 from relu_opt_native.curvature import Curvature
 from relu_opt_native.group_columns import GroupColumns
+from relu_opt_native.quadratic import nonnegative_qp
 
 # Up to so many samples R has a row a sample, which loses no digits; beyond, one a column.
 FEW_SAMPLES = 2000
@@ -45,7 +46,4 @@ def curvature_root(
 
 def best_sizes(root: FloatArray, slope: FloatArray, start: FloatArray) -> FloatArray:
     """The sizes that minimise the model from its derivative `slope` (k,) at `start` (k,)."""
-    # Importing it compiles, or reads what was compiled before.
-    from relu_opt_native.quadratic import nonnegative_qp
-
     return nonnegative_qp(root, slope - (root @ start) @ root, start)

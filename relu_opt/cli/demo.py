@@ -142,6 +142,7 @@ def show(result: Mapping[str, Any], folder: Path) -> None:
     from rich.table import Table as Grid
 
     from relu_opt.cli.output import facts, out, verdict_text
+    from relu_opt.cli.training import time_text
 
     data, program, seconds = result["data"], result["program"], result["seconds"]
     console = out()
@@ -151,7 +152,7 @@ def show(result: Mapping[str, Any], folder: Path) -> None:
         f"{data['features']} features",
         "program": f"{program['loss']} loss, {program['patterns']} activation patterns, "
         f"lam {program['lam']:.3g}",
-        "solved by": f"{result['backend']}, {seconds['solve']:.1f} s ({result['stop']})",
+        "solved by": f"{result['backend']}, {time_text(seconds)}: {result['stop']}",
         "objective": f"{result['objective']:.12g}",
         "lower bound": f"{result['dual_objective']:.12g}",
         "relative gap": f"{result['rel_gap']:.1e}",

@@ -150,7 +150,7 @@ def config_file(path: Path | None) -> Iterator[None]:
 def show_training(result: Mapping[str, Any]) -> None:
     """Print what `summary` found."""
     from relu_opt.cli.output import facts, out, verdict_text
-    from relu_opt.cli.training import errors_text
+    from relu_opt.cli.training import errors_text, time_text
 
     data, program, seconds = result["data"], result["program"], result["seconds"]
     features = f"{data['features']} features" + (" + bias" if program["bias"] else "")
@@ -161,7 +161,7 @@ def show_training(result: Mapping[str, Any]) -> None:
         "program": f"{program['activation']}, {program['loss']} loss, "
         f"{program['patterns']} patterns",
         "lam": f"{program['lam']:.6g}{chosen}",
-        "backend": f"{result['backend']}: {result['stop']} after {seconds['solve']:.2f} s{stop}",
+        "backend": f"{result['backend']}: {result['stop']} after {time_text(seconds)}{stop}",
         "objective": f"{result['objective']:.12g}",
         "lower bound": f"{result['dual_objective']:.12g}",
         "relative gap": f"{result['rel_gap']:.1e}",

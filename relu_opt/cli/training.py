@@ -173,6 +173,12 @@ def errors_text(errors: Mapping[str, float], rows: int) -> str:
     return f"RMSE {errors['rmse']:.5g}, R² {errors['r2']:.4f}"
 
 
+def time_text(seconds: Mapping[str, float]) -> str:
+    """The time of solving, and that of loading the solver when there was something to wait for."""
+    loading = f" (and {seconds['load']:.1f} s to load it)" if seconds["load"] > 1 else ""
+    return f"{seconds['solve']:.2f} s{loading}"
+
+
 def summary(trained: Trained, table: Table) -> dict[str, Any]:
     """Everything that `fit --json` says of a training."""
     solution, model = trained.solution, trained.model

@@ -247,7 +247,8 @@ class RawSolution:
     objective : float or None
         What the backend believes the objective is; recorded, not trusted.
     stats : mapping
-        Iterations, times and whatever else the backend reports (JSON values).
+        Iterations, times and whatever else the backend reports (JSON values). `load_seconds`,
+        for importing and compiling, is shown apart from the time of solving.
     bound : float or None
         A lower bound that the backend claims, where its duals do not show one: that of branch
         and bound for a program with integers.

@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -119,9 +120,37 @@ def test_a_stranger_backend_is_used_as_it_declares(install, prog):
     assert sol.objective == pytest.approx(prog.objective(np.zeros(prog.weights_shape)))
     assert (sol.stats["seed"], sol.stats["tol"]) == (3, 1e-3)
     assert sol.stats["options"] == {"seed": 3, "time_limit": 7, "tol": 1e-3, "verbose": False}
-    assert set(sol.stats["seconds"]) == {"build", "solve", "certify"}
+    assert set(sol.stats["seconds"]) == {"build", "load", "solve", "certify"}
     assert {"python", "numpy", "relu-opt"} <= set(sol.stats["versions"])
     json.dumps(dict(sol.stats))
+
+
+class SlowToLoad(Zero):
+    """Says how long it took to load, or something that cannot be."""
+
+    def __init__(self, said):
+        super().__init__()
+        self.said = said
+
+    def solve(self, program, options):
+        time.sleep(0.1)
+        return replace(super().solve(program, options), stats={"load_seconds": self.said})
+
+
+def test_time_of_loading_stands_apart_from_solving(install, prog):
+    install(Plugin(SlowToLoad(0.09)))
+    seconds = ro.solve(prog, "zero").stats["seconds"]
+    assert seconds["load"] == 0.09
+    assert seconds["solve"] > 0.005
+
+
+@pytest.mark.parametrize(("said", "loading"), [(-1.0, False), ("long", False), (1e9, True)])
+def test_no_time_is_made_up(install, prog, said, loading):
+    install(Plugin(SlowToLoad(said)))
+    seconds = ro.solve(prog, "zero").stats["seconds"]
+    assert min(seconds.values()) >= 0
+    assert (seconds["load"] >= 0.1) == loading
+    assert seconds["load"] + seconds["solve"] < 10
 
 
 def test_an_honest_optimum_is_certified(install, prog):
