@@ -81,14 +81,20 @@ def certify(
     if nu is not None and len(nu) != prog.n:
         raise DataError(f"nu has {len(nu)} values, and the data have {prog.n} rows.")
 
-    primal = network.objective(prog.X, prog.y, prog.lam, prog.loss, prog.sample_weight)
+    primal = _objective(prog, network)
     bounds = [] if nu is None else [lower_bound(prog, nu, multipliers)]
     proved = bool(bounds) and relative_gap(primal, bounds[0].value) <= tol
     if not proved and (not bounds or multipliers is None):
         hidden = network.predict(prog.X) - network.intercept
         bounds.append(lower_bound(prog, prog.dual_candidate(hidden), None))
-    bound = max(bounds, key=lambda each: each.value)
+    return certificate_of(prog, network, max(bounds, key=lambda each: each.value), scope, tol)
 
+
+def certificate_of(
+    prog: ConvexProgram, network: ReLUNetwork, bound: DualBound, scope: str, tol: float
+) -> Certificate:
+    """The certificate of a balanced network and a lower bound over the program's patterns."""
+    primal = _objective(prog, network)
     place = locate_neurons(prog, network, CONE_TOLERANCE)
     kkt = _report(prog, network, place, bound, primal)
     verdict, reason = _judge(kkt, place, scope, tol)
@@ -109,6 +115,10 @@ def certify(
         reason,
         fingerprint(prog.X, prog.y),
     )
+
+
+def _objective(prog: ConvexProgram, network: ReLUNetwork) -> float:
+    return network.objective(prog.X, prog.y, prog.lam, prog.loss, prog.sample_weight)
 
 
 def _read_answer(

@@ -8,7 +8,7 @@ A block w of sign s is the balanced neuron u = w/√‖w‖, a = s√‖w‖, wh
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -151,11 +151,11 @@ class ReLUNetwork:
         norms = np.linalg.norm(self.hidden, axis=1)
         keep = norms * np.abs(self.output) > TINY
         size = np.sqrt(norms[keep]) * np.sqrt(np.abs(self.output[keep]))
-        return replace(
-            self,
-            hidden=self.hidden[keep] / norms[keep, None] * size[:, None],
-            output=np.sign(self.output[keep]) * size,
-            gates=None if self.gates is None else self.gates[keep],
+        return ReLUNetwork(
+            self.hidden[keep] / norms[keep, None] * size[:, None],
+            np.sign(self.output[keep]) * size,
+            self.intercept,
+            None if self.gates is None else self.gates[keep],
         )
 
     def merge(self, tol: float = 1e-9) -> ReLUNetwork:
@@ -172,25 +172,17 @@ class ReLUNetwork:
         keys = [units, np.sign(balanced.output)[:, None]]
         if balanced.gates is not None:
             keys.append(balanced.gates)
-        keyed = np.hstack(keys)
-        merged: list[int] = []
-        sums: list[FloatArray] = []
-        for j in range(len(balanced)):
-            near = np.abs(keyed[merged] - keyed[j]).max(axis=1) if merged else np.empty(0)
-            if len(near) and near.min() <= tol:
-                sums[int(near.argmin())] = sums[int(near.argmin())] + blocks[j]
-            else:
-                merged.append(j)
-                sums.append(blocks[j])
-        if len(merged) == len(balanced):
+        firsts, group = group_rows(np.hstack(keys), tol)
+        if len(firsts) == len(balanced):
             return balanced
-        total = np.array(sums).reshape(len(merged), self.hidden.shape[1])
+        total = np.zeros((len(firsts), self.hidden.shape[1]))
+        np.add.at(total, group, blocks)
         root = np.sqrt(np.linalg.norm(total, axis=1))
-        return replace(
-            balanced,
-            hidden=total / root[:, None],
-            output=np.sign(balanced.output[merged]) * root,
-            gates=None if balanced.gates is None else balanced.gates[merged],
+        return ReLUNetwork(
+            total / root[:, None],
+            np.sign(balanced.output[firsts]) * root,
+            self.intercept,
+            None if balanced.gates is None else balanced.gates[firsts],
         )
 
     def to_arrays(self) -> dict[str, FloatArray]:
@@ -227,6 +219,23 @@ def _weights(values: ArrayLike, name: str, ndim: int) -> FloatArray:
     if array.ndim == ndim and not array.size:
         return np.asarray(frozen(np.zeros(array.shape)))
     return as_floats(array, name, ndim)
+
+
+def group_rows(rows: FloatArray, tol: float) -> tuple[IntArray, IntArray]:
+    """The first row of each group of equal rows, and the group of every row.
+
+    A row joins the nearest group whose first row differs by at most `tol` in every entry.
+    """
+    firsts: list[int] = []
+    group: IntArray = np.zeros(len(rows), dtype=np.intp)
+    for j, row in enumerate(rows):
+        near = np.abs(rows[firsts] - row).max(axis=1, initial=0.0) if firsts else np.empty(0)
+        if len(near) and near.min() <= tol:
+            group[j] = near.argmin()
+        else:
+            group[j] = len(firsts)
+            firsts.append(j)
+    return np.array(firsts, dtype=np.intp), group
 
 
 def network_from_weights(
