@@ -11,7 +11,9 @@ solution.certificate            # Certificate(certified, ...)
 
 from relu_opt import errors
 from relu_opt.certificate import Certificate, KKTReport, Verdict
+from relu_opt.certified import CertifiedNetwork
 from relu_opt.cross_check import CrossCheck, cross_check
+from relu_opt.optimal_set import OptimalSet, optimal_set
 from relu_opt.plugins.manager import BackendStatus, backends
 from relu_opt.plugins.types import Availability, Feature, State, StopReason
 from relu_opt.program import (
@@ -41,6 +43,7 @@ __all__ = [
     "Availability",
     "BackendStatus",
     "Certificate",
+    "CertifiedNetwork",
     "Cones",
     "ConicProgram",
     "ConvexProgram",
@@ -50,6 +53,7 @@ __all__ = [
     "KKTReport",
     "LinearProgram",
     "Logistic",
+    "OptimalSet",
     "Patterns",
     "ProgramSolution",
     "QuadraticProgram",
@@ -66,6 +70,7 @@ __all__ = [
     "cross_check",
     "enumerate_patterns",
     "errors",
+    "optimal_set",
     "patterns_of_gates",
     "sample_patterns",
     "solve",

@@ -71,6 +71,10 @@ class NotCertified(ReluOptError):
     """A proof was asked for, and the answer does not have one."""
 
 
+class DoubtWarning(UserWarning):
+    """Numbers lie where rounding could decide a question either way; the message says which."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A sentence that suggests the nearest known name, or lists them all."""
     names = sorted(known)

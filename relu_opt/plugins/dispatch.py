@@ -106,6 +106,13 @@ def with_start(request: Request, start: FloatArray | None, state: object = None)
     return replace(request, options=replace(request.options, warm_start=start, state=state))
 
 
+def can_start(program: Program, backend: str) -> bool:
+    """Whether the backend that would solve the program can start from a point."""
+    request = make_request(program, backend, None, None, {})
+    able = Feature.WARM_START in request.info.features and request.route is Route.DIRECT
+    return able or request.route is Route.COLUMNS
+
+
 def _check_feature(info: BackendInfo, option: str, value: object, feature: Feature) -> None:
     if value is not None and feature not in info.features:
         lack = {

@@ -21,6 +21,8 @@ from relu_opt.errors import DataError, did_you_mean
 
 # A gradient on the edge of the conjugate's domain may leave it by the last bits.
 ROUNDING = 1e-14
+# Where a loss turns flat or linear, relative to the place.
+EDGE = 1e-9
 
 
 @runtime_checkable
@@ -55,6 +57,10 @@ class Loss(Protocol):
         """ℓ*(t, y); `inf` outside the domain."""
         ...
 
+    def plateau(self, z: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The interval round z on which ∂ℓ/∂z does not change: (z, z) where ℓ is curved."""
+        ...
+
 
 @dataclass(frozen=True)
 class Squared:
@@ -81,6 +87,9 @@ class Squared:
 
     def conjugate(self, t: FloatArray, y: FloatArray) -> FloatArray:
         return t * y + 0.5 * t**2
+
+    def plateau(self, z: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return z, z
 
 
 @dataclass(frozen=True)
@@ -114,6 +123,9 @@ class Logistic:
         tau = np.clip(tau, 0.0, 1.0)
         return np.where(inside, xlogy(tau, tau) + xlogy(1 - tau, 1 - tau), np.inf)
 
+    def plateau(self, z: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return z, z
+
 
 @dataclass(frozen=True)
 class SquaredHinge:
@@ -141,6 +153,12 @@ class SquaredHinge:
     def conjugate(self, t: FloatArray, y: FloatArray) -> FloatArray:
         tau = -t * y
         return np.where(tau >= 0, 0.5 * tau**2 - tau, np.inf)
+
+    def plateau(self, z: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+        flat = y * z >= 1 - EDGE
+        return np.where(flat & (y < 0), -np.inf, np.where(flat, 1.0, z)), np.where(
+            flat & (y > 0), np.inf, np.where(flat, -1.0, z)
+        )
 
 
 @dataclass(frozen=True)
@@ -180,6 +198,12 @@ class Huber:
     def conjugate(self, t: FloatArray, y: FloatArray) -> FloatArray:
         inside = np.abs(t) <= self.delta * (1 + ROUNDING)
         return np.where(inside, t * y + 0.5 * t**2, np.inf)
+
+    def plateau(self, z: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+        above = z - y >= self.delta * (1 - EDGE)
+        below = y - z >= self.delta * (1 - EDGE)
+        low = np.where(below, -np.inf, np.where(above, y + self.delta, z))
+        return low, np.where(above, np.inf, np.where(below, y - self.delta, z))
 
 
 LOSSES: dict[str, type[Squared] | type[Logistic] | type[SquaredHinge] | type[Huber]] = {

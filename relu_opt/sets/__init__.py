@@ -1,0 +1,1 @@
+"""What the optimal set is made of: the equicorrelated neurons, and the polytope of their sizes."""
