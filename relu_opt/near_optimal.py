@@ -255,9 +255,8 @@ class NearOptimalSet:
         """
         tol = (self.budget - self.bound.value) / abs(self.budget) * (1 + 1e-6) + 1e-12
         merged = network.merge()
-        return with_certificate(
-            merged, certificate_of(self.program, merged, self.bound, "program", tol)
-        )
+        proof = certificate_of(self.program, merged, self.bound, "program", tol)
+        return with_certificate(merged, proof)
 
 
 def _mixture(home: ReLUNetwork, away: ReLUNetwork, share: float) -> ReLUNetwork:

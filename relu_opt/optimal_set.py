@@ -256,6 +256,8 @@ class OptimalSet:
         A neuron that several blocks hold is shared out among them. This is the point whose path in
         λ is continuous (Mishkin & Pilanci, §4).
         """
+        if self.is_unique:
+            return self.element(self.polytope.start)
         copies = self.found.copies().astype(np.float64)
         weights = np.zeros(len(self.polytope.bounded))
         weights[: len(copies)] = 1.0 / copies
@@ -273,6 +275,8 @@ class OptimalSet:
         """
         if which not in EXTREMES:
             raise DataError(f"Unknown extreme {which!r}. {did_you_mean(which, EXTREMES)}")
+        if self.is_unique:
+            return self.element(self.polytope.start)
         if which in ("linf", "max_min"):
             return self.element(smallest_largest(self.polytope, self.support, which == "linf"))
         cost = np.zeros(len(self.polytope.bounded))
@@ -292,6 +296,8 @@ class OptimalSet:
         targets = as_floats(y_valid, "y_valid", 1)
         if len(targets) != len(rows):
             raise DataError(f"X_valid has {len(rows)} rows and y_valid has {len(targets)} values.")
+        if self.is_unique:
+            return self.element(self.polytope.start)
         zeros = np.zeros(rows.shape[1])
         return self.element(self.polytope.nearest(zeros, rows, targets))
 
@@ -332,6 +338,9 @@ class OptimalSet:
         time_limit : float, optional
             Seconds for the integer program; the result then says what is proved.
         """
+        if self.is_unique:
+            network = self.element(self.polytope.start)
+            return Narrowest(network, len(network))
         upper = self.neuron_ranges().upper * self.program.lam / self._total
         fewest = fewest_positive(self.polytope, upper, time_limit)
         return Narrowest(self.element(fewest.x), fewest.bound)

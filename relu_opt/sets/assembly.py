@@ -10,6 +10,9 @@ from relu_opt.program.convex import ConvexProgram
 from relu_opt.sets.equicorrelation import Equicorrelation
 from relu_opt.sets.polytope import ZERO, Polytope, independent_rows
 
+# How much of the solution's weight may lie on blocks that are in doubt.
+STRAY = 1e-6
+
 
 def activations(prog: ConvexProgram, found: Equicorrelation, X: FloatArray) -> FloatArray:
     """What neurons of size one contribute to the outputs at the rows of X, (rows, k)."""
@@ -57,7 +60,8 @@ def sizes_of(prog: ConvexProgram, found: Equicorrelation, weights: FloatArray) -
     sizes = np.zeros(len(found.units))
     np.add.at(sizes, found.neuron, norms[found.blocks])
     stray = float(norms.sum() - sizes.sum())
-    if stray > ZERO * float(norms.sum()):
+    # What rounding put on blocks in doubt is left out with them.
+    if stray > (STRAY if len(found.doubtful) else ZERO) * float(norms.sum()):
         raise NotCertified(
             f"Blocks that hold {stray / norms.sum():.1e} of the solution's weight are not "
             "equicorrelated, so the solution is not accurate enough to describe all optimal "

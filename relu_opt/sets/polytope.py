@@ -7,12 +7,14 @@ x holds the sizes ‖w_j‖ of the neurons in units of their sum, the output int
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from scipy.sparse import csc_array, csr_array, hstack, vstack
 
 from relu_opt.arrays import BoolArray, FloatArray
 from relu_opt.errors import NotCertified
+from relu_opt.plugins.dispatch import can_start
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
 from relu_opt.program_solution import ProgramSolution, solve_program
 
@@ -63,13 +65,18 @@ class Polytope:
             If the backend's answer is not proved optimal.
         """
         size = max(float(np.abs(cost).max(initial=0.0)), np.finfo(float).tiny)
-        if self._last is None:
-            program = self.program(cost / size)
-        else:
-            assert isinstance(self._last.program, LinearProgram)  # noqa: S101 - made here
-            program = self._last.program.with_cost(cost / size)
-        self._last = solve_program(program, self.backend, LP_TOL, warm_start=self._last).require()
+        program = self._linear.with_cost(cost / size)
+        start = self._last if self._starts else None
+        self._last = solve_program(program, self.backend, LP_TOL, warm_start=start).require()
         return self.polished(self._last.x), size * self._last.dual_objective
+
+    @cached_property
+    def _linear(self) -> LinearProgram:
+        return self.program(np.zeros(len(self.bounded)))
+
+    @cached_property
+    def _starts(self) -> bool:
+        return can_start(self._linear, self.backend)
 
     def program(self, cost: FloatArray) -> LinearProgram:
         """The linear program that minimises cost · x."""
