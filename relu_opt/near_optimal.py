@@ -101,18 +101,21 @@ class NearOptimalSet:
         -------
         PredictionRange
             `lower` and `upper` are attained by networks of the set; none goes beyond
-            `lower_bound` and `upper_bound`.
+            `lower_bound` and `upper_bound`. After Ctrl-C these are infinite for the rows that
+            are missing.
         """
         close = as_positive(close, "close")
         rows = as_floats(Xq, "Xq", 2)
         centres = self.network.predict(rows)
-        ends = np.empty((4, len(rows)))
+        nothing = np.full(len(rows), math.inf)
+        ends = np.array([centres, centres, -nothing, nothing])
         for q, row in enumerate(rows):
             stack = self._stack(row[None, :], one_more_row(self.program, row))
-            low, low_bound = self._end(stack, centres[q], -1.0, close)
-            stack.last = None
-            high, high_bound = self._end(stack, centres[q], 1.0, close)
-            ends[:, q] = low, high, low_bound, high_bound
+            for end, sign in ((0, -1.0), (1, 1.0)):
+                stack.last = None
+                ends[[end, end + 2], q] = self._end(stack, centres[q], sign, close)
+                if stack.interrupted:
+                    return PredictionRange(*ends)
         return PredictionRange(*ends)
 
     def tune(self, X_valid: ArrayLike, y_valid: ArrayLike, close: float = CLOSE) -> TunedNetwork:
@@ -151,7 +154,7 @@ class NearOptimalSet:
             return float(np.mean((network.predict(rows) - targets) ** 2))
 
         def done(_: float) -> bool:
-            return min(found)[0] - max(bounds) <= close * untuned
+            return stack.interrupted or min(found)[0] - max(bounds) <= close * untuned
 
         untuned = error(self.network)
         approach(cost, math.log(self.eps / max(untuned, FLOOR)), done)
@@ -194,7 +197,7 @@ class NearOptimalSet:
 
         def done(_: float) -> bool:
             apart = abs(possible - attained)
-            return apart <= max(close * abs(attained - centre), floor)
+            return stack.interrupted or apart <= max(close * abs(attained - centre), floor)
 
         approach(cost, 0.5 * math.log(8.0 * self.eps / strength), done)
         return attained, possible

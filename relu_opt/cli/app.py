@@ -10,6 +10,7 @@ import typer
 from relu_opt.cli.backends import backends
 from relu_opt.cli.certify import certify
 from relu_opt.cli.demo import demo
+from relu_opt.cli.explore import explore
 from relu_opt.cli.fit import fit
 from relu_opt.cli.verify import verify
 
@@ -43,5 +44,5 @@ def overview(
         typer.echo(context.get_help())
 
 
-for command in (demo, fit, certify, verify, backends):
+for command in (demo, fit, certify, verify, explore, backends):
     app.command()(command)

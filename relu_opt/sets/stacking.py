@@ -17,6 +17,7 @@ import numpy as np
 
 from relu_opt.arrays import BoolArray, FloatArray
 from relu_opt.plugins.dispatch import can_start
+from relu_opt.plugins.types import StopReason
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.losses import Loss, Squared
 from relu_opt.program.patterns import Patterns
@@ -104,6 +105,7 @@ class Stack:
         self.backend, self.options = backend, options
         self.X = np.vstack([prog.X, rows])
         self.last: Solution | None = None
+        self.interrupted = False
 
     def trade(self, targets: FloatArray, strength: float, tol: float) -> Trade:
         """Solve for targets t (m,) and strength κ, to a relative gap."""
@@ -123,6 +125,7 @@ class Stack:
         start = self.last if can_start(stacked, self.backend) else None
         found = solve(stacked, self.backend, tol, warm_start=start, options=self.options)
         self.last = found
+        self.interrupted |= found.stop is StopReason.INTERRUPTED
         fits = stacked.fits(found.weights) + found.network.intercept
         norms = float(np.linalg.norm(found.weights, axis=2).sum())
         objective = prog.mean_loss(fits[:n]) + prog.lam * norms

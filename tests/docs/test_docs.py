@@ -164,7 +164,9 @@ def test_page_runs(page):
 
 @pytest.mark.parametrize("script", EXAMPLES, ids=lambda script: script.name)
 def test_example_runs(script, tmp_path):
-    arguments = [str(tmp_path)] if script.name == "make_pictures.py" else []
+    arguments = (
+        [str(tmp_path)] if script.name in ("make_pictures.py", "optimal_polytope.py") else []
+    )
     done = subprocess.run(
         [sys.executable, "-W", "error", str(script), *arguments],
         cwd=tmp_path,

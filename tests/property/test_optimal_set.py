@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from symmetric import crosspolytope
 
 import relu_opt as ro
-from tests.unit.symmetric import crosspolytope
 
 TARGETS = st.lists(st.floats(0.4, 2.0) | st.floats(-2.0, -0.4), min_size=2, max_size=3).map(
     lambda values: [round(value, 3) for value in values]

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog, nnls
 from scipy.stats import ks_2samp, kstest, ortho_group
+from symmetric import all_vertices, crosspolytope, same_points
 
 import relu_opt as ro
 from relu_opt.errors import DataError, DoubtWarning, NotCertified
-from tests.unit.symmetric import all_vertices, crosspolytope, same_points
 
 LOSSES = ["squared", "logistic", "squared_hinge", "huber"]
 

@@ -1,0 +1,85 @@
+"""`relu-opt explore`: facts, ranges, a picture, and bad input."""
+
+import numpy as np
+import pytest
+
+
+def test_facts_as_json(run, trained):
+    answer = run("explore", trained.model, trained.data, "--rows", "3", "--json")
+    assert answer.code == 0
+    found = answer.json
+    assert found["command"] == "explore"
+    assert found["unique"] == (found["network_dim"] == 0)
+    assert found["convex_dim"] >= found["network_dim"]
+    assert found["narrowest"]["bound"] <= found["narrowest"]["neurons"]
+    assert found["rel_gap"] <= 1e-8
+    assert found["near_predictions"] is None
+    assert [each["row"] for each in found["predictions"]] == [0, 1, 2]
+    # In the target's own units, as fit reports them.
+    truth = np.genfromtxt(trained.data, delimiter=",", names=True)["y"][:3]
+    for each, value in zip(found["predictions"], truth, strict=True):
+        assert each["lower_bound"] <= each["lower"] <= each["upper"] <= each["upper_bound"]
+        assert abs(each["lower"] - value) < 0.5
+    for neuron in found["neurons"]:
+        assert 0 <= neuron["lower"] <= neuron["upper"]
+
+
+def test_near_optimal_ranges_hold_the_exact_ones(run, trained):
+    arguments = ("--rows", "2", "--eps", "0.05", "--json")
+    found = run("explore", trained.model, trained.data, *arguments).json
+    for exact, near in zip(found["predictions"], found["near_predictions"], strict=True):
+        assert near["lower_bound"] <= near["lower"] < exact["lower"]
+        assert exact["upper"] < near["upper"] <= near["upper_bound"]
+
+
+def test_a_table_for_people(run, trained):
+    answer = run("explore", trained.model, trained.data, "--rows", "2", "--eps", "0.05")
+    assert answer.code == 0
+    for word in ("networks", "nique", "narrowest", "dimension", "row", "lowest", "flips"):
+        assert word in answer.out
+    assert "proved" in answer.out
+    quiet = run("explore", trained.model, trained.data, "--rows", "0")
+    assert "lowest" not in quiet.out
+
+
+@pytest.mark.parametrize("name", ["p.png", "p.svg", "p.pdf"])
+def test_a_picture(run, trained, folder, name):
+    pytest.importorskip("matplotlib")
+    arguments = ("--rows", "2", "--eps", "0.05", "--plot", folder / name)
+    assert run("explore", trained.model, trained.data, *arguments).code == 0
+    start = {"p.png": b"\x89PNG", "p.svg": b"<?xml", "p.pdf": b"%PDF"}[name]
+    assert (folder / name).read_bytes().startswith(start)
+
+
+def test_queries_from_another_table(run, trained, folder):
+    (folder / "q.csv").write_text("a,b,c\n0.5,4,1\n0.1,7,1\n")
+    found = run("explore", trained.model, trained.data, "--query", folder / "q.csv", "--json").json
+    assert len(found["predictions"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--eps", "0"], "--eps"),
+        (["--eps", "nan"], "--eps"),
+        (["--rows", "-1"], "--rows"),
+        (["--plot", "nowhere/p.png"], "no folder"),
+        (["--query", "absent.csv"], "absent.csv"),
+        (["--target", "none"], "none"),
+    ],
+)
+def test_bad_input(run, trained, arguments, says):
+    answer = run("explore", trained.model, trained.data, *arguments)
+    assert answer.code == 2
+    assert says in answer.err
+    assert not answer.out
+
+
+def test_an_unknown_kind_of_picture_leaves_the_file_alone(run, trained, folder):
+    pytest.importorskip("matplotlib")
+    file = folder / "p.xyz"
+    file.write_text("mine")
+    answer = run("explore", trained.model, trained.data, "--rows", "1", "--plot", file)
+    assert answer.code == 2
+    assert "kind of picture" in answer.err
+    assert file.read_text() == "mine"
