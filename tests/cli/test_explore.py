@@ -52,7 +52,7 @@ def test_a_picture(run, trained, folder, name):
 
 
 def test_queries_from_another_table(run, trained, folder):
-    (folder / "q.csv").write_text("a,b,c\n0.5,4,1\n0.1,7,1\n")
+    (folder / "q.csv").write_text("a,b,c,label\n0.5,4,1,0\n0.1,7,1,1\n")
     found = run("explore", trained.model, trained.data, "--query", folder / "q.csv", "--json").json
     assert len(found["predictions"]) == 2
 
