@@ -32,6 +32,8 @@ from relu_opt.program import (
 )
 from relu_opt.program_solution import ProgramSolution, solve_program
 from relu_opt.proving import certify
+from relu_opt.pruning import prune
+from relu_opt.pruning_path import PruningPath
 from relu_opt.solution import Solution, solve
 from relu_opt.verify import Verification, verify
 
@@ -52,6 +54,7 @@ __all__ = [
     "Logistic",
     "Patterns",
     "ProgramSolution",
+    "PruningPath",
     "QuadraticProgram",
     "ReLUNetwork",
     "Solution",
@@ -67,6 +70,7 @@ __all__ = [
     "enumerate_patterns",
     "errors",
     "patterns_of_gates",
+    "prune",
     "sample_patterns",
     "solve",
     "solve_program",

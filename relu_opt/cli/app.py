@@ -11,6 +11,7 @@ from relu_opt.cli.backends import backends
 from relu_opt.cli.certify import certify
 from relu_opt.cli.demo import demo
 from relu_opt.cli.fit import fit
+from relu_opt.cli.prune import prune
 from relu_opt.cli.verify import verify
 
 # The class of every wrong use of the command line; typer does not export it by name.
@@ -43,5 +44,5 @@ def overview(
         typer.echo(context.get_help())
 
 
-for command in (demo, fit, certify, verify, backends):
+for command in (demo, fit, certify, verify, prune, backends):
     app.command()(command)
