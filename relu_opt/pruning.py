@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relu_opt.arrays import FloatArray, as_count, as_floats
+from relu_opt.arrays import FloatArray, as_count, as_floats, as_positive
 from relu_opt.certificate import Certificate
 from relu_opt.dual_bound import lower_bound
 from relu_opt.errors import DataError, did_you_mean
@@ -48,7 +48,7 @@ def prune(
     sample_weight: ArrayLike | None = None,
     intercept: bool | None = None,
     seed: int = 0,
-    tol: float = 1e-8,
+    tol: float | None = None,
 ) -> PruningPath:
     """Switch the neurons of a network off, one after another.
 
@@ -83,8 +83,8 @@ def prune(
         one. `optimal` then moves it where that is of use.
     seed : int
         Of the order of `random`.
-    tol : float
-        Relative gap of the start's certificate.
+    tol : float, optional
+        Relative gap to certify; 1e−8 by default.
 
     Returns
     -------
@@ -99,11 +99,11 @@ def prune(
     """
     check_method(method, to, seed)
     if isinstance(network, Solution):
-        given = (X, y, lam, loss, sample_weight, intercept)
+        given = (X, y, lam, loss, sample_weight, intercept, tol)
         if any(value is not None for value in given):
             raise DataError(
-                "A Solution brings its own data, lam, loss, weights and intercept. Pass it alone, "
-                "or pass solution.network with all of them."
+                "A Solution brings its own data, lam, loss, weights, intercept and tol. Pass it "
+                "alone, or pass solution.network with all of them."
             )
         return prune_certified(network.program, network.certificate, method, to, seed)
     if not isinstance(network, ReLUNetwork):
@@ -138,6 +138,7 @@ def prune(
         sample_weight=sample_weight,  # type: ignore[arg-type]
         intercept=network.intercept != 0 if intercept is None else intercept,
     )
+    tol = 1e-8 if tol is None else as_positive(tol, "tol")
     if len(balanced):
         start = certify(prog, balanced, scope="own", tol=tol)
     else:

@@ -112,22 +112,33 @@ def exact_steps(
     """
     columns = _compressed(columns)
     target = columns @ sizes
-    steps = [sizes]
-    while True:
-        active = _active(steps[-1], count)
-        part = _smallest(active, steps[-1], count, 2 * len(columns))
-        null = np.zeros((0, len(sizes)))
-        if len(part):
-            found = null_space(columns[:, part], steps[-1][part])
-            null = np.zeros((len(found), len(sizes)))
-            null[:, part] = found
+    steps, minimal = [sizes], False
+    while not minimal:
+        now = steps[-1]
+        active = _active(now, count)
+        part = _smallest(active, now, count, 2 * len(columns))
+        if not len(part):
+            return steps[1:], True
+        null = null_space(columns[:, part], now[part])
         minimal = not len(null) and len(part) == len(active)
-        before = len(steps)
-        _sweep(columns, count, steps, rates, null, to, (target, limit))
-        if minimal or len(steps) == before:
+        kept = len(active) - len(part)
+        drift = columns @ now - target
+        found = _sweep(
+            columns[:, part],
+            int(np.count_nonzero(part < count)),
+            now[part],
+            rates[part],
+            null,
+            to - kept,
+            (drift, limit),
+        )
+        for each in found:
+            steps.append(now.copy())
+            steps[-1][part] = each
+        if not found:
             break
     if minimal and len(steps) > 1:
-        steps[-1] = _repaired(columns, count, steps[-1], rates, target, sizes)
+        steps[-1] = _repaired(columns, count, steps[-2:], rates, target)
     return steps[1:], minimal
 
 
@@ -141,26 +152,31 @@ def _compressed(columns: FloatArray) -> FloatArray:
 def _sweep(
     columns: FloatArray,
     count: int,
-    steps: list[FloatArray],
+    sizes: FloatArray,
     rates: FloatArray,
     null: FloatArray,
     to: int,
     promise: tuple[FloatArray, float],
-) -> None:
-    """Append the steps along the rows of `null`, which has one less after each."""
-    target, limit = promise
-    sizes = steps[-1]
-    while len(null) and np.count_nonzero(sizes[:count]) > to:
-        direction = _pointed(null[0] / np.abs(null[0]).max(), count, rates)
+) -> list[FloatArray]:
+    """The sizes after each step along the rows of `null`, which has one less after each."""
+    drift, limit = promise
+    steps: list[FloatArray] = []
+    start, width = sizes, int(np.count_nonzero(sizes[:count]))
+    while len(null) and width > to:
+        direction = _pointed(null[0], count, rates)
         hit, length = _first_zero(sizes[:count], direction[:count])
         moved = _moved(sizes, count, length * direction, hit)
-        if np.linalg.norm(columns @ moved - target) > limit:
+        change = columns @ (moved - start) + drift
+        if change @ change > limit**2:
             null = null[1:]
             continue
-        for j in np.flatnonzero((moved[:count] == 0) & (sizes[:count] > 0)):
+        gone = np.flatnonzero((moved[:count] == 0) & (sizes[:count] > 0))
+        for j in gone:
             null = _without(null, int(j))
+        width -= len(gone)
         sizes = moved
         steps.append(sizes)
+    return steps
 
 
 def _active(sizes: FloatArray, count: int) -> IntArray:
@@ -181,12 +197,13 @@ def _smallest(active: IntArray, sizes: FloatArray, count: int, most: int) -> Int
     return np.append(chosen, active[active >= count])
 
 
-def _pointed(direction: FloatArray, count: int, rates: FloatArray) -> FloatArray:
-    """±z, so that s − t z does not raise the objective and ends where a neuron is zero."""
-    shrinks = (direction[:count] > NEGLIGIBLE).any()
-    grows = (direction[:count] < -NEGLIGIBLE).any()
-    turned = rates @ direction < 0 if shrinks and grows else grows
-    return -direction if turned else direction
+def _pointed(vector: FloatArray, count: int, rates: FloatArray) -> FloatArray:
+    """±z, largest entry 1, so that s − t z does not raise the objective and ends at a neuron."""
+    high, low = vector[:count].max(), vector[:count].min()
+    size = max(high, -low)
+    shrinks, grows = high > NEGLIGIBLE * size, -low > NEGLIGIBLE * size
+    turned = rates @ vector < 0 if shrinks and grows else grows
+    return np.asarray(vector / (-size if turned else size))
 
 
 def _first_zero(sizes: FloatArray, direction: FloatArray) -> tuple[int, float]:
@@ -212,7 +229,7 @@ def _without(null: FloatArray, j: int) -> FloatArray:
     entries = null[:, j].copy()
     pivot = int(np.argmax(np.abs(entries)))
     if abs(entries[pivot]) > NEGLIGIBLE * np.abs(null[pivot]).max():
-        null -= np.outer(entries / entries[pivot], null[pivot])
+        null -= (entries / entries[pivot])[:, None] * null[pivot]
         null[pivot] = null[0]
         null = null[1:]
     null[:, j] = 0.0
@@ -222,16 +239,16 @@ def _without(null: FloatArray, j: int) -> FloatArray:
 def _repaired(
     columns: FloatArray,
     count: int,
-    sizes: FloatArray,
+    steps: list[FloatArray],
     rates: FloatArray,
     target: FloatArray,
-    start: FloatArray,
 ) -> FloatArray:
-    """The sizes of independent columns, fitted once more to the fits of the start.
+    """The last of two steps, its independent columns fitted once more to the first fits.
 
     Takes away the rounding that the steps added up to. Kept only if all neurons stay and the
-    objective is not raised.
+    objective is not above that of the step before.
     """
+    before, sizes = steps
     active = _active(sizes, count)
     if not len(active):
         return sizes
@@ -239,8 +256,7 @@ def _repaired(
     better = sizes.copy()
     better[active] += lstsq(columns[:, active], drift, lapack_driver="gelsy")[0]
     kept = (better[active[active < count]] > 0).all()
-    slack = 1e-14 * float(np.abs(rates) @ np.abs(start))
-    raised = float(rates @ (better - start)) > max(0.0, float(rates @ (sizes - start))) + slack
+    raised = rates @ (better - before) > 1e-14 * (np.abs(rates) @ np.abs(before))
     return better if kept and not raised else sizes
 
 

@@ -24,6 +24,7 @@ networks = st.fixed_dictionaries(
         "repeated_features": st.booleans(),
         "gated": st.booleans(),
         "one_sign": st.booleans(),
+        "noise": st.sampled_from([0.0, 0.0, 1e-13, 1e-11, 1e-9, 1e-7]),
         "spread": st.sampled_from([0.0, 1.0, 3.0]),
         "intercept": st.sampled_from([0.0, 0.8]),
         "loss": st.sampled_from(LOSSES),
@@ -50,6 +51,8 @@ def build(case):
     which = rng.integers(0, case["distinct"], k)
     sizes = 10.0 ** (case["spread"] * rng.uniform(-1, 1, k))
     hidden = rng.standard_normal((case["distinct"], d))[which] * sizes[:, None]
+    # Copies that are nearly equal: the rank is in doubt.
+    hidden *= 1 + case["noise"] * rng.standard_normal(hidden.shape)
     output = rng.standard_normal(k)
     gates = rng.standard_normal((case["distinct"], d))[which] if case["gated"] else None
     network = ro.ReLUNetwork(
@@ -93,7 +96,10 @@ def test_the_exact_phase_changes_no_fit_and_raises_no_objective(case):
         assert abs(after - path.objectives[step]) <= 1e-12 * max(after, 1e-12)
         assert after <= before * (1 + 1e-12) + floor * np.abs(fits - problem["y"]).max()
         before = min(after, before)
-    assert path.minimal
+    # Where the rank is in doubt, what was promised of the fits may stop the steps before.
+    assert path.minimal or case["noise"] > 0
+    if not path.minimal:
+        return
     columns = unit_columns(path.vertex, X, path.start.intercept)
     if columns.size:
         assert np.linalg.matrix_rank(columns, tol=1e-11) == columns.shape[1]
