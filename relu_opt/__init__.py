@@ -34,6 +34,8 @@ from relu_opt.program import (
 )
 from relu_opt.program_solution import ProgramSolution, solve_program
 from relu_opt.proving import certify
+from relu_opt.pruning import prune
+from relu_opt.pruning_path import PruningPath
 from relu_opt.solution import Solution, solve
 from relu_opt.verify import Verification, verify
 
@@ -56,6 +58,7 @@ __all__ = [
     "OptimalSet",
     "Patterns",
     "ProgramSolution",
+    "PruningPath",
     "QuadraticProgram",
     "ReLUNetwork",
     "Solution",
@@ -72,6 +75,7 @@ __all__ = [
     "errors",
     "optimal_set",
     "patterns_of_gates",
+    "prune",
     "sample_patterns",
     "solve",
     "solve_program",

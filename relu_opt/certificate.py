@@ -205,7 +205,22 @@ class Certificate:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Certificate:
         """Read what `save` wrote. The claims are read, not checked: that is `verify`'s work."""
-        arrays, meta = read_npz(path, "certificate")
+        return cls.from_contents(*read_npz(path, "certificate"), path)
+
+    @classmethod
+    def from_contents(
+        cls,
+        arrays: dict[str, np.ndarray],
+        meta: Mapping[str, Any],
+        path: str | os.PathLike[str],
+    ) -> Certificate:
+        """The certificate of what `to_arrays` and `meta` returned, as read from a file.
+
+        Raises
+        ------
+        DataError
+            If something is missing or of another type; it names the file.
+        """
         nu = need(arrays, "nu", "f", 1)
         multipliers = ConeMultipliers(
             need(arrays, "rho_blocks", "i", 1),

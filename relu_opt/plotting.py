@@ -3,72 +3,76 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from relu_opt.errors import DataError
+from relu_opt.errors import BackendUnavailable, DataError
+from relu_opt.io import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from relu_opt.sets.answers import PredictionRange
 
+PICTURES = ("png", "svg", "pdf")
 COLOURS = ("#9cc3dd", "#1f5f8b", "#b3402a")
 
 
-def new_axes(axes: Axes | None = None, **options: Any) -> Axes:
-    """The given axes, or those of a new figure that shows in no window.
+def check_picture(path: str | os.PathLike[str] | None) -> None:
+    """Find out before a long computation whether its picture can be drawn; None is always well.
 
     Raises
     ------
     DataError
-        If matplotlib is not installed.
+        If the file's name does not end in a known format.
+    BackendUnavailable
+        If matplotlib is missing.
     """
+    if path is None:
+        return
+    if _kind(path) not in PICTURES:
+        raise DataError(
+            f"{path} has none of the endings .{', .'.join(PICTURES)}. Name a picture.",
+            path=str(path),
+        )
+    need_matplotlib()
+
+
+def need_matplotlib() -> None:
+    """Raise a BackendUnavailable if matplotlib is missing."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise BackendUnavailable(
+            "Plots need matplotlib, which cannot be imported. pip install 'relu-opt[plot]'."
+        ) from error
+
+
+def new_axes(axes: Axes | None = None, size: tuple[float, float] = (6.0, 4.0)) -> Axes:
+    """The given axes, or those of a new figure, which no window shows."""
     if axes is not None:
         return axes
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise DataError(
-            "Pictures need matplotlib. Install it with: pip install 'relu-opt[plot]'"
-        ) from error
-    figure = Figure(layout="constrained", **options)
-    FigureCanvasAgg(figure)
-    made: Axes = figure.add_subplot()
+    need_matplotlib()
+    from matplotlib.figure import Figure
+
+    made: Axes = Figure(figsize=size, layout="constrained").subplots()
     made.spines[["top", "right"]].set_visible(False)
     return made
 
 
 def save_figure(axes: Axes, path: str | os.PathLike[str]) -> None:
-    """Write the figure of the axes; a file that is there survives a failure.
-
-    Raises
-    ------
-    DataError
-        If the name does not end in a format that can be written.
-    """
-    path = Path(path)
+    """Write the figure of the axes; an earlier file survives a failure."""
+    check_picture(path)
     figure = axes.get_figure(root=True)
     assert figure is not None  # noqa: S101 - axes belong to one
-    known = sorted(figure.canvas.get_supported_filetypes())
-    if path.suffix.lstrip(".") not in known:
-        raise DataError(
-            f"{path} does not end in a kind of picture. Use one of: {', '.join(known)}.",
-            path=str(path),
-        )
-    handle, name = tempfile.mkstemp(suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    try:
-        figure.savefig(name, dpi=150)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+    write_atomically(path, lambda stream: figure.savefig(stream, format=_kind(path), dpi=150))
+
+
+def _kind(path: str | os.PathLike[str]) -> str:
+    return Path(path).suffix.lower().lstrip(".")
 
 
 def plot_prediction_range(
@@ -87,7 +91,7 @@ def plot_prediction_range(
     scale, centre : float
         Predictions are drawn as scale · z + centre.
     """
-    axes = new_axes(axes, figsize=(6, 3.2))
+    axes = new_axes(axes, (6.0, 3.2))
     for k, (name, ranges) in enumerate(layers):
         low, high = scale * ranges.lower + centre, scale * ranges.upper + centre
         place = np.arange(len(ranges))

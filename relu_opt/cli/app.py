@@ -12,6 +12,7 @@ from relu_opt.cli.certify import certify
 from relu_opt.cli.demo import demo
 from relu_opt.cli.explore import explore
 from relu_opt.cli.fit import fit
+from relu_opt.cli.prune import prune
 from relu_opt.cli.verify import verify
 
 # The class of every wrong use of the command line; typer does not export it by name.
@@ -44,5 +45,5 @@ def overview(
         typer.echo(context.get_help())
 
 
-for command in (demo, fit, certify, verify, explore, backends):
+for command in (demo, fit, certify, verify, explore, prune, backends):
     app.command()(command)

@@ -55,9 +55,11 @@ def explore(
     from relu_opt.cli.progress import progress
     from relu_opt.config import load_settings
     from relu_opt.model import Model
+    from relu_opt.plotting import check_picture
     from relu_opt.tables import read_table
 
     check_writable("--plot", plot, data, model, query)
+    check_picture(plot)
     if rows < 0 or (eps is not None and not 0 < eps < float("inf")):
         raise DataError("--rows must be at least 0, and --eps a positive number.")
     loaded = Model.load(model)
