@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -176,3 +178,26 @@ def test_bad_questions(make_program):
     bare = ro.optimal_set(ro.solve(plain, tol=1e-12)).near_optimal(0.1)
     with pytest.raises(DataError, match="gates"):
         bare.tune(np.ones((2, 2)), np.ones(2))
+
+
+def test_an_interrupt_keeps_what_is_known(make_program, monkeypatch):
+    prog = make_program(n=10, d=2, p=5)
+    near = ro.optimal_set(ro.solve(prog, tol=1e-12)).near_optimal(0.05)
+    rows = np.random.default_rng(0).standard_normal((3, 2))
+    full = near.prediction_range(rows)
+    calls = []
+
+    def interrupted(*arguments, **options):
+        calls.append(1)
+        found = ro.solve(*arguments, **options)
+        return replace(found, stop=ro.StopReason.INTERRUPTED) if len(calls) == 8 else found
+
+    monkeypatch.setattr("relu_opt.sets.stacking.solve", interrupted)
+    P = near.prediction_range(rows)
+    assert len(calls) == 8
+    assert (P.lower_bound[0], P.upper_bound[0]) == (full.lower_bound[0], full.upper_bound[0])
+    assert np.isinf(P.lower_bound[2])
+    assert np.isinf(P.upper_bound[2])
+    assert P.lower[2] == P.upper[2] == near.network.predict(rows)[2]
+    assert (P.lower_bound <= full.lower).all()
+    assert (P.upper_bound >= full.upper).all()
