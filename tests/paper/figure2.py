@@ -72,7 +72,7 @@ def draw(results: dict[str, dict[str, np.ndarray]], file: Path) -> None:
                 where="post",
                 label=method,
                 linewidth=2.5 if ours else 1.2,
-                color="#1f5f8b" if ours else None,
+                color="black" if ours else None,
                 zorder=3 if ours else 2,
             )
         axis.set(title=name, xlabel="neurons")
