@@ -91,7 +91,8 @@ class Narrowest:
     ----------
     network : CertifiedNetwork
     bound : int
-        No optimal network has fewer neurons, by the bound of the integer program's solver.
+        No optimal network has fewer neurons: the bound of the integer program's solver, whose
+        search is not checked again.
     """
 
     network: CertifiedNetwork

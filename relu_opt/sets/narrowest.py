@@ -20,6 +20,8 @@ from relu_opt.sets.polytope import ZERO, Polytope
 
 # Integers may be off by this much.
 INTEGRALITY = 1e-6
+# What is added to the largest sizes, in units of the sum of sizes.
+SLACK = 1e-3
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ def fewest_positive(polytope: Polytope, upper: FloatArray, time_limit: float | N
     """
     k, q = polytope.sizes, len(polytope.bounded)
     plain = polytope.program(np.zeros(q))
+    # Wide enough that a size at its very maximum lies inside, whatever the solver's tolerance.
+    upper = np.where(upper > ZERO, upper + SLACK, 0.0)
     links = hstack([csc_array(np.eye(k, q)), csc_array(-np.diag(upper))])
     program = LinearProgram(
         c=np.append(np.zeros(q), np.ones(k)),
@@ -47,7 +51,7 @@ def fewest_positive(polytope: Polytope, upper: FloatArray, time_limit: float | N
         row_lower=np.append(plain.row_lower, np.full(k, -np.inf)),
         row_upper=np.append(plain.row_upper, np.zeros(k)),
         lower=np.append(plain.lower, np.zeros(k)),
-        upper=np.append(plain.upper, np.where(upper > ZERO, 1.0, 0.0)),
+        upper=np.append(plain.upper, np.where(upper > 0, 1.0, 0.0)),
         integrality=np.arange(q + k) >= q,
     )
     answer = solve_program(program, polytope.backend, time_limit=time_limit)

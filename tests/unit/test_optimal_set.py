@@ -162,6 +162,18 @@ def test_extremes_min_norm_and_tuning_against_other_solvers(seed):
     assert error @ error <= least @ least * (1 + 1e-6)
 
 
+@pytest.mark.parametrize("pairs", [5, 6, 7, 8])
+def test_the_narrowest_of_many(pairs):
+    # Two opposite neurons of half the weight each, which is the most that either can have.
+    S = set_of(crosspolytope(np.linspace(1, 2, pairs)))
+    assert len(S.signs) == 2**pairs
+    narrowest = S.narrowest()
+    assert (narrowest.neurons, narrowest.bound) == (2, 2)
+    pruned = ro.prune(S.sample(1)[0], S.program.X, S.program.y, lam=S.program.lam).vertex
+    assert len(pruned) >= 2
+    assert len(S.vertex()) >= 2
+
+
 # -- sampling ------------------------------------------------------------------------------
 
 
