@@ -34,6 +34,7 @@ from relu_opt.sets.equicorrelation import (
 )
 from relu_opt.sets.membership import membership
 from relu_opt.sets.narrowest import fewest_positive
+from relu_opt.sets.polishing import polished
 from relu_opt.sets.polytope import Polytope, null_space, smallest_largest, support
 from relu_opt.sets.sampling import hit_and_run
 from relu_opt.sets.vertices import walk_vertices
@@ -42,6 +43,8 @@ from relu_opt.solution import Solution, solve
 EXTREMES = ("l1", "max_l1", "linf", "max_min")
 # What every element is certified to, and how far its training fits may be from the others'.
 TOL = 1e-8
+# How much a lower bound may fall by rounding alone, relative to it.
+ROUNDING = 1e-12
 
 
 def optimal_set(sol: Solution, backend: str = "auto") -> OptimalSet:
@@ -86,11 +89,17 @@ def optimal_set(sol: Solution, backend: str = "auto") -> OptimalSet:
         )
     bound = lower_bound(prog, sol.nu, sol.certificate.multipliers)
     found = equicorrelated(prog, bound)
-    sizes = sizes_of(prog, found, sol.weights)
+    sizes, intercept = sizes_of(prog, found, sol.weights), sol.network.intercept
+    fine = polished(prog, found, sizes, intercept)
+    if fine is not None:
+        proved = lower_bound(prog, prog.dual_candidate(prog.fits(fine[0])), bound.multipliers)
+        if proved.value >= bound.value - ROUNDING * abs(bound.value):
+            bound, found = proved, equicorrelated(prog, proved)
+            sizes, intercept = sizes_of(prog, found, fine[0]), fine[1]
     contributions = activations(prog, found, prog.X)
     if not sizes.any():
         found, sizes, contributions = found.none(), sizes[:0], contributions[:, :0]
-    polytope = size_polytope(prog, contributions, sizes, sol.network.intercept, backend)
+    polytope = size_polytope(prog, contributions, sizes, intercept, backend)
     if len(found.doubtful) or polytope.doubtful_rank:
         warnings.warn(
             f"{len(found.doubtful)} blocks come within {GREY:g} of being equicorrelated but not "

@@ -41,6 +41,8 @@ class Equicorrelation:
         Their output signs.
     places : (k,) int array
         A pattern that holds each neuron.
+    faces : list of k int arrays
+        Rows of X on which each neuron is zero, the face of that pattern's cone.
     doubtful : (q,) int array
         Blocks whose slack is in the grey zone; they are left out.
     doubtful_slacks : (q,) array
@@ -54,6 +56,7 @@ class Equicorrelation:
     units: FloatArray
     signs: FloatArray
     places: IntArray
+    faces: list[IntArray]
     doubtful: IntArray
     doubtful_slacks: FloatArray
     next_slack: float
@@ -61,7 +64,7 @@ class Equicorrelation:
     def none(self) -> Equicorrelation:
         """The same without neurons: for a solution that is zero."""
         zero = np.empty(0, dtype=np.intp)
-        bare = replace(self, blocks=zero, neuron=zero, places=zero)
+        bare = replace(self, blocks=zero, neuron=zero, places=zero, faces=[])
         return replace(bare, units=self.units[:0], signs=self.signs[:0])
 
     def copies(self) -> IntArray:
@@ -71,7 +74,7 @@ class Equicorrelation:
 
 def equicorrelated(prog: ConvexProgram, bound: DualBound) -> Equicorrelation:
     """The equicorrelation set at a dual point, which should be optimal to `ACCURACY`."""
-    blocks, points = _candidates(prog, bound)
+    blocks, points, rows = _candidates(prog, bound)
     slacks = 1.0 - np.linalg.norm(points, axis=1) / prog.lam
     inside, doubtful = slacks <= IN, (slacks > IN) & (slacks <= GREY)
     others = slacks[slacks > GREY]
@@ -90,20 +93,24 @@ def equicorrelated(prog: ConvexProgram, bound: DualBound) -> Equicorrelation:
         # A gated neuron's sign is part of its direction.
         signs[firsts],
         chosen[firsts] % len(prog.patterns),
+        [rows[b] for b in np.flatnonzero(inside)[firsts]],
         blocks[doubtful],
         slacks[doubtful],
         float(others.min(initial=np.inf)),
     )
 
 
-def _candidates(prog: ConvexProgram, bound: DualBound) -> tuple[IntArray, FloatArray]:
-    """The blocks that may come near λ, and v_b where it does; shorter where it does not."""
+def _candidates(
+    prog: ConvexProgram, bound: DualBound
+) -> tuple[IntArray, FloatArray, list[IntArray]]:
+    """The blocks that may come near λ; v_b where it does, shorter where not; rows of its face."""
     common = prog.correlations(bound.nu)
     enough = prog.lam * (1.0 - 2.0 * GREY)
     near = np.flatnonzero(np.linalg.norm(common, axis=1) >= enough)
     if prog.activation == "gated":
-        return near, common[near]
+        return near, common[near], [np.empty(0, dtype=np.intp)] * len(near)
     blocks = np.concatenate([near, near + len(prog.patterns)])
     known = bound.multipliers.pieces()
     guesses = [known[b][0] if b in known else np.empty(0, dtype=np.intp) for b in blocks.tolist()]
-    return blocks, prog.project(common, blocks, guesses, enough).points
+    found = prog.project(common, blocks, guesses, enough)
+    return blocks, found.points, found.rows

@@ -1,0 +1,55 @@
+"""The last digits of a solution: Newton's method on the faces that carry its neurons."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from relu_opt.active_system import ActiveSystem, active_system, newton_step
+from relu_opt.arrays import FloatArray
+from relu_opt.program.convex import ConvexProgram
+from relu_opt.sets.equicorrelation import Equicorrelation
+
+# With more coordinates the equations are too large to be worth it.
+MOST_COORDINATES = 2000
+MOST_STEPS = 6
+# A neuron of a smaller share of the sizes is left out: Newton's method cannot hold it positive.
+FAINT = 1e-6
+
+
+def polished(
+    prog: ConvexProgram, found: Equicorrelation, sizes: FloatArray, intercept: float
+) -> tuple[FloatArray, float] | None:
+    """Weights and intercept of the solution with its last digits; None where there is no way.
+
+    Parameters
+    ----------
+    prog : ConvexProgram
+    found : Equicorrelation
+        The neurons, their patterns and faces.
+    sizes : (k,) array
+        ‖w_j‖ of each.
+    intercept : float
+    """
+    on = np.flatnonzero(sizes > FAINT * float(sizes.sum()))
+    faces = [found.faces[j] for j in on]
+    system = active_system(prog, found.places[on], found.signs[on], faces)
+    if not 0 < system.size <= MOST_COORDINATES:
+        return None
+    z = _newton(system, system.coordinates(sizes[on, None] * found.units[on], intercept))
+    weights = np.zeros(prog.weights_shape)
+    weights[(found.signs[on] < 0).astype(np.intp), found.places[on]] = system.blocks(z)
+    return weights, float(z[-1]) if prog.intercept else 0.0
+
+
+def _newton(system: ActiveSystem, z: FloatArray) -> FloatArray:
+    """Steps as long as they bring the residual down, and keep every neuron's direction."""
+    left = float(np.linalg.norm(system.residual(z)))
+    for _ in range(MOST_STEPS):
+        ahead = z + newton_step(system, z)
+        if any(ahead[part] @ z[part] <= 0 for part in system.parts()):
+            break
+        lacking = float(np.linalg.norm(system.residual(ahead)))
+        if not lacking < left:
+            break
+        z, left = ahead, lacking
+    return z
