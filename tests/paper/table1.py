@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 
 import relu_opt as ro
 
-EPS = (1e-4, 1e-3, 1e-2, 1e-1)
+EPS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
 
 def one_split(X: np.ndarray, y: np.ndarray, r: int) -> dict[str, float]:
@@ -34,6 +34,7 @@ def one_split(X: np.ndarray, y: np.ndarray, r: int) -> dict[str, float]:
     exact = ro.optimal_set(solution)
     ranges = exact.prediction_range(split.test[0])
     facts = {
+        "rows": len(split.train[1]),
         "rel_gap": solution.rel_gap,
         "neurons": int(exact.support.sum()),
         "network_dim": exact.network_dim,
@@ -80,7 +81,7 @@ def main() -> None:
             values = sorted({int(facts[key]) for facts in splits})
             return f"{values[0]}" if len(values) == 1 else f"{values[0]}–{values[-1]}"
 
-        cells = [name, str(len(y) - int(len(y) * 0.8)), span("network_dim"), span("convex_dim")]
+        cells = [name, span("rows"), span("network_dim"), span("convex_dim")]
         cells += [span("flips"), f"{mean('min-norm'):.3f}", f"{mean('max-l1'):.3f}"]
         for suffix in ("", *(f" {eps:g}" for eps in EPS)):
             cells.append(f"{mean('tuned' + suffix):.3f} / {mean('test-tuned' + suffix):.3f}")
