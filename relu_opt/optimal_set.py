@@ -17,24 +17,21 @@ from numpy.typing import ArrayLike
 
 from relu_opt.arrays import BoolArray, FloatArray, IntArray, as_count, as_floats, as_positive
 from relu_opt.certified import CertifiedNetwork
-from relu_opt.dual_bound import DualBound, lower_bound
+from relu_opt.dual_bound import DualBound
 from relu_opt.errors import DataError, DoubtWarning, NotCertified, did_you_mean
 from relu_opt.near_optimal import NearOptimalSet
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.network import ReLUNetwork
 from relu_opt.sets.answers import Membership, Narrowest, NeuronRanges, PredictionRange
-from relu_opt.sets.assembly import activations, prediction_rows, size_polytope, sizes_of
+from relu_opt.sets.assembly import activations, prediction_rows, size_polytope
 from relu_opt.sets.element import certified_element
 from relu_opt.sets.equicorrelation import (
     ACCURACY,
-    GREY,
-    IN,
     Equicorrelation,
-    equicorrelated,
 )
 from relu_opt.sets.membership import membership
 from relu_opt.sets.narrowest import fewest_positive
-from relu_opt.sets.polishing import polished
+from relu_opt.sets.polishing import sharpened
 from relu_opt.sets.polytope import Polytope, null_space, smallest_largest, support
 from relu_opt.sets.sampling import hit_and_run
 from relu_opt.sets.vertices import walk_vertices
@@ -43,8 +40,6 @@ from relu_opt.solution import Solution, solve
 EXTREMES = ("l1", "max_l1", "linf", "max_min")
 # What every element is certified to, and how far its training fits may be from the others'.
 TOL = 1e-8
-# How much a lower bound may fall by rounding alone, relative to it.
-ROUNDING = 1e-12
 
 
 def optimal_set(sol: Solution, backend: str = "auto") -> OptimalSet:
@@ -70,8 +65,9 @@ def optimal_set(sol: Solution, backend: str = "auto") -> OptimalSet:
     Warns
     -----
     DoubtWarning
-        If ‖v_b‖/λ of some block lies between 1 − 1e−6 and 1 − 1e−9, or the rank of the neurons'
-        fits is in doubt. Such blocks are left out, and listed in `doubtful`.
+        If the slack 1 − ‖v_b‖/λ of some block lies between 1e−9 and 1e−8 (1e−6 where the last
+        digits cannot be had), or the rank of the neurons' fits is in doubt. Such blocks are left
+        out, and listed in `doubtful`.
     """
     if not isinstance(sol, Solution):
         raise DataError(
@@ -87,24 +83,16 @@ def optimal_set(sol: Solution, backend: str = "auto") -> OptimalSet:
             "speak of all optimal networks. Solve it without a time limit, or use a larger lam.",
             rel_gap=sol.rel_gap,
         )
-    bound = lower_bound(prog, sol.nu, sol.certificate.multipliers)
-    found = equicorrelated(prog, bound)
-    sizes, intercept = sizes_of(prog, found, sol.weights), sol.network.intercept
-    fine = polished(prog, found, sizes, intercept)
-    if fine is not None:
-        proved = lower_bound(prog, prog.dual_candidate(prog.fits(fine[0])), bound.multipliers)
-        if proved.value >= bound.value - ROUNDING * abs(bound.value):
-            bound, found = proved, equicorrelated(prog, proved)
-            sizes, intercept = sizes_of(prog, found, fine[0]), fine[1]
+    bound, found, sizes, intercept = sharpened(sol)
     contributions = activations(prog, found, prog.X)
     if not sizes.any():
         found, sizes, contributions = found.none(), sizes[:0], contributions[:, :0]
     polytope = size_polytope(prog, contributions, sizes, intercept, backend)
     if len(found.doubtful) or polytope.doubtful_rank:
         warnings.warn(
-            f"{len(found.doubtful)} blocks come within {GREY:g} of being equicorrelated but not "
-            f"within {IN:g}, and are left out; {polytope.doubtful_rank} singular values of the "
-            "neurons' fits are near zero. The set may be larger or smaller than described.",
+            f"{len(found.doubtful)} blocks are so near to being equicorrelated that rounding "
+            f"decides, and are left out; {polytope.doubtful_rank} singular values of the neurons' "
+            "fits are near zero. The set may be larger or smaller than described.",
             DoubtWarning,
             stacklevel=2,
         )

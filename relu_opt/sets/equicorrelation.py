@@ -16,10 +16,11 @@ from relu_opt.dual_bound import DualBound
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.network import group_rows
 
-# The slack 1 − ‖v_b‖/λ of a block that is equicorrelated, and the most that leaves a doubt.
-# Once the program is solved to ACCURACY, slacks that are zero are below 1e-11.
+# The slack 1 − ‖v_b‖/λ of a block that is equicorrelated, and the most that leaves a doubt: of a
+# solution, and of one with its last digits. Once the program is solved to ACCURACY, slacks that
+# are zero are below 1e-11.
 IN = 1e-9
-GREY = 1e-6
+GREY, FINE_GREY = 1e-6, 1e-8
 ACCURACY = 1e-12
 # Neurons are one when no entry of their unit directions differs by more.
 SAME = 1e-8
@@ -72,12 +73,15 @@ class Equicorrelation:
         return np.bincount(self.neuron, minlength=len(self.units))
 
 
-def equicorrelated(prog: ConvexProgram, bound: DualBound) -> Equicorrelation:
-    """The equicorrelation set at a dual point, which should be optimal to `ACCURACY`."""
-    blocks, points, rows = _candidates(prog, bound)
+def equicorrelated(prog: ConvexProgram, bound: DualBound, grey: float = GREY) -> Equicorrelation:
+    """The equicorrelation set at a dual point, which should be optimal to `ACCURACY`.
+
+    Blocks whose slack is between `IN` and `grey` are in doubt.
+    """
+    blocks, points, rows = _candidates(prog, bound, grey)
     slacks = 1.0 - np.linalg.norm(points, axis=1) / prog.lam
-    inside, doubtful = slacks <= IN, (slacks > IN) & (slacks <= GREY)
-    others = slacks[slacks > GREY]
+    inside, doubtful = slacks <= IN, (slacks > IN) & (slacks <= grey)
+    others = slacks[slacks > grey]
     chosen = blocks[inside]
     units = points[inside] / np.linalg.norm(points[inside], axis=1, keepdims=True)
     signs = np.where(chosen < len(prog.patterns), 1.0, -1.0)
@@ -101,11 +105,11 @@ def equicorrelated(prog: ConvexProgram, bound: DualBound) -> Equicorrelation:
 
 
 def _candidates(
-    prog: ConvexProgram, bound: DualBound
+    prog: ConvexProgram, bound: DualBound, grey: float
 ) -> tuple[IntArray, FloatArray, list[IntArray]]:
     """The blocks that may come near λ; v_b where it does, shorter where not; rows of its face."""
     common = prog.correlations(bound.nu)
-    enough = prog.lam * (1.0 - 2.0 * GREY)
+    enough = prog.lam * (1.0 - 2.0 * grey)
     near = np.flatnonzero(np.linalg.norm(common, axis=1) >= enough)
     if prog.activation == "gated":
         return near, common[near], [np.empty(0, dtype=np.intp)] * len(near)

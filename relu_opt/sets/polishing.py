@@ -6,14 +6,40 @@ import numpy as np
 
 from relu_opt.active_system import ActiveSystem, active_system, newton_step
 from relu_opt.arrays import FloatArray
+from relu_opt.dual_bound import DualBound, lower_bound
 from relu_opt.program.convex import ConvexProgram
-from relu_opt.sets.equicorrelation import Equicorrelation
+from relu_opt.sets.assembly import sizes_of
+from relu_opt.sets.equicorrelation import FINE_GREY, Equicorrelation, equicorrelated
+from relu_opt.solution import Solution
 
 # With more coordinates the equations are too large to be worth it.
 MOST_COORDINATES = 2000
 MOST_STEPS = 6
 # A neuron of a smaller share of the sizes is left out: Newton's method cannot hold it positive.
 FAINT = 1e-6
+# How much a lower bound may fall by rounding alone, relative to it.
+ROUNDING = 1e-12
+
+
+def sharpened(sol: Solution) -> tuple[DualBound, Equicorrelation, FloatArray, float]:
+    """Lower bound, neurons, their sizes ‖w_j‖ and the intercept of a solution, to the last digits.
+
+    Raises
+    ------
+    NotCertified
+        If the solution is not accurate enough to tell its neurons.
+    """
+    prog = sol.program
+    bound = lower_bound(prog, sol.nu, sol.certificate.multipliers)
+    found = equicorrelated(prog, bound)
+    sizes, intercept = sizes_of(prog, found, sol.weights), sol.network.intercept
+    fine = polished(prog, found, sizes, intercept)
+    if fine is not None:
+        proved = lower_bound(prog, prog.dual_candidate(prog.fits(fine[0])), bound.multipliers)
+        if proved.value >= bound.value - ROUNDING * abs(bound.value):
+            bound, found = proved, equicorrelated(prog, proved, FINE_GREY)
+            sizes, intercept = sizes_of(prog, found, fine[0]), fine[1]
+    return bound, found, sizes, intercept
 
 
 def polished(

@@ -294,7 +294,7 @@ def test_the_zero_network(make_program):
 def test_doubts_are_reported():
     prog = crosspolytope([1.0, 1.0, 1.0])
     X = prog.X.copy()
-    X += 1e-7 * np.random.default_rng(0).random(X.shape)
+    X += 1e-8 * np.random.default_rng(0).random(X.shape)
     near = ro.ConvexProgram(X, prog.y, prog.lam, prog.patterns)
     with pytest.warns(DoubtWarning, match="left out"):
         S = set_of(near)
