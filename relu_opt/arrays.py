@@ -78,6 +78,14 @@ def as_floats(values: ArrayLike, name: str, ndim: int) -> FloatArray:
     return frozen(array)
 
 
+def as_targets(values: ArrayLike, name: str, rows: int, of: str) -> FloatArray:
+    """One finite number for each of the rows of `of`, (rows,), or a DataError."""
+    targets = as_floats(values, name, 1)
+    if len(targets) != rows:
+        raise DataError(f"{of} has {rows} rows and {name} has {len(targets)} values.")
+    return targets
+
+
 def as_positive(value: object, name: str) -> float:
     """A finite float > 0, or a DataError."""
     number = as_number(value, name)

@@ -11,17 +11,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
-from relu_opt.arrays import FloatArray, as_floats, as_positive
+from relu_opt.arrays import FloatArray, as_floats, as_positive, as_targets
 from relu_opt.certified import CertifiedNetwork
 from relu_opt.dual_bound import DualBound
 from relu_opt.errors import DataError
 from relu_opt.program.convex import ConvexProgram
-from relu_opt.program.network import ReLUNetwork, locate_neurons, network_from_weights
+from relu_opt.program.network import ReLUNetwork, locate_neurons
 from relu_opt.program.patterns import Patterns, unique_rows
 from relu_opt.proving import CONE_TOLERANCE, certificate_of
 from relu_opt.sets.answers import PredictionRange
@@ -84,7 +85,7 @@ class NearOptimalSet:
     @property
     def budget(self) -> float:
         """The largest objective: that of the optimal network plus ε."""
-        return self.network.certificate.primal + self.eps
+        return self._least + self.eps
 
     def prediction_range(self, Xq: ArrayLike, close: float = CLOSE) -> PredictionRange:
         """The interval of predictions at each row of Xq over the networks of the set.
@@ -134,9 +135,8 @@ class NearOptimalSet:
         DataError
             If the patterns have no gates, which say what they are on other data.
         """
-        rows, targets = as_floats(X_valid, "X_valid", 2), as_floats(y_valid, "y_valid", 1)
-        if len(targets) != len(rows):
-            raise DataError(f"X_valid has {len(rows)} rows and y_valid has {len(targets)} values.")
+        rows = as_floats(X_valid, "X_valid", 2)
+        targets = as_targets(y_valid, "y_valid", len(rows), "X_valid")
         stack = self._stack(rows, self._patterns_with(rows))
         found: list[tuple[float, int, ReLUNetwork]] = []
         bounds = [0.0]
@@ -146,14 +146,14 @@ class NearOptimalSet:
             highest = self.budget + 0.5 * strength * error(self.network)
             trade = stack.trade(targets, strength, self._accuracy(close, highest))
             bounds.append(2.0 * (trade.lower - self.budget) / strength)
-            network = self._within(trade)[1]
+            network = _mixture(self.network, trade.solution.network, self._share(trade))
             found.append((error(network), len(found), network))
             return self._excess(trade)
 
         def error(network: ReLUNetwork) -> float:
             return float(np.mean((network.predict(rows) - targets) ** 2))
 
-        def done(_: float) -> bool:
+        def done() -> bool:
             return stack.interrupted or min(found)[0] - max(bounds) <= close * untuned
 
         untuned = error(self.network)
@@ -186,8 +186,7 @@ class NearOptimalSet:
             target = centre + sign * math.exp(log_distance)
             highest = self.budget + 0.5 * strength * (target - centre) ** 2
             trade = stack.trade(np.array([target]), strength, self._accuracy(close, highest))
-            share, _ = self._within(trade)
-            reached = centre + share * (trade.outputs[0] - centre)
+            reached = centre + self._share(trade) * (trade.outputs[0] - centre)
             attained = max(attained, reached, key=lambda z: sign * z)
             beyond = 2.0 * (trade.lower - self.budget) / strength
             if beyond > 0:
@@ -195,7 +194,7 @@ class NearOptimalSet:
                 possible = min(possible, limit, key=lambda z: sign * z)
             return self._excess(trade)
 
-        def done(_: float) -> bool:
+        def done() -> bool:
             apart = abs(possible - attained)
             return stack.interrupted or apart <= max(close * abs(attained - centre), floor)
 
@@ -214,22 +213,24 @@ class NearOptimalSet:
     def _accuracy(self, close: float, highest: float) -> float:
         return min(1e-4, max(1e-12, 0.2 * close * self.eps / highest))
 
-    def _within(self, trade: Trade) -> tuple[float, ReLUNetwork]:
-        """How far towards the trade's network the budget reaches, and the network there."""
-        prog, home = self.program, self.network
-        found = trade.solution
-        away = network_from_weights(found.program, found.weights, found.network.intercept)
-        fits, other = home.predict(prog.X), away.predict(prog.X)
+    @cached_property
+    def _fits(self) -> FloatArray:
+        return self.network.predict(self.program.X)
+
+    def _share(self, trade: Trade) -> float:
+        """How far the budget reaches from the optimal network towards the trade's."""
+        prog, away = self.program, trade.solution.network
+        other, norms = away.predict(prog.X), (self.network.penalty(), away.penalty())
 
         def over(share: float) -> float:
-            mixed = prog.mean_loss((1 - share) * fits + share * other)
-            norms = (1 - share) * home.penalty() + share * away.penalty()
-            return mixed + prog.lam * norms - self.budget
+            mixed = prog.mean_loss((1 - share) * self._fits + share * other)
+            penalty = (1 - share) * norms[0] + share * norms[1]
+            return mixed + prog.lam * penalty - self.budget
 
         share = 1.0 if over(1.0) <= 0 else float(brentq(over, 0.0, 1.0, xtol=1e-12))
         if over(share) > 0:
             share *= 1 - 1e-9
-        return share, _mixture(home, away, share)
+        return share
 
     def _patterns_with(self, rows: FloatArray) -> Patterns:
         """The gates' patterns on the data and the rows, and those of the optimal neurons."""
@@ -257,9 +258,8 @@ class NearOptimalSet:
             If it is not.
         """
         tol = (self.budget - self.bound.value) / abs(self.budget) * (1 + 1e-6) + 1e-12
-        merged = network.merge()
-        proof = certificate_of(self.program, merged, self.bound, "program", tol)
-        return with_certificate(merged, proof)
+        proof = certificate_of(self.program, network, self.bound, "program", tol)
+        return with_certificate(network, proof)
 
 
 def _mixture(home: ReLUNetwork, away: ReLUNetwork, share: float) -> ReLUNetwork:
@@ -277,7 +277,7 @@ def _mixture(home: ReLUNetwork, away: ReLUNetwork, share: float) -> ReLUNetwork:
     return mixed.merge()
 
 
-def approach(cost: Callable[[float], float], start: float, done: Callable[[float], bool]) -> None:
+def approach(cost: Callable[[float], float], start: float, done: Callable[[], bool]) -> None:
     """Look for the u at which an increasing cost, of slope about 2, is zero, until it is `done`.
 
     Secant steps within the bracket; a cost of −inf counts as far below.
@@ -286,7 +286,7 @@ def approach(cost: Callable[[float], float], start: float, done: Callable[[float
     before: tuple[float, float] | None = None
     for _ in range(MAX_SOLVES):
         value = cost(u)
-        if done(value):
+        if done():
             return
         low, high = (u, high) if value < 0 else (low, u)
         if before is not None and math.isfinite(value) and u != before[0]:

@@ -8,14 +8,14 @@ Neurons that are identical are one neuron here, though several blocks of the pro
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relu_opt.arrays import BoolArray, FloatArray, IntArray, as_count, as_floats, as_positive
+from relu_opt.arrays import BoolArray, FloatArray, IntArray, as_count, as_positive, as_targets
 from relu_opt.certified import CertifiedNetwork
 from relu_opt.dual_bound import DualBound
 from relu_opt.errors import DataError, DoubtWarning, NotCertified, did_you_mean
@@ -25,10 +25,7 @@ from relu_opt.program.network import ReLUNetwork
 from relu_opt.sets.answers import Membership, Narrowest, NeuronRanges, PredictionRange
 from relu_opt.sets.assembly import activations, prediction_rows, size_polytope
 from relu_opt.sets.element import certified_element
-from relu_opt.sets.equicorrelation import (
-    ACCURACY,
-    Equicorrelation,
-)
+from relu_opt.sets.equicorrelation import ACCURACY, Equicorrelation
 from relu_opt.sets.membership import membership
 from relu_opt.sets.narrowest import fewest_positive
 from relu_opt.sets.polishing import sharpened
@@ -204,14 +201,8 @@ class OptimalSet:
 
     def neuron_ranges(self) -> NeuronRanges:
         """The least and the largest α_j over all optimal networks, by linear programs."""
-        k, unit = self.polytope.sizes, self._total / self.program.lam
-        lower, upper = np.zeros(k), np.zeros(k)
-        for j in np.flatnonzero(self.support):
-            cost = np.zeros(len(self.polytope.bounded))
-            cost[j] = 1.0
-            lower[j] = self._lowest(cost)[0][j] * unit
-            upper[j] = self._lowest(-cost)[0][j] * unit
-        return NeuronRanges(lower, upper)
+        unit = self._total / self.program.lam
+        return NeuronRanges(unit * self._size_ranges[0], unit * self._size_ranges[1])
 
     def prediction_range(self, Xq: ArrayLike) -> PredictionRange:
         """The interval of predictions at each row of Xq over all optimal networks.
@@ -253,13 +244,11 @@ class OptimalSet:
         A neuron that several blocks hold is shared out among them. This is the point whose path in
         λ is continuous (Mishkin & Pilanci, §4).
         """
-        if self.is_unique:
-            return self.element(self.polytope.start)
         copies = self.found.copies().astype(np.float64)
         weights = np.zeros(len(self.polytope.bounded))
         weights[: len(copies)] = 1.0 / copies
         none = np.zeros((0, len(weights)))
-        return self.element(self.polytope.nearest(weights, none, np.zeros(0)))
+        return self._chosen(lambda: self.polytope.nearest(weights, none, np.zeros(0)))
 
     def extreme(self, which: str) -> CertifiedNetwork:
         """An extreme element.
@@ -272,10 +261,9 @@ class OptimalSet:
         """
         if which not in EXTREMES:
             raise DataError(f"Unknown extreme {which!r}. {did_you_mean(which, EXTREMES)}")
-        if self.is_unique:
-            return self.element(self.polytope.start)
         if which in ("linf", "max_min"):
-            return self.element(smallest_largest(self.polytope, self.support, which == "linf"))
+            largest = which == "linf"
+            return self._chosen(lambda: smallest_largest(self.polytope, self.support, largest))
         cost = np.zeros(len(self.polytope.bounded))
         cost[: self.polytope.sizes] = np.abs(self.found.units).sum(axis=1)
         return self.element(self._lowest(cost if which == "l1" else -cost)[0])
@@ -290,13 +278,9 @@ class OptimalSet:
             Targets; −1 and +1 for classification, whatever the training loss.
         """
         rows = self._rows_at(X_valid)
-        targets = as_floats(y_valid, "y_valid", 1)
-        if len(targets) != len(rows):
-            raise DataError(f"X_valid has {len(rows)} rows and y_valid has {len(targets)} values.")
-        if self.is_unique:
-            return self.element(self.polytope.start)
+        targets = as_targets(y_valid, "y_valid", len(rows), "X_valid")
         zeros = np.zeros(rows.shape[1])
-        return self.element(self.polytope.nearest(zeros, rows, targets))
+        return self._chosen(lambda: self.polytope.nearest(zeros, rows, targets))
 
     def vertex(self, seed: int = 0) -> CertifiedNetwork:
         """A minimal network: none of its neurons can be left out without changing the others' fit.
@@ -338,8 +322,7 @@ class OptimalSet:
         if self.is_unique:
             network = self.element(self.polytope.start)
             return Narrowest(network, len(network))
-        upper = self.neuron_ranges().upper * self.program.lam / self._total
-        fewest = fewest_positive(self.polytope, upper, time_limit)
+        fewest = fewest_positive(self.polytope, self._size_ranges[1], time_limit)
         return Narrowest(self.element(fewest.x), fewest.bound)
 
     def sample(self, count: int, seed: int = 0) -> list[CertifiedNetwork]:
@@ -394,6 +377,22 @@ class OptimalSet:
         """The polytope without the entries that are zero everywhere."""
         return self.polytope.restricted(self._inner[0])
 
+    @cached_property
+    def _size_ranges(self) -> tuple[FloatArray, FloatArray]:
+        """The least and the largest of each size, in the polytope's units."""
+        k = self.polytope.sizes
+        lower, upper = np.zeros(k), np.zeros(k)
+        for j in np.flatnonzero(self.support):
+            cost = np.zeros(len(self.polytope.bounded))
+            cost[j] = 1.0
+            lower[j] = self._lowest(cost)[0][j]
+            upper[j] = self._lowest(-cost)[0][j]
+        return lower, upper
+
+    def _chosen(self, find: Callable[[], FloatArray]) -> CertifiedNetwork:
+        """The element that is found, if there is more than one to choose from."""
+        return self.element(self.polytope.start if self.is_unique else find())
+
     def _expand(self, reduced: FloatArray) -> FloatArray:
         x = np.zeros(len(self.polytope.bounded))
         x[self._inner[0]] = reduced
@@ -408,4 +407,4 @@ class OptimalSet:
     def _rows_at(self, X: ArrayLike) -> FloatArray:
         """The predictions at the rows of X as linear functions of the polytope's points, (q, m)."""
         found, width = self.found, len(self.polytope.bounded)
-        return prediction_rows(self.program, found, self._total, as_floats(X, "X", 2), width)
+        return prediction_rows(self.program, found, self._total, X, width)

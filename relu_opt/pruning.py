@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relu_opt.arrays import FloatArray, as_count, as_floats, as_positive
+from relu_opt.arrays import FloatArray, as_count, as_positive
 from relu_opt.certificate import Certificate
 from relu_opt.dual_bound import lower_bound
 from relu_opt.errors import DataError, did_you_mean
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.losses import Loss
-from relu_opt.program.network import ReLUNetwork
+from relu_opt.program.network import ReLUNetwork, as_inputs
 from relu_opt.program.patterns import Patterns, patterns_of_gates
 from relu_opt.proving import certificate_of, certify
 from relu_opt.pruning_baselines import SCORES, mean_losses, removal_order
@@ -117,14 +117,7 @@ def prune(
             "prune(network, X, y, lam=...).",
             missing=missing,
         )
-    data = as_floats(X, "X", 2)
-    if data.shape[1] != network.hidden.shape[1]:
-        raise DataError(
-            f"X has {data.shape[1]} columns and the network takes {network.hidden.shape[1]}. "
-            "A network trained with a hidden bias takes a column of ones.",
-            columns=data.shape[1],
-            needed=network.hidden.shape[1],
-        )
+    data = as_inputs(X, network.hidden.shape[1])
     balanced = network.balance()
     if not len(balanced):
         balanced = ReLUNetwork(balanced.hidden, balanced.output, balanced.intercept)

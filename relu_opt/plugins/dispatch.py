@@ -81,8 +81,9 @@ def make_request(
     told |= {k: v for k, v in (("tol", tol), ("time_limit", time_limit)) if v is not None}
     route = find_route(info, program)
     options = make_options(info, told)
-    if route is not Route.COLUMNS:
-        _check_feature(info, "time_limit", options.time_limit, Feature.TIME_LIMIT)
+    limited = options.time_limit is not None and route is not Route.COLUMNS
+    if limited and Feature.TIME_LIMIT not in info.features:
+        raise _unable(info, "time_limit", Feature.TIME_LIMIT)
     return Request(info, route, options, told)
 
 
@@ -96,34 +97,31 @@ def with_start(request: Request, start: FloatArray | None, state: object = None)
     """
     if start is None:
         return request
-    if request.route is not Route.COLUMNS:
-        able = (
-            request.info
-            if request.route is Route.DIRECT
-            else replace(request.info, features=frozenset())
-        )
-        _check_feature(able, "warm_start", start, Feature.WARM_START)
+    if not _starts(request):
+        raise _unable(request.info, "warm_start", Feature.WARM_START)
     return replace(request, options=replace(request.options, warm_start=start, state=state))
 
 
 def can_start(program: Program, backend: str) -> bool:
     """Whether the backend that would solve the program can start from a point."""
-    request = make_request(program, backend, None, None, {})
-    able = Feature.WARM_START in request.info.features and request.route is Route.DIRECT
-    return able or request.route is Route.COLUMNS
+    return _starts(make_request(program, backend, None, None, {}))
 
 
-def _check_feature(info: BackendInfo, option: str, value: object, feature: Feature) -> None:
-    if value is not None and feature not in info.features:
-        lack = {
-            Feature.TIME_LIMIT: "cannot stop at a time limit",
-            Feature.WARM_START: "cannot start from a given point",
-        }[feature]
-        raise OptionError(
-            f"Backend {info.name!r} {lack}. Leave {option} out, or use backend='native'.",
-            backend=info.name,
-            option=option,
-        )
+def _starts(request: Request) -> bool:
+    direct = request.route is Route.DIRECT and Feature.WARM_START in request.info.features
+    return direct or request.route is Route.COLUMNS
+
+
+def _unable(info: BackendInfo, option: str, feature: Feature) -> OptionError:
+    lack = {
+        Feature.TIME_LIMIT: "cannot stop at a time limit",
+        Feature.WARM_START: "cannot start from a given point",
+    }[feature]
+    return OptionError(
+        f"Backend {info.name!r} {lack}. Leave {option} out, or use backend='native'.",
+        backend=info.name,
+        option=option,
+    )
 
 
 def run(request: Request, program: Program) -> RawSolution:

@@ -93,14 +93,7 @@ class ReLUNetwork:
         DataError
             If X is not (n, d) for the network's d.
         """
-        data = as_floats(X, "X", 2)
-        if data.shape[1] != self.hidden.shape[1]:
-            raise DataError(
-                f"X has {data.shape[1]} columns and the network takes {self.hidden.shape[1]}. "
-                "A network trained with a hidden bias takes a column of ones.",
-                columns=data.shape[1],
-                needed=self.hidden.shape[1],
-            )
+        data = as_inputs(X, self.hidden.shape[1])
         result = np.empty(len(data))
         step = max(1, 2**22 // max(1, len(self)))
         for start in range(0, len(data), step):
@@ -219,6 +212,19 @@ def _weights(values: ArrayLike, name: str, ndim: int) -> FloatArray:
     if array.ndim == ndim and not array.size:
         return np.asarray(frozen(np.zeros(array.shape)))
     return as_floats(array, name, ndim)
+
+
+def as_inputs(X: ArrayLike, d: int) -> FloatArray:
+    """Rows for a network of d features, (rows, d), or a DataError."""
+    data = as_floats(X, "X", 2)
+    if data.shape[1] != d:
+        raise DataError(
+            f"X has {data.shape[1]} columns and the network takes {d}. "
+            "A network trained with a hidden bias takes a column of ones.",
+            columns=data.shape[1],
+            needed=d,
+        )
+    return data
 
 
 def group_rows(rows: FloatArray, tol: float) -> tuple[IntArray, IntArray]:

@@ -3,10 +3,12 @@ r"""From a solved program to the polytope of the sizes that its optimal networks
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from relu_opt.arrays import FloatArray
-from relu_opt.errors import DataError, NotCertified
+from relu_opt.errors import NotCertified
 from relu_opt.program.convex import ConvexProgram
+from relu_opt.program.network import as_inputs
 from relu_opt.sets.equicorrelation import Equicorrelation
 from relu_opt.sets.polytope import ZERO, Polytope, independent_rows
 
@@ -25,7 +27,7 @@ def activations(prog: ConvexProgram, found: Equicorrelation, X: FloatArray) -> F
 
 
 def prediction_rows(
-    prog: ConvexProgram, found: Equicorrelation, total: float, X: FloatArray, width: int
+    prog: ConvexProgram, found: Equicorrelation, total: float, X: ArrayLike, width: int
 ) -> FloatArray:
     """The predictions at the rows of X as linear functions of the polytope's points, (q, width).
 
@@ -34,15 +36,9 @@ def prediction_rows(
     DataError
         If X has another number of columns than the program's.
     """
-    if X.shape[1] != prog.d:
-        raise DataError(
-            f"X has {X.shape[1]} columns, and the program's data have {prog.d}. A hidden bias is a "
-            "column of ones.",
-            columns=X.shape[1],
-            needed=prog.d,
-        )
-    rows = np.zeros((len(X), width))
-    rows[:, : len(found.units)] = activations(prog, found, X) * total
+    data = as_inputs(X, prog.d)
+    rows = np.zeros((len(data), width))
+    rows[:, : len(found.units)] = activations(prog, found, data) * total
     if prog.intercept:
         rows[:, len(found.units)] = 1.0
     return rows

@@ -41,7 +41,7 @@ def fewest_positive(polytope: Polytope, upper: FloatArray, time_limit: float | N
         If no point of the polytope has the support that was found.
     """
     k, q = polytope.sizes, len(polytope.bounded)
-    plain = polytope.program(np.zeros(q))
+    plain = polytope.linear
     # Wide enough that a size at its very maximum lies inside, whatever the solver's tolerance.
     upper = np.where(upper > ZERO, upper + SLACK, 0.0)
     links = hstack([csc_array(np.eye(k, q)), csc_array(-np.diag(upper))])

@@ -65,25 +65,25 @@ class Polytope:
             If the backend's answer is not proved optimal.
         """
         size = max(float(np.abs(cost).max(initial=0.0)), np.finfo(float).tiny)
-        program = self._linear.with_cost(cost / size)
+        program = self.linear.with_cost(cost / size)
         start = self._last if self._starts else None
         self._last = solve_program(program, self.backend, LP_TOL, warm_start=start).require()
         return self.polished(self._last.x), size * self._last.dual_objective
 
     @cached_property
-    def _linear(self) -> LinearProgram:
-        return self.program(np.zeros(len(self.bounded)))
+    def linear(self) -> LinearProgram:
+        """The polytope as a linear program without a cost."""
+        return LinearProgram(
+            c=np.zeros(len(self.bounded)),
+            A=csc_array(self.M),
+            row_lower=self.b,
+            row_upper=self.b,
+            lower=np.where(self.bounded, 0.0, -np.inf),
+        )
 
     @cached_property
     def _starts(self) -> bool:
-        return can_start(self._linear, self.backend)
-
-    def program(self, cost: FloatArray) -> LinearProgram:
-        """The linear program that minimises cost · x."""
-        lower = np.where(self.bounded, 0.0, -np.inf)
-        return LinearProgram(
-            c=cost, A=csc_array(self.M), row_lower=self.b, row_upper=self.b, lower=lower
-        )
+        return can_start(self.linear, self.backend)
 
     def restricted(self, keep: BoolArray) -> Polytope:
         """The polytope of the entries to keep, the others being zero."""
@@ -103,14 +103,8 @@ class Polytope:
         P = np.diag(weights) + root.T @ root
         c = -root.T @ target
         size = max(float(np.abs(P).max()), float(np.abs(c).max(initial=0.0)))
-        program = QuadraticProgram(
-            P=csc_array(P / size),
-            c=c / size,
-            A=csc_array(self.M),
-            row_lower=self.b,
-            row_upper=self.b,
-            lower=np.where(self.bounded, 0.0, -np.inf),
-        )
+        parts = self.linear.parts() | {"c": c / size}
+        program = QuadraticProgram(P=csc_array(P / size), **parts)
         return self.polished(solve_program(program, self.backend, LP_TOL).require().x)
 
     def polished(self, x: FloatArray) -> FloatArray:
@@ -193,7 +187,7 @@ def smallest_largest(polytope: Polytope, which: BoolArray, largest: bool) -> Flo
     """
     sign = 1.0 if largest else -1.0
     q, chosen = len(polytope.bounded), np.flatnonzero(which)
-    plain = polytope.program(np.zeros(q))
+    plain = polytope.linear
     # sign · (x_j − t) ≤ 0 for the chosen, with the level t as one more variable.
     levels = csr_array(
         (

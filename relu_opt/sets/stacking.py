@@ -105,6 +105,7 @@ class Stack:
         self.backend, self.options = backend, options
         self.X = np.vstack([prog.X, rows])
         self.last: Solution | None = None
+        self.starts: bool | None = None
         self.interrupted = False
 
     def trade(self, targets: FloatArray, strength: float, tol: float) -> Trade:
@@ -122,7 +123,9 @@ class Stack:
             weight,
             prog.intercept,
         )
-        start = self.last if can_start(stacked, self.backend) else None
+        if self.starts is None:
+            self.starts = can_start(stacked, self.backend)
+        start = self.last if self.starts else None
         found = solve(stacked, self.backend, tol, warm_start=start, options=self.options)
         self.last = found
         self.interrupted |= found.stop is StopReason.INTERRUPTED
