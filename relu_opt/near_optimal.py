@@ -9,6 +9,7 @@ proves that no network of the set goes beyond (Lagrangian duality).
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,6 +22,8 @@ from relu_opt.arrays import FloatArray, as_floats, as_positive, as_targets
 from relu_opt.certified import CertifiedNetwork
 from relu_opt.dual_bound import DualBound
 from relu_opt.errors import DataError
+from relu_opt.plugins.manager import registry
+from relu_opt.plugins.types import ProgressEvent
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.network import ReLUNetwork, locate_neurons
 from relu_opt.program.patterns import Patterns, unique_rows
@@ -110,7 +113,15 @@ class NearOptimalSet:
         centres = self.network.predict(rows)
         nothing = np.full(len(rows), math.inf)
         ends = np.array([centres, centres, -nothing, nothing])
+        started = time.perf_counter()
         for q, row in enumerate(rows):
+            event = ProgressEvent(
+                "prediction_range",
+                q,
+                time.perf_counter() - started,
+                message=f"row {q + 1} of {len(rows)}",
+            )
+            registry().notify("relu_opt_progress", event=event)
             stack = self._stack(row[None, :], one_more_row(self.program, row))
             for end, sign in ((0, -1.0), (1, 1.0)):
                 stack.last = None

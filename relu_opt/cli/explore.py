@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,10 +13,7 @@ from relu_opt.cli.arguments import Data, Json, KnownTarget, ModelFile, Quiet
 from relu_opt.errors import DataError
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from relu_opt import OptimalSet, Solution
-    from relu_opt.cli.progress import Reporter
     from relu_opt.model import Model
     from relu_opt.sets.answers import PredictionRange
     from relu_opt.tables import Table
@@ -73,7 +71,9 @@ def explore(
         narrowest = found.narrowest()
         X = loaded.preprocessing.transform(queries)[:rows]
         exact = found.prediction_range(X)
-        near = None if eps is None else near_ranges(found, X, eps * solution.objective, report)
+        near = None
+        if eps is not None:
+            near = found.near_optimal(eps * solution.objective).prediction_range(X)
     result = {
         "command": "explore",
         "model": model,
@@ -85,6 +85,7 @@ def explore(
         "eps": eps,
         "predictions": predictions(loaded, exact),
         "near_predictions": None if near is None else predictions(loaded, near),
+        "interrupted": near is not None and not near.is_complete,
         "files": {"plot": plot},
     }
     if plot is not None:
@@ -107,22 +108,6 @@ def solve_again(model: Model, table: Table, target: str | None) -> Solution:
     balanced = model.network.balance()
     inside = (locate_neurons(program, balanced, CONE_TOLERANCE) >= 0).all()
     return solve(program, tol=ACCURACY, warm_start=balanced if inside else None)
-
-
-def near_ranges(found: OptimalSet, X: np.ndarray, eps: float, report: Reporter) -> PredictionRange:
-    """Ranges over the near-optimal set, row by row."""
-    import numpy as np
-
-    from relu_opt.sets.answers import PredictionRange
-
-    near = found.near_optimal(eps)
-    parts = []
-    for q, row in enumerate(X):
-        report(f"row {q + 1} of {len(X)}")
-        parts.append(near.prediction_range(row[None]))
-    fields = ("lower", "upper", "lower_bound", "upper_bound")
-    columns = [np.concatenate([np.empty(0), *(getattr(p, name) for p in parts)]) for name in fields]
-    return PredictionRange(*columns)
 
 
 def describe(found: OptimalSet) -> dict[str, Any]:
@@ -161,19 +146,27 @@ def predictions(model: Model, ranges: PredictionRange) -> list[dict[str, Any]]:
             "upper": high * scale + centre,
             "lower_bound": least * scale + centre,
             "upper_bound": most * scale + centre,
-            **({"class_can_flip": bool(flips)} if classifies else {}),
+            **({"class_can_flip": flip_verdict(flips, agrees)} if classifies else {}),
         }
-        for q, (low, high, least, most, flips) in enumerate(
+        for q, (low, high, least, most, flips, agrees) in enumerate(
             zip(
                 ranges.lower,
                 ranges.upper,
                 ranges.lower_bound,
                 ranges.upper_bound,
                 ranges.can_flip,
+                ranges.cannot_flip,
                 strict=True,
             )
         )
     ]
+
+
+def flip_verdict(found: bool, excluded: bool) -> bool | None:
+    """Whether the class can flip; None if that was neither found nor excluded."""
+    if found:
+        return True
+    return False if excluded else None
 
 
 def draw(
@@ -230,8 +223,12 @@ def show(result: Mapping[str, Any]) -> None:
     for q, each in enumerate(result["predictions"]):
         cells = [str(q), f"{each['lower']:.6g}", f"{each['upper']:.6g}"]
         if near is not None:
-            cells += [f"{near[q]['lower']:.6g}", f"{near[q]['upper']:.6g}"]
-            cells.append({True: "can", False: "no"}.get(near[q].get("class_can_flip"), ""))
+            known = all(math.isfinite(near[q][end]) for end in ("lower_bound", "upper_bound"))
+            cells += [f"{near[q][end]:.6g}" if known else "?" for end in ("lower", "upper")]
+            flips = near[q].get("class_can_flip", "")
+            cells.append({True: "can", False: "no", None: "?"}.get(flips, ""))
         grid.add_row(*cells)
     console.print()
     console.print(grid)
+    if result["interrupted"]:
+        console.print("Interrupted: rows with ? were not finished.")

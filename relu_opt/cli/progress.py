@@ -60,6 +60,8 @@ def progress(shown: bool, tol: float) -> Iterator[Reporter]:
 
         def follow(event: ProgressEvent) -> None:
             if event.rel_gap is None:
+                if event.message:
+                    bar.update(task, description=event.message)
                 return
             numbers = [("", event.objective), ("≥ ", event.bound)]
             known = [f"{sign}{value:.6g}" for sign, value in numbers if value is not None]

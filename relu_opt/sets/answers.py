@@ -37,6 +37,16 @@ class PredictionRange:
         """Whether networks of the set disagree about the sign of the prediction, (q,)."""
         return (self.lower < 0) & (self.upper >= 0)
 
+    @property
+    def cannot_flip(self) -> BoolArray:
+        """Whether it is proved that all networks agree about the sign of the prediction, (q,)."""
+        return (self.lower_bound >= 0) | (self.upper_bound < 0)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every row has proved bounds; an interrupt leaves rows without."""
+        return bool((np.isfinite(self.lower_bound) & np.isfinite(self.upper_bound)).all())
+
     def __len__(self) -> int:
         return len(self.lower)
 

@@ -1,7 +1,11 @@
 """`relu-opt explore`: facts, ranges, a picture, and bad input."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+
+import relu_opt as ro
 
 
 def test_facts_as_json(run, trained):
@@ -83,3 +87,34 @@ def test_an_unknown_kind_of_picture_leaves_the_file_alone(run, trained, folder):
     assert answer.code == 2
     assert "picture" in answer.err
     assert file.read_text() == "mine"
+
+
+def test_an_interrupt_ends_the_rows_and_says_so(run, trained, monkeypatch):
+    calls = []
+
+    def interrupted(*arguments, **options):
+        calls.append(1)
+        found = ro.solve(*arguments, **options)
+        return replace(found, stop=ro.StopReason.INTERRUPTED)
+
+    monkeypatch.setattr("relu_opt.sets.stacking.solve", interrupted)
+    arguments = ("--rows", "3", "--eps", "0.05")
+    found = run("explore", trained.model, trained.data, *arguments, "--json").json
+    assert len(calls) == 1
+    assert found["interrupted"]
+    assert [each["upper_bound"] for each in found["near_predictions"]] == [None, None, None]
+    shown = run("explore", trained.model, trained.data, *arguments).out
+    assert "Interrupted" in shown
+    assert "?" in shown
+
+
+def test_a_flip_is_denied_with_a_proof_only(run, data):
+    arguments = ("--target", "label", "--loss", "logistic", "--gates", "10", "--out", "c.npz")
+    assert run("fit", data, *arguments).code == 0
+    found = run("explore", "c.npz", data, "--rows", "8", "--eps", "0.3", "--json").json
+    assert not found["interrupted"]
+    for each in found["near_predictions"]:
+        crosses = each["lower"] < 0 <= each["upper"]
+        agrees = each["lower_bound"] >= 0 or each["upper_bound"] < 0
+        assert each["class_can_flip"] == (True if crosses else False if agrees else None)
+    assert {each["class_can_flip"] for each in found["near_predictions"]} >= {False}
