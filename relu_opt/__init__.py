@@ -14,6 +14,7 @@ from relu_opt.certificate import Certificate, KKTReport, Verdict
 from relu_opt.certified import CertifiedNetwork
 from relu_opt.cross_check import CrossCheck, cross_check
 from relu_opt.optimal_set import OptimalSet, optimal_set
+from relu_opt.path import SolutionPath, solution_path
 from relu_opt.plugins.manager import BackendStatus, backends
 from relu_opt.plugins.types import Availability, Feature, State, StopReason
 from relu_opt.program import (
@@ -62,6 +63,7 @@ __all__ = [
     "QuadraticProgram",
     "ReLUNetwork",
     "Solution",
+    "SolutionPath",
     "Squared",
     "SquaredHinge",
     "State",
@@ -77,6 +79,7 @@ __all__ = [
     "patterns_of_gates",
     "prune",
     "sample_patterns",
+    "solution_path",
     "solve",
     "solve_program",
     "verify",

@@ -30,8 +30,9 @@ def project(
     counts = np.zeros(m, dtype=np.intp)
     rows, rho, points = np.zeros((m, d), dtype=np.intp), np.zeros((m, d)), np.empty((m, d))
     for b, guess in enumerate(guesses or ()):
-        counts[b] = len(guess)
-        rows[b, : len(guess)] = guess
+        # More than d rows cannot be independent.
+        counts[b] = min(d, len(guess))
+        rows[b, : counts[b]] = guess[:d]
     unit, packed = prog.cone_rows.unit, prog.patterns.packed[which]
     work = partial(project_blocks, unit, packed, targets, enough, SLACK)
     tasks = min(threads, m)

@@ -1,0 +1,1 @@
+"""What a regularization path is made of."""
