@@ -228,7 +228,7 @@ class SolutionPath:
 
     @property
     def is_certified(self) -> bool:
-        """Whether the path is complete and keeps its promise: `tol` at the points, `eps` between."""
+        """Whether the path is complete and keeps `tol` at the points and `eps` between them."""
         kept = self.eps is None or self.largest_gap <= self.eps
         return (
             self.stop is StopReason.CONVERGED and kept and bool((self.rel_gaps <= self.tol).all())
