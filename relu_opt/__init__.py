@@ -37,6 +37,7 @@ from relu_opt.program_solution import ProgramSolution, solve_program
 from relu_opt.proving import certify
 from relu_opt.pruning import prune
 from relu_opt.pruning_path import PruningPath
+from relu_opt.sensitivity import Sensitivity, sensitivity
 from relu_opt.solution import Solution, solve
 from relu_opt.verify import Verification, verify
 
@@ -62,6 +63,7 @@ __all__ = [
     "PruningPath",
     "QuadraticProgram",
     "ReLUNetwork",
+    "Sensitivity",
     "Solution",
     "SolutionPath",
     "Squared",
@@ -79,6 +81,7 @@ __all__ = [
     "patterns_of_gates",
     "prune",
     "sample_patterns",
+    "sensitivity",
     "solution_path",
     "solve",
     "solve_program",

@@ -80,6 +80,14 @@ class ActiveSystem:
         rows = [basis @ z[part] for basis, part in zip(self.bases, self.parts(), strict=True)]
         return np.array(rows).reshape(len(rows), self.prog.d)
 
+    def spread(self) -> FloatArray:
+        """The matrix from z to all w_j, one after the other, (k·d, size)."""
+        d = self.prog.d
+        matrix = np.zeros((len(self.bases) * d, self.size))
+        for j, (basis, part) in enumerate(zip(self.bases, self.parts(), strict=True)):
+            matrix[j * d : (j + 1) * d, part] = basis
+        return matrix
+
     def parts(self) -> list[slice]:
         """The coordinates of each neuron."""
         return [slice(a, b) for a, b in zip(self.starts[:-1], self.starts[1:], strict=True)]

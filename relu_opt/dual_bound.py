@@ -95,10 +95,10 @@ def _largest_bound(
     if not len(needed):
         return 0.0
     errors = _rounding(prog.n) * np.linalg.norm(segment_sums(np.abs(prog.X), known), axis=1)
-    return float((_bounds(prog, common, known) + errors).max())
+    return float((proved_norms(prog, common, known) + errors).max())
 
 
-def _bounds(prog: ConvexProgram, common: FloatArray, known: ConeMultipliers) -> FloatArray:
+def proved_norms(prog: ConvexProgram, common: FloatArray, known: ConeMultipliers) -> FloatArray:
     """‖X_bᵀν + (S_iX)ᵀρ_b‖ of the blocks that have multipliers."""
     count = len(prog.patterns)
     signs = np.where(known.blocks < count, 1.0, -1.0)[:, None]
@@ -134,7 +134,7 @@ def _usable_multipliers(
     if not isinstance(known, ConeMultipliers) or not _well_formed(prog, known):
         return ConeMultipliers.pack({})
     wanted = known.select(np.isin(known.blocks, needed))
-    return wanted.select(_bounds(prog, common, wanted) <= prog.lam * (1 + 1e-9))
+    return wanted.select(proved_norms(prog, common, wanted) <= prog.lam * (1 + 1e-9))
 
 
 def _sides(prog: ConvexProgram, blocks: int | IntArray, rows: IntArray) -> FloatArray:

@@ -71,6 +71,10 @@ class NotCertified(ReluOptError):
     """A proof was asked for, and the answer does not have one."""
 
 
+class NotDifferentiable(ReluOptError):
+    """A derivative was asked for where there is none; the message says why."""
+
+
 class DoubtWarning(UserWarning):
     """Numbers lie where rounding could decide a question either way; the message says which."""
 

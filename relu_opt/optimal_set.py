@@ -26,7 +26,7 @@ from relu_opt.sets.answers import Membership, Narrowest, NeuronRanges, Predictio
 from relu_opt.sets.assembly import activations, prediction_rows, size_polytope
 from relu_opt.sets.element import certified_element
 from relu_opt.sets.equicorrelation import ACCURACY, Equicorrelation
-from relu_opt.sets.membership import membership
+from relu_opt.sets.membership import membership, sizes_in
 from relu_opt.sets.narrowest import fewest_positive
 from relu_opt.sets.polishing import sharpened
 from relu_opt.sets.polytope import Polytope, null_space, smallest_largest, support
@@ -235,6 +235,16 @@ class OptimalSet:
         """
         rows = self._rows_at(self.program.X)
         return membership(self.program, self.found, rows @ self.polytope.start, network, tol)
+
+    def alpha_of(self, network: ReLUNetwork) -> FloatArray:
+        """α_j of an optimal network, (k,).
+
+        Raises
+        ------
+        DataError
+            If it has a neuron that no optimal network has.
+        """
+        return sizes_in(self.program, self.found, network) / self.program.lam
 
     # -- elements --------------------------------------------------------------
 

@@ -23,7 +23,7 @@ from relu_opt.certified import CertifiedNetwork
 from relu_opt.config import load_settings
 from relu_opt.errors import DataError, NotCertified
 from relu_opt.optimal_set import OptimalSet
-from relu_opt.paths.continuity import Continuity, sizes_in
+from relu_opt.paths.continuity import Continuity
 from relu_opt.paths.events import PathEvent, Uniqueness, distance, events_between, uniqueness
 from relu_opt.paths.file import Promise, load_points, save_points
 from relu_opt.paths.following import Follower, geometric, until_stopped
@@ -374,12 +374,14 @@ class SolutionPath:
             path's own networks by default.
         """
         sets = [self.optimal_set(k) for k in range(len(self))]
-        chosen = [S.sizes if pick is None else sizes_in(S, pick(S)) for S in sets]
-        least = [sizes_in(S, S.min_norm()) for S in sets]
+        chosen = [S.alpha if pick is None else S.alpha_of(pick(S)) for S in sets]
+        least = [S.alpha_of(S.min_norm()) for S in sets]
 
-        def steps(sizes: list[FloatArray]) -> FloatArray:
+        def steps(alphas: list[FloatArray]) -> FloatArray:
             ends = range(len(sets) - 1)
-            return np.array([distance(sets[k], sizes[k], sets[k + 1], sizes[k + 1]) for k in ends])
+            return np.array(
+                [distance(sets[k], alphas[k], sets[k + 1], alphas[k + 1]) for k in ends]
+            )
 
         off = [distance(S, one, S, two) for S, one, two in zip(sets, chosen, least, strict=True)]
         dims = np.array([S.network_dim for S in sets])

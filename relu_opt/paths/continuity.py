@@ -7,11 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from relu_opt.arrays import BoolArray, FloatArray, IntArray
-from relu_opt.errors import DataError
-from relu_opt.optimal_set import OptimalSet
-from relu_opt.program.network import ReLUNetwork, locate_neurons, network_blocks
-from relu_opt.proving import CONE_TOLERANCE
-from relu_opt.sets.equicorrelation import SAME
 
 # A step is a jump if it is so many times that of the min-norm path, and more than this share of
 # the weights.
@@ -53,32 +48,3 @@ class Continuity:
             f"Continuity({len(self.lams)} points, {int(self.jumps.sum())} jumps, "
             f"{int((self.network_dims > 0).sum())} points with more than one optimal network)"
         )
-
-
-def sizes_in(found: OptimalSet, network: ReLUNetwork) -> FloatArray:
-    """‖w_j‖ of a network of the set, by the set's neurons, (k,).
-
-    Raises
-    ------
-    DataError
-        If it has a neuron that is none of the set's.
-    """
-    blocks = network_blocks(network)
-    norms = np.linalg.norm(blocks, axis=1)
-    signs = np.sign(network.output)
-    units, marks = blocks / norms[:, None], signs
-    ours = found.signs
-    if found.program.activation == "gated":
-        # A gated neuron's sign is part of its direction, and its gate matters.
-        units = units * signs[:, None]
-        marks = locate_neurons(found.program, network, CONE_TOLERANCE).astype(np.float64)
-        ours = found.found.places.astype(np.float64)
-    sizes = np.zeros(len(ours))
-    for unit, mark, norm in zip(units, marks, norms, strict=True):
-        away = np.abs(found.found.units - unit).max(axis=1, initial=0.0) + np.abs(ours - mark)
-        if not away.min(initial=np.inf) <= 10 * SAME:
-            raise DataError(
-                "The network has a neuron that no optimal network has. Pick an element of the set."
-            )
-        sizes[int(away.argmin())] += norm
-    return sizes

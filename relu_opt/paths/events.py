@@ -67,6 +67,10 @@ def uniqueness(point: PathPoint) -> Uniqueness:
     found = point.optimal
     if isinstance(found, NotCertified):
         return Uniqueness(None, None, found.message)
+    blocks, rank = len(found.doubtful), found.polytope.doubtful_rank
+    if blocks or rank:
+        reason = f"In doubt: {blocks} blocks and {rank} singular values lie where rounding decides."
+        return Uniqueness(None, found.network_dim, reason)
     return Uniqueness(found.is_unique, found.network_dim, found.reason)
 
 
@@ -145,13 +149,13 @@ def _face(found: OptimalSet, members: BoolArray) -> frozenset[int]:
     return frozenset(int(row) for j in chosen for row in found.found.faces[j])
 
 
-def distance(high: OptimalSet, sizes: FloatArray, low: OptimalSet, others: FloatArray) -> float:
-    """How far the weights of two networks, one of each set, are from each other.
+def distance(high: OptimalSet, alpha: FloatArray, low: OptimalSet, other: FloatArray) -> float:
+    """How far the weights of two networks, α v of one set and of another, are from each other.
 
     Neurons of one group count with their sum, since one may take over from the other.
     """
     found = match(high, low)
     sums = np.zeros((found.groups, high.program.d))
-    np.add.at(sums, found.high, sizes[:, None] * high.found.units)
-    np.add.at(sums, found.low, -others[:, None] * low.found.units)
+    np.add.at(sums, found.high, alpha[:, None] * high.directions)
+    np.add.at(sums, found.low, -other[:, None] * low.directions)
     return float(np.linalg.norm(sums))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +12,7 @@ import numpy as np
 
 from relu_opt.arrays import FloatArray, IntArray
 from relu_opt.certificate import Certificate
-from relu_opt.errors import NotCertified
+from relu_opt.errors import DoubtWarning, NotCertified
 from relu_opt.optimal_set import OptimalSet, optimal_set
 from relu_opt.plugins.types import ConeMultipliers, StopReason
 from relu_opt.program.convex import ConvexProgram
@@ -111,9 +112,11 @@ class PathPoint:
 
     @cached_property
     def optimal(self) -> OptimalSet | NotCertified:
-        """All optimal networks here, or why they could not be told."""
+        """All optimal networks here, or why they could not be told; `uniqueness` tells doubts."""
         try:
-            return optimal_set(self.solution)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DoubtWarning)
+                return optimal_set(self.solution)
         except NotCertified as error:
             return error
 

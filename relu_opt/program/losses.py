@@ -61,6 +61,14 @@ class Loss(Protocol):
         """The interval round z on which ∂ℓ/∂z does not change: (z, z) where ℓ is curved."""
         ...
 
+    def cross(self, z: FloatArray, y: FloatArray) -> FloatArray:
+        """∂²ℓ/∂z∂y; labels count as numbers."""
+        ...
+
+    def kink_distance(self, z: FloatArray, y: FloatArray) -> FloatArray:
+        """How far z is from where ∂²ℓ/∂z² jumps; `inf` where it never does."""
+        ...
+
 
 @dataclass(frozen=True)
 class Squared:
@@ -90,6 +98,12 @@ class Squared:
 
     def plateau(self, z: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
         return z, z
+
+    def cross(self, z: FloatArray, y: FloatArray) -> FloatArray:
+        return -np.ones_like(z)
+
+    def kink_distance(self, z: FloatArray, y: FloatArray) -> FloatArray:
+        return np.full_like(z, np.inf)
 
 
 @dataclass(frozen=True)
@@ -126,6 +140,13 @@ class Logistic:
     def plateau(self, z: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
         return z, z
 
+    def cross(self, z: FloatArray, y: FloatArray) -> FloatArray:
+        wrong = expit(-y * z)
+        return np.asarray(wrong * (y * z * (1 - wrong) - 1))
+
+    def kink_distance(self, z: FloatArray, y: FloatArray) -> FloatArray:
+        return np.full_like(z, np.inf)
+
 
 @dataclass(frozen=True)
 class SquaredHinge:
@@ -159,6 +180,12 @@ class SquaredHinge:
         return np.where(flat & (y < 0), -np.inf, np.where(flat, 1.0, z)), np.where(
             flat & (y > 0), np.inf, np.where(flat, -1.0, z)
         )
+
+    def cross(self, z: FloatArray, y: FloatArray) -> FloatArray:
+        return np.where(y * z < 1, 2 * y * z - 1, 0.0)
+
+    def kink_distance(self, z: FloatArray, y: FloatArray) -> FloatArray:
+        return np.abs(1 - y * z)
 
 
 @dataclass(frozen=True)
@@ -204,6 +231,12 @@ class Huber:
         below = y - z >= self.delta * (1 - EDGE)
         low = np.where(below, -np.inf, np.where(above, y + self.delta, z))
         return low, np.where(above, np.inf, np.where(below, y - self.delta, z))
+
+    def cross(self, z: FloatArray, y: FloatArray) -> FloatArray:
+        return -self.hessian(z, y)
+
+    def kink_distance(self, z: FloatArray, y: FloatArray) -> FloatArray:
+        return np.abs(np.abs(z - y) - self.delta)
 
 
 LOSSES: dict[str, type[Squared] | type[Logistic] | type[SquaredHinge] | type[Huber]] = {

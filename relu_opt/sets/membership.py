@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from relu_opt.arrays import FloatArray, IntArray
+from relu_opt.errors import DataError
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.network import ReLUNetwork, locate_neurons
 from relu_opt.sets.answers import Membership
@@ -36,7 +37,7 @@ def membership(
     predictions = merged.predict(prog.X)
     low, high = prog.loss.plateau(fits, prog.y)
     off = float(np.maximum(np.maximum(low - predictions, predictions - high), 0.0).max())
-    strange = _strangers(prog, found, merged, tol)
+    strange = np.flatnonzero(_neurons_of(prog, found, merged, tol) < 0)
     if len(strange):
         reason = f"Neuron {strange[0]} has none of the directions of optimal neurons."
     elif off > tol * max(1.0, float(np.abs(fits).max())):
@@ -46,10 +47,30 @@ def membership(
     return Membership(False, reason, off)
 
 
-def _strangers(
+def sizes_in(prog: ConvexProgram, found: Equicorrelation, network: ReLUNetwork) -> FloatArray:
+    """‖w_j‖ of a network of the set, by the set's neurons, (k,).
+
+    Raises
+    ------
+    DataError
+        If it has a neuron that no optimal network has.
+    """
+    balanced = network.balance()
+    neuron = _neurons_of(prog, found, balanced, 10 * SAME)
+    if (neuron < 0).any():
+        raise DataError(
+            f"Neuron {int(np.argmax(neuron < 0))} has none of the directions of optimal neurons. "
+            "Pass an element of the set."
+        )
+    sizes = np.zeros(len(found.units))
+    np.add.at(sizes, neuron, balanced.output**2)
+    return sizes
+
+
+def _neurons_of(
     prog: ConvexProgram, found: Equicorrelation, network: ReLUNetwork, tol: float
 ) -> IntArray:
-    """The neurons of a balanced network that are none of the optimal ones."""
+    """Which of the optimal neurons each of a balanced network's is, −1 where none, (m,)."""
     units = network.hidden / np.linalg.norm(network.hidden, axis=1, keepdims=True)
     signs = np.sign(network.output)
     if prog.activation == "relu":
@@ -60,8 +81,9 @@ def _strangers(
         ours = (found.units, found.places.astype(np.float64))
         theirs = (units * signs[:, None], place)
     mine = np.column_stack(ours)
-    near = [
-        np.abs(mine - row).max(axis=1, initial=0.0).min(initial=np.inf)
-        for row in np.column_stack(theirs)
-    ]
-    return np.flatnonzero(np.array(near) > tol)
+    neuron: IntArray = np.full(len(network), -1, dtype=np.intp)
+    for k, row in enumerate(np.column_stack(theirs) if len(mine) else ()):
+        away = np.abs(mine - row).max(axis=1)
+        if away.min() <= tol:
+            neuron[k] = away.argmin()
+    return neuron

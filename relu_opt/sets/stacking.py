@@ -57,6 +57,12 @@ class StackedLoss:
     def conjugate(self, t: FloatArray, y: FloatArray) -> FloatArray:
         return self._both("conjugate", t, y)
 
+    def cross(self, z: FloatArray, y: FloatArray) -> FloatArray:
+        return self._both("cross", z, y)
+
+    def kink_distance(self, z: FloatArray, y: FloatArray) -> FloatArray:
+        return self._both("kink_distance", z, y)
+
     def plateau(self, z: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
         k = self.rows
         low, high = self.first.plateau(z[:k], y[:k])
