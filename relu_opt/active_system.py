@@ -136,8 +136,20 @@ def active_system(
 
 
 def newton_step(system: ActiveSystem, z: FloatArray) -> FloatArray:
-    """The shortest step that solves Newton's equations in least squares."""
-    values, vectors = np.linalg.eigh(system.derivative(z))
+    """A step that solves Newton's equations: the shortest in least squares if they are singular."""
+    matrix, right = system.derivative(z), -system.residual(z)
+    try:
+        factor = scipy.linalg.cholesky(matrix, lower=True)
+    except np.linalg.LinAlgError:
+        return _shortest(matrix, right)
+    pivots = np.diag(factor)
+    if pivots.min() ** 2 <= DEPENDENT * pivots.max() ** 2:
+        return _shortest(matrix, right)
+    return np.asarray(scipy.linalg.cho_solve((factor, True), right))
+
+
+def _shortest(matrix: FloatArray, right: FloatArray) -> FloatArray:
+    """The shortest solution in least squares of a symmetric system."""
+    values, vectors = np.linalg.eigh(matrix)
     keep = values > DEPENDENT * float(values[-1])
-    along = vectors[:, keep].T @ -system.residual(z)
-    return np.asarray(vectors[:, keep] @ (along / values[keep]))
+    return np.asarray(vectors[:, keep] @ ((vectors[:, keep].T @ right) / values[keep]))

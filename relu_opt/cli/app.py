@@ -13,6 +13,7 @@ from relu_opt.cli.demo import demo
 from relu_opt.cli.explore import explore
 from relu_opt.cli.fit import fit
 from relu_opt.cli.prune import prune
+from relu_opt.cli.sensitivity import sensitivity
 from relu_opt.cli.verify import verify
 
 # The class of every wrong use of the command line; typer does not export it by name.
@@ -45,5 +46,5 @@ def overview(
         typer.echo(context.get_help())
 
 
-for command in (demo, fit, certify, verify, explore, prune, backends):
+for command in (demo, fit, certify, verify, explore, prune, sensitivity, backends):
     app.command()(command)

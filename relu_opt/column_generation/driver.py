@@ -55,6 +55,9 @@ MAX_TURNS = 4000
 # Iterations without progress of either bound after which rounding is to blame.
 PATIENCE = 15
 PROGRESS = 1e-3
+# With a gap this small the end is near, where it falls fast or not at all: less than this share
+# of it is no progress.
+END, PROGRESS_AT_END = 1e-9, 0.1
 # Accuracy of the subproblems, relative to the gap.
 ACCURACY = 1e-12
 MAX_ITER = 500
@@ -267,7 +270,7 @@ class Search(Bounds):
                 good = self.gap <= self.options.tol
                 return (StopReason.CONVERGED if good else StopReason.NUMERICAL), anchor.nu
             self.iteration += 1
-            before = self.upper, self.lower, len(self.working)
+            before = self.upper, self.lower, len(self.working), self.gap
             look, anchor, base = self.advance(anchor, base, cuts)
             inside = relative_gap(self.upper, anchor.bound)
             due = self.gap > tol and inside <= max(PRICE_BELOW * self.gap, 0.5 * tol)
@@ -280,6 +283,8 @@ class Search(Bounds):
                 or self.lower - before[1] > PROGRESS * min(whole, abs(self.lower))
                 or len(self.working) > before[2]
             )
+            if self.gap <= END:
+                progressed = self.gap <= (1 - PROGRESS_AT_END) * before[3]
             stalled = 0 if progressed else stalled + 1
 
     def advance(self, anchor: Anchor, base: Anchor, cuts: Neurons) -> tuple[Look, Anchor, Anchor]:

@@ -66,8 +66,9 @@ class Segment:
         for places in (shares[:-1], peaks, shares[1:]):
             penalty = np.array([self._penalty(share) for share in places])
             gaps = convex[:-1] + slopes * (places - shares[:-1]) + penalty
-            least = np.maximum(TINY, np.minimum(duals[:-1], duals[1:]))
-            worst = max(worst, float((gaps / least).max()))
+            # The gap is relative to the upper bound, which is the lower one and the gap.
+            uppers = np.minimum(duals[:-1], duals[1:]) + gaps
+            worst = max(worst, float((gaps / np.maximum(TINY, uppers)).max()))
         return worst
 
     def blocks(self, lam: float) -> tuple[IntArray, FloatArray]:

@@ -13,7 +13,7 @@ from relu_opt.sets.equicorrelation import FINE_GREY, Equicorrelation, equicorrel
 from relu_opt.solution import Solution
 
 # With more coordinates the equations are too large to be worth it.
-MOST_COORDINATES = 2000
+MOST_COORDINATES = 4000
 MOST_STEPS = 6
 # A neuron of a smaller share of the sizes is left out: Newton's method cannot hold it positive.
 FAINT = 1e-6
@@ -68,7 +68,7 @@ def polished(
 
 
 def _newton(system: ActiveSystem, z: FloatArray) -> FloatArray:
-    """Steps as long as they bring the residual down, and keep every neuron's direction."""
+    """Steps as long as they halve the residual, and keep every neuron's direction."""
     left = float(np.linalg.norm(system.residual(z)))
     for _ in range(MOST_STEPS):
         ahead = z + newton_step(system, z)
@@ -77,5 +77,7 @@ def _newton(system: ActiveSystem, z: FloatArray) -> FloatArray:
         lacking = float(np.linalg.norm(system.residual(ahead)))
         if not lacking < left:
             break
-        z, left = ahead, lacking
+        z, before, left = ahead, left, lacking
+        if left > 0.5 * before:
+            break
     return z

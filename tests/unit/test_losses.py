@@ -195,3 +195,27 @@ def test_unusable_delta(delta):
     with pytest.raises(DataError, match="delta is") as caught:
         Huber(delta)
     assert caught.value.fields["name"] == "delta"
+
+
+@every_loss
+def test_the_mixed_derivative_by_differences(loss):
+    z, y = points(loss)
+    h = 1e-6
+    expected = (loss.gradient(z, y + h) - loss.gradient(z, y - h)) / (2 * h)
+    np.testing.assert_allclose(loss.cross(z, y), expected, atol=1e-7)
+
+
+@every_loss
+def test_the_curvature_is_smooth_as_far_as_the_next_kink(loss):
+    z, y = points(loss, away=0.0)
+    distance = loss.kink_distance(z, y)
+    assert (distance > 0).all()
+    for side in (-1.0, 1.0):
+        inside = z + side * np.minimum(0.999 * distance, 0.5)
+        change = np.abs(loss.hessian(inside, y) - loss.hessian(z, y))
+        # The logistic curvature moves by at most 1/(6√3) a unit.
+        assert change.max() <= (0.05 if loss.name == "logistic" else 0.0)
+    if np.isfinite(distance).any():
+        beyond = [loss.hessian(z + side * 1.001 * distance, y) for side in (-1.0, 1.0)]
+        jumps = [np.abs(each - loss.hessian(z, y)) for each in beyond]
+        assert (np.maximum(*jumps) == 1).all()
