@@ -251,8 +251,9 @@ class OptimalSet:
     def min_norm(self) -> CertifiedNetwork:
         """The optimum with the smallest Σ_b ‖w_b‖² over the *blocks* of the convex program.
 
-        A neuron that several blocks hold is shared out among them. This is the point whose path in
-        λ is continuous (Mishkin & Pilanci, §4).
+        A neuron that several blocks hold is shared out among them. Its path in λ is continuous as
+        long as the dependences of the neurons last (Mishkin & Pilanci, §4): other choices may
+        jump where it does not. See `SolutionPath.continuity`.
         """
         copies = self.found.copies().astype(np.float64)
         weights = np.zeros(len(self.polytope.bounded))

@@ -24,6 +24,8 @@ DOUBT = 1e-7
 # A size, in units of the sum of sizes, that is zero; and what rounding may leave of one.
 ZERO = 1e-9
 ROUNDING = 1e-13
+# A price of a coordinate that is zero, relative to the coefficients of the objective.
+SETTLED = 1e-10
 LP_TOL = 1e-9
 
 
@@ -105,7 +107,37 @@ class Polytope:
         size = max(float(np.abs(P).max()), float(np.abs(c).max(initial=0.0)))
         parts = self.linear.parts() | {"c": c / size}
         program = QuadraticProgram(P=csc_array(P / size), **parts)
-        return self.polished(solve_program(program, self.backend, LP_TOL).require().x)
+        near = self.polished(solve_program(program, self.backend, LP_TOL).require().x)
+        return self._settled(P / size, c / size, near)
+
+    def _settled(self, P: FloatArray, c: FloatArray, x: FloatArray) -> FloatArray:
+        """The minimiser of ½xᵀPx + cᵀx over the polytope, by active sets from a point near it.
+
+        A solver's tolerance is one of the objective, which is flat at its minimum.
+        """
+        on = (x > 0) | ~self.bounded
+        rows = len(self.M)
+        for _ in range(3 * len(x)):
+            M = self.M[:, on]
+            system = np.block([[P[np.ix_(on, on)], M.T], [M, np.zeros((rows, rows))]])
+            right = np.append(-(P[on] @ x + c[on]), np.zeros(rows))
+            step, y = np.split(np.linalg.lstsq(system, right, rcond=RANK)[0], [int(on.sum())])
+            falling = self.bounded[on] & (step < 0)
+            room = np.full(len(step), np.inf)
+            room[falling] = x[on][falling] / -step[falling]
+            length = min(1.0, float(room.min(initial=np.inf)))
+            x = x.copy()
+            x[on] += length * step
+            if length < 1.0:
+                first = np.flatnonzero(on)[int(room.argmin())]
+                x[first], on[first] = 0.0, False
+                continue
+            prices = np.where(on, 0.0, P @ x + c + self.M.T @ y)
+            worst = int(prices.argmin())
+            if prices[worst] >= -SETTLED:
+                break
+            on[worst] = True
+        return self.polished(x)
 
     def polished(self, x: FloatArray) -> FloatArray:
         """x with tiny entries zero and Mx = b up to rounding.
