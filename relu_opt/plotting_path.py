@@ -54,6 +54,8 @@ def plot_overview(path: SolutionPath, found: PathCV | None = None) -> Axes:
         plot_path(path, "gap", panels[3])
     else:
         plot_validation(found, panels[3])
+    for axes in panels[:2]:
+        axes.set_xlabel("")
     return panels[0]
 
 
@@ -109,7 +111,8 @@ def _neurons(path: SolutionPath, axes: Axes) -> None:
 def _objective(path: SolutionPath, axes: Axes) -> None:
     lams = dense_lams(path)
     upper, lower = np.array([path.bounds_at(lam) for lam in lams]).T
-    axes.fill_between(lams, lower, upper, color=PALE, lw=0, label="certified band of p*")
+    band = f"between the bounds on p*: gap ≤ {path.largest_gap:.0e}"
+    axes.fill_between(lams, lower, upper, color=PALE, lw=0, label=band)
     axes.plot(path.lams, path.objectives, ".", color=BLUE, ms=5, label="objective, solved")
     axes.plot(lams, upper, color=BLUE, lw=1)
     axes.plot(path.lams, path.losses, color=RED, lw=1.2, label="training loss")
@@ -128,6 +131,7 @@ def _gap(path: SolutionPath, axes: Axes) -> None:
         axes.axhline(path.eps, color=RED, lw=1, ls=":", label=f"eps = {path.eps:g}")
         axes.legend(frameon=False, fontsize=8, loc="upper left")
     axes.set_ylim(0, 1.35 * max(path.eps or 0.0, float(gaps.max())))
+    axes.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
     axes.set_ylabel("certified relative gap")
 
 
@@ -143,7 +147,7 @@ def _errors(found: PathCV, axes: Axes) -> None:
         label = f"one standard error, {found.lam_one_se:.3g}"
         axes.axvline(found.lam_one_se, color=RED, lw=1, ls="--", label=label)
     axes.set_ylabel(f"{METRIC_LABELS[found.metric]}, {many} folds")
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(fontsize=8, framealpha=0.9, edgecolor="none")
 
 
 KINDS = {"norms": _norms, "neurons": _neurons, "objective": _objective, "gap": _gap}
