@@ -147,7 +147,7 @@ def _errors(found: PathCV, axes: Axes) -> None:
         label = f"one standard error, {found.lam_one_se:.3g}"
         axes.axvline(found.lam_one_se, color=RED, lw=1, ls="--", label=label)
     axes.set_ylabel(f"{METRIC_LABELS[found.metric]}, {many} folds")
-    axes.legend(fontsize=8, framealpha=0.9, edgecolor="none")
+    axes.legend(fontsize=8, loc="lower left", framealpha=0.9, edgecolor="none")
 
 
 KINDS = {"norms": _norms, "neurons": _neurons, "objective": _objective, "gap": _gap}
