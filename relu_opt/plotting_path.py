@@ -130,7 +130,7 @@ def _gap(path: SolutionPath, axes: Axes) -> None:
     if path.eps is not None:
         axes.axhline(path.eps, color=RED, lw=1, ls=":", label=f"eps = {path.eps:g}")
         axes.legend(frameon=False, fontsize=8, loc="upper left")
-    axes.set_ylim(0, 1.35 * max(path.eps or 0.0, float(gaps.max())))
+    axes.set_ylim(0, 1.35 * (max(path.eps or 0.0, float(gaps.max())) or 1.0))
     axes.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
     axes.set_ylabel("certified relative gap")
 

@@ -6,6 +6,7 @@ import math
 import shlex
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -154,7 +155,7 @@ def path(
                 closer.save(out)
             if plot is not None:
                 save_figure(plot_overview(followed, found), plot)
-            happened = closer.events if events else None
+            happened = [asdict(event) for event in closer.events] if events else None
     result: dict[str, Any] = {
         "data": data_facts(table, preparation),
         "program": program_facts(program, preparation),
@@ -336,7 +337,7 @@ def points_table(result: Mapping[str, Any]) -> Any:
     return grid
 
 
-def events_table(happened: tuple[Any, ...]) -> Any:
+def events_table(happened: list[dict[str, Any]]) -> Any:
     """The first `ROWS` events."""
     from rich.table import Table as Grid
 
@@ -345,13 +346,13 @@ def events_table(happened: tuple[Any, ...]) -> Any:
         grid.add_column(name, justify="left" if name == "event" else "right")
     grid.add_column("rows of X")
     for event in happened[:ROWS]:
-        rows = [f"+{k}" for k in event.gained] + [f"−{k}" for k in event.lost]
+        rows = [f"+{k}" for k in event["gained"]] + [f"−{k}" for k in event["lost"]]
         grid.add_row(
-            event.kind,
-            f"{event.lam_low:.6g}",
-            f"{event.lam_high:.6g}",
-            f"{event.sign:+.0f}",
-            str(event.pattern),
+            event["kind"],
+            f"{event['lam_low']:.6g}",
+            f"{event['lam_high']:.6g}",
+            f"{event['sign']:+.0f}",
+            str(event["pattern"]),
             " ".join(rows[:4]) + (" …" if len(rows) > 4 else ""),
         )
     return grid
