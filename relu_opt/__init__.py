@@ -15,6 +15,7 @@ from relu_opt.certified import CertifiedNetwork
 from relu_opt.cross_check import CrossCheck, cross_check
 from relu_opt.optimal_set import OptimalSet, optimal_set
 from relu_opt.path import SolutionPath, solution_path
+from relu_opt.path_cv import PathCV, cross_validate
 from relu_opt.plugins.manager import BackendStatus, backends
 from relu_opt.plugins.types import Availability, Feature, State, StopReason
 from relu_opt.program import (
@@ -58,6 +59,7 @@ __all__ = [
     "LinearProgram",
     "Logistic",
     "OptimalSet",
+    "PathCV",
     "Patterns",
     "ProgramSolution",
     "PruningPath",
@@ -75,6 +77,7 @@ __all__ = [
     "backends",
     "certify",
     "cross_check",
+    "cross_validate",
     "enumerate_patterns",
     "errors",
     "optimal_set",

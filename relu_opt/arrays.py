@@ -86,6 +86,31 @@ def as_targets(values: ArrayLike, name: str, rows: int, of: str) -> FloatArray:
     return targets
 
 
+def as_rows(values: ArrayLike, name: str, n: int) -> IntArray:
+    """Distinct row numbers from 0 to n − 1, (k,) with k ≥ 1, or a DataError."""
+    try:
+        rows = np.asarray(values)
+    except ValueError as error:
+        raise DataError(f"{name} is no list of row numbers: {error}.", name=name) from error
+    if rows.ndim != 1 or rows.dtype.kind not in "iu" or not len(rows):
+        raise DataError(
+            f"{name} has shape {rows.shape} and dtype {rows.dtype}, and a list of row numbers is "
+            "needed. Pass np.flatnonzero(mask) for a mask.",
+            name=name,
+            shape=rows.shape,
+        )
+    if rows.min() < 0 or rows.max() >= n:
+        wrong = rows[(rows < 0) | (rows >= n)][0]
+        raise DataError(
+            f"{name} holds the row {wrong}, and the rows are 0 to {n - 1}.",
+            name=name,
+            row=int(wrong),
+        )
+    if len(np.unique(rows)) < len(rows):
+        raise DataError(f"{name} holds a row twice. Weight rows by sample_weight.", name=name)
+    return np.asarray(frozen(rows.astype(np.intp)))
+
+
 def as_positive(value: object, name: str) -> float:
     """A finite float > 0, or a DataError."""
     number = as_number(value, name)

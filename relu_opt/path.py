@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -29,6 +30,7 @@ from relu_opt.paths.file import Promise, load_points, save_points
 from relu_opt.paths.following import Follower, geometric, until_stopped
 from relu_opt.paths.point import PathPoint
 from relu_opt.paths.segment import Segment
+from relu_opt.plotting_path import plot_path
 from relu_opt.plugins.dispatch import can_start
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.convex import ConvexProgram, relative_gap
@@ -386,6 +388,24 @@ class SolutionPath:
         off = [distance(S, one, S, two) for S, one, two in zip(sets, chosen, least, strict=True)]
         dims = np.array([S.network_dim for S in sets])
         return Continuity(self.lams, steps(chosen), steps(least), np.array(off), dims)
+
+    def plot(self, kind: str = "norms", ax: Any = None) -> Any:
+        """Draw the path over log λ, which falls to the right; needs matplotlib.
+
+        Parameters
+        ----------
+        kind : str
+            `norms`: ‖w_b‖ of each neuron, followed by its block. `neurons`: how many there are.
+            `objective`: the objective with its bounds, between the points too, and the training
+            loss. `gap`: the relative gap at the points and between them.
+        ax : matplotlib Axes, optional
+            Where to; a new figure by default.
+
+        Returns
+        -------
+        Axes
+        """
+        return plot_path(self, kind, ax)
 
     # -- files -------------------------------------------------------------------------------
 

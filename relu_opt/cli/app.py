@@ -12,6 +12,7 @@ from relu_opt.cli.certify import certify
 from relu_opt.cli.demo import demo
 from relu_opt.cli.explore import explore
 from relu_opt.cli.fit import fit
+from relu_opt.cli.path import path
 from relu_opt.cli.prune import prune
 from relu_opt.cli.sensitivity import sensitivity
 from relu_opt.cli.verify import verify
@@ -46,5 +47,5 @@ def overview(
         typer.echo(context.get_help())
 
 
-for command in (demo, fit, certify, verify, explore, prune, sensitivity, backends):
+for command in (demo, fit, certify, verify, explore, prune, path, sensitivity, backends):
     app.command()(command)

@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from relu_opt.cli.arguments import CertificateFile, Data, Json, Quiet, Target, Tolerance
-from relu_opt.errors import OptionError
+from relu_opt.cli.arguments import (
+    ACTIVATION,
+    GATES,
+    LOSS,
+    Activation,
+    BackendName,
+    Bias,
+    CertificateFile,
+    ConfigFile,
+    Data,
+    Gates,
+    Intercept,
+    Json,
+    LossName,
+    Options,
+    Quiet,
+    Seed,
+    Standardize,
+    Target,
+    Threads,
+    TimeLimit,
+    Tolerance,
+    backend_options,
+    config_file,
+)
 
 
 def fit(
     data: Data,
     target: Target,
-    config: Annotated[
-        Path | None, typer.Option(help="Config file, in place of the nearest relu-opt.toml.")
-    ] = None,
+    config: ConfigFile = None,
     lam: Annotated[
         float | None,
         typer.Option(
@@ -28,39 +46,18 @@ def fit(
             show_default="0.01 of a strength at which the network vanishes",
         ),
     ] = None,
-    gates: Annotated[int, typer.Option(help="Activation patterns to sample.")] = 100,
-    backend: Annotated[
-        str | None, typer.Option(help="Who solves; see `relu-opt backends`.", show_default="auto")
-    ] = None,
-    loss: Annotated[
-        str, typer.Option(help="squared, huber, logistic or squared_hinge.")
-    ] = "squared",
-    activation: Annotated[str, typer.Option(help="relu or gated.")] = "relu",
-    bias: Annotated[
-        bool, typer.Option("--bias/--no-bias", help="Give the hidden neurons a bias.")
-    ] = True,
-    intercept: Annotated[
-        bool,
-        typer.Option("--intercept/--no-intercept", help="Unpenalised constant at the output."),
-    ] = False,
-    standardize: Annotated[
-        bool,
-        typer.Option(
-            "--standardize/--no-standardize", help="Standardise features (and numeric targets)."
-        ),
-    ] = True,
+    gates: Gates = GATES,
+    backend: BackendName = None,
+    loss: LossName = LOSS,
+    activation: Activation = ACTIVATION,
+    bias: Bias = True,
+    intercept: Intercept = False,
+    standardize: Standardize = True,
     tol: Tolerance = None,
-    time_limit: Annotated[
-        float | None, typer.Option(help="Seconds; then the best so far and its gap.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
-    threads: Annotated[int | None, typer.Option(help="Threads that the backend may use.")] = None,
-    option: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KEY=VALUE", help="An option of the backend's own; may be given again."
-        ),
-    ] = None,
+    time_limit: TimeLimit = None,
+    seed: Seed = None,
+    threads: Threads = None,
+    option: Options = None,
     out: Annotated[Path, typer.Option(help="Where to write the model.")] = Path("model.npz"),
     certificate: CertificateFile = None,
     as_json: Json = False,
@@ -82,9 +79,7 @@ def fit(
     check_writable("--out", out, data)
     check_writable("--certificate", certificate, data, out)
     recipe = Recipe(target, lam, gates, loss, activation, bias, standardize, intercept)
-    options = {**parse_options(option or []), **_given(seed=seed, threads=threads)}
-    if as_json:
-        options["verbose"] = False
+    options = backend_options(option, seed, threads, as_json)
     with config_file(config):
         settings = load_settings().with_arguments(
             backend=backend, tol=tol, time_limit=time_limit, seed=seed, threads=threads
@@ -105,61 +100,16 @@ def fit(
     return 0
 
 
-def parse_options(given: list[str]) -> dict[str, object]:
-    """KEY=VALUE pairs as a mapping; a value that is not JSON is text.
-
-    Raises
-    ------
-    OptionError
-        If a pair has no key or no equals sign.
-    """
-    options: dict[str, object] = {}
-    for pair in given:
-        key, equals, text = pair.partition("=")
-        if not key or not equals:
-            raise OptionError(
-                f"--option {pair!r} is not KEY=VALUE, such as --option max_iter=100.", option=pair
-            )
-        try:
-            options[key.strip()] = json.loads(text)
-        except json.JSONDecodeError:
-            options[key.strip()] = text
-    return options
-
-
-def _given(**values: object) -> dict[str, object]:
-    return {name: value for name, value in values.items() if value is not None}
-
-
-@contextmanager
-def config_file(path: Path | None) -> Iterator[None]:
-    """Make a file the config file of everything inside, as RELU_OPT_CONFIG does."""
-    from relu_opt.config import CONFIG_VARIABLE
-
-    before = os.environ.get(CONFIG_VARIABLE)
-    if path is not None:
-        os.environ[CONFIG_VARIABLE] = str(path)
-    try:
-        yield
-    finally:
-        if path is not None:
-            os.environ.pop(CONFIG_VARIABLE)
-            os.environ.update({} if before is None else {CONFIG_VARIABLE: before})
-
-
 def show_training(result: Mapping[str, Any]) -> None:
     """Print what `summary` found."""
     from relu_opt.cli.output import facts, out, verdict_text
-    from relu_opt.cli.training import errors_text, time_text
+    from relu_opt.cli.training import data_text, errors_text, time_text
 
     data, program, seconds = result["data"], result["program"], result["seconds"]
-    features = f"{data['features']} features" + (" + bias" if program["bias"] else "")
     chosen = " (default; choose with --lam)" if program["lam_is_default"] else ""
     stop = "" if result["stop"] == "converged" else f". {result['advice']}"
     rows = {
-        "data": f"{data['file']}: {data['rows']} rows, {features}, target {data['target']!r}",
-        "program": f"{program['activation']}, {program['loss']} loss, "
-        f"{program['patterns']} patterns",
+        **data_text(data, program),
         "lam": f"{program['lam']:.6g}{chosen}",
         "backend": f"{result['backend']}: {result['stop']} after {time_text(seconds)}{stop}",
         "objective": f"{result['objective']:.12g}",

@@ -179,27 +179,49 @@ def time_text(seconds: Mapping[str, float]) -> str:
     return f"{seconds['solve']:.2f} s{loading}"
 
 
+def data_facts(table: Table, preprocessing: Preprocessing) -> dict[str, Any]:
+    """What `--json` says of the data."""
+    return {
+        "file": table.source,
+        "rows": len(table),
+        "features": len(preprocessing.features),
+        "target": preprocessing.target,
+        "classes": preprocessing.classes,
+    }
+
+
+def program_facts(program: ConvexProgram, preprocessing: Preprocessing) -> dict[str, Any]:
+    """What `--json` says of the training problem, apart from lam."""
+    return {
+        "loss": program.loss.name,
+        "activation": program.activation,
+        "patterns": len(program.patterns),
+        "bias": preprocessing.bias,
+        "intercept": program.intercept,
+        "standardize": preprocessing.standardize,
+    }
+
+
+def data_text(data: Mapping[str, Any], program: Mapping[str, Any]) -> dict[str, object]:
+    """The same, for people: two rows of the facts."""
+    features = f"{data['features']} features" + (" + bias" if program["bias"] else "")
+    return {
+        "data": f"{data['file']}: {data['rows']} rows, {features}, target {data['target']!r}",
+        "program": f"{program['activation']}, {program['loss']} loss, "
+        f"{program['patterns']} patterns",
+    }
+
+
 def summary(trained: Trained, table: Table) -> dict[str, Any]:
     """Everything that `fit --json` says of a training."""
     solution, model = trained.solution, trained.model
     program, preprocessing = solution.program, model.preprocessing
     return {
-        "data": {
-            "file": table.source,
-            "rows": len(table),
-            "features": len(preprocessing.features),
-            "target": preprocessing.target,
-            "classes": preprocessing.classes,
-        },
+        "data": data_facts(table, preprocessing),
         "program": {
-            "loss": program.loss.name,
-            "activation": program.activation,
+            **program_facts(program, preprocessing),
             "lam": program.lam,
             "lam_is_default": trained.recipe.lam is None,
-            "patterns": len(program.patterns),
-            "bias": preprocessing.bias,
-            "intercept": program.intercept,
-            "standardize": preprocessing.standardize,
         },
         "backend": solution.backend,
         "stop": solution.stop.value,

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
 
-from relu_opt.arrays import FloatArray, IntArray, as_floats, as_positive, frozen
+from relu_opt.arrays import FloatArray, IntArray, as_floats, as_positive, as_rows, frozen
 from relu_opt.errors import DataError, did_you_mean
 from relu_opt.program.cones import ConeRows, Projections, project_cones
 from relu_opt.program.losses import Loss, get_loss
@@ -189,6 +189,17 @@ class ConvexProgram:
     def with_patterns(self, patterns: Patterns) -> ConvexProgram:
         """The same problem over other patterns."""
         return replace(self, patterns=patterns)
+
+    def with_rows(self, rows: ArrayLike) -> ConvexProgram:
+        """The same problem on some of the samples, (k,) positions; weights get the mean 1 again."""
+        chosen = as_rows(rows, "rows", self.n)
+        return replace(
+            self,
+            X=self.X[chosen],
+            y=self.y[chosen],
+            patterns=self.patterns.with_rows(chosen),
+            sample_weight=None if self.sample_weight is None else self.sample_weight[chosen],
+        )
 
     # -- the loss term F -------------------------------------------------------
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relu_opt.arrays import BoolArray, ByteArray, FloatArray, as_count, as_floats, frozen
+from relu_opt.arrays import BoolArray, ByteArray, FloatArray, as_count, as_floats, as_rows, frozen
 from relu_opt.errors import DataError
 
 # Bytes of unpacked masks held at a time by loops over patterns.
@@ -118,6 +118,24 @@ class Patterns:
     def unpack(self, which: slice | np.ndarray) -> BoolArray:
         """The chosen patterns as a boolean matrix, one *row* a pattern."""
         return np.unpackbits(self.packed[which], axis=1, count=self.n).view(np.bool_)
+
+    def with_rows(self, rows: ArrayLike) -> Patterns:
+        """The distinct patterns on some of the samples, each with its first gate.
+
+        All patterns of the data restrict to all patterns of a part, so `complete` stays.
+
+        Parameters
+        ----------
+        rows : (k,) int array
+            Positions of the samples, in their new order.
+        """
+        chosen = as_rows(rows, "rows", self.n)
+        packed = np.concatenate(
+            [np.packbits(self.unpack(part)[:, chosen], axis=1) for part in self.chunks(1)]
+        )
+        keep = unique_rows(packed)
+        gates = None if self.gates is None else self.gates[:, keep]
+        return Patterns.from_packed(packed[keep], len(chosen), gates, self.complete)
 
     def chunks(self, bytes_each: int = 8) -> Iterator[slice]:
         """Slices of the patterns that keep unpacked chunks within `CHUNK_BYTES`."""

@@ -52,7 +52,7 @@ def walk_vertices(polytope: Polytope, limit: int, seed: int = 0) -> Walk:
             if tuple(neighbour) not in seen:
                 seen.add(tuple(neighbour))
                 queue.append(neighbour)
-    vertices = np.array(list(found.values())).reshape(-1, len(bounded))
+    vertices = np.array(list(found.values())).reshape(len(found), len(bounded))
     return Walk(vertices[:limit], not queue and len(vertices) <= limit)
 
 

@@ -33,6 +33,8 @@ from relu_opt.cli.demo import write_data
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
+# Examples that draw into a folder.
+DRAW = ("make_pictures.py", "optimal_polytope.py", "path_pictures.py")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 # Gaps and violations below this are rounding, and every machine rounds in its own way.
@@ -164,9 +166,7 @@ def test_page_runs(page):
 
 @pytest.mark.parametrize("script", EXAMPLES, ids=lambda script: script.name)
 def test_example_runs(script, tmp_path):
-    arguments = (
-        [str(tmp_path)] if script.name in ("make_pictures.py", "optimal_polytope.py") else []
-    )
+    arguments = [str(tmp_path)] if script.name in DRAW else []
     done = subprocess.run(
         [sys.executable, "-W", "error", str(script), *arguments],
         cwd=tmp_path,

@@ -287,6 +287,7 @@ def test_the_zero_network(make_program):
     assert (len(S.signs), S.network_dim, S.convex_dim, S.is_unique) == (0, 0, 0, True)
     assert "lam_max" in S.reason
     assert len(S.vertex()) == len(S.min_norm()) == S.narrowest().neurons == 0
+    assert [len(network) for network in S.vertices()] == [0]
     P = S.prediction_range(prog.X)
     assert not P.upper.any()
 
