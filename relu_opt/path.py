@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relu_opt.arrays import FloatArray, IntArray, as_count, as_floats, as_positive
+from relu_opt.arrays import FloatArray, IntArray, as_positive
 from relu_opt.certified import CertifiedNetwork
 from relu_opt.config import load_settings
 from relu_opt.errors import DataError, NotCertified
@@ -27,7 +27,7 @@ from relu_opt.optimal_set import OptimalSet
 from relu_opt.paths.continuity import Continuity
 from relu_opt.paths.events import PathEvent, Uniqueness, distance, events_between, uniqueness
 from relu_opt.paths.file import Promise, load_points, save_points
-from relu_opt.paths.following import Follower, geometric, until_stopped
+from relu_opt.paths.following import Follower, lam_grid, until_stopped
 from relu_opt.paths.point import PathPoint
 from relu_opt.paths.segment import Segment
 from relu_opt.plotting_path import plot_path
@@ -95,7 +95,7 @@ def solution_path(
     eps = EPS if eps is None and free else eps
     if eps is not None and not as_positive(eps, "eps") < 1:
         raise DataError(f"eps is {eps}, and a relative gap below 1 is needed.", eps=eps)
-    grid = _grid(prog, lams, 2 if free else n_lams, lam_min_ratio)
+    grid = lam_grid(prog, lams, 2 if free else n_lams, lam_min_ratio)
     settings = load_settings().with_arguments(tol=tol, time_limit=time_limit)
     tol = settings.tol if eps is None else min(settings.tol, POINT_SHARE * eps)
     limit = math.inf if settings.time_limit is None else settings.time_limit
@@ -115,25 +115,6 @@ def solution_path(
             stop=stop,
         )
     return SolutionPath(prog, tuple(follower.points), eps, tol, stop, backend, dict(options or {}))
-
-
-def _grid(
-    prog: ConvexProgram, lams: ArrayLike | None, count: int | None, ratio: float
-) -> FloatArray:
-    """The λ to visit, falling."""
-    if lams is not None:
-        given = as_floats(lams, "lams", 1)
-        if (given <= 0).any():
-            raise DataError(f"lams holds {given.min()}, and numbers greater than zero are needed.")
-        return np.asarray(np.unique(given)[::-1])
-    if not as_positive(ratio, "lam_min_ratio") < 1:
-        raise DataError(f"lam_min_ratio is {ratio}, and a number between 0 and 1 is needed.")
-    if not prog.lam_max > 0:
-        raise DataError(
-            "The zero network is optimal at every lam, so there is no path: no neuron of the "
-            "patterns lowers the loss. Check y, or pass lams."
-        )
-    return geometric(prog.lam_max, ratio, as_count(count, "n_lams", least=2))
 
 
 @dataclass(frozen=True, eq=False)

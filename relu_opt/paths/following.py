@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from relu_opt.arrays import FloatArray
+from relu_opt.arrays import FloatArray, as_count, as_floats, as_positive
+from relu_opt.errors import DataError
 from relu_opt.paths.events import events_between
 from relu_opt.paths.point import PathPoint
 from relu_opt.paths.segment import Segment
@@ -163,6 +165,26 @@ def until_stopped(follow: Callable[[], None]) -> StopReason:
     return StopReason.CONVERGED
 
 
-def geometric(highest: float, ratio: float, count: int) -> FloatArray:
-    """`count` values from the highest down to ratio times it, evenly in log λ."""
-    return highest * np.geomspace(1.0, ratio, count)
+def lam_grid(
+    prog: ConvexProgram, lams: ArrayLike | None, count: int | None, ratio: float
+) -> FloatArray:
+    """The λ to visit, falling: those given, or `count` evenly in log λ from λ_max down.
+
+    Raises
+    ------
+    DataError
+        If they cannot be used, or the zero network is optimal at every λ.
+    """
+    if lams is not None:
+        given = as_floats(lams, "lams", 1)
+        if (given <= 0).any():
+            raise DataError(f"lams holds {given.min()}, and numbers greater than zero are needed.")
+        return np.asarray(np.unique(given)[::-1])
+    if not as_positive(ratio, "lam_min_ratio") < 1:
+        raise DataError(f"lam_min_ratio is {ratio}, and a number between 0 and 1 is needed.")
+    if not prog.lam_max > 0:
+        raise DataError(
+            "The zero network is optimal at every lam, so there is no path: no neuron of the "
+            "patterns lowers the loss. Check y, or pass lams."
+        )
+    return prog.lam_max * np.geomspace(1.0, ratio, as_count(count, "n_lams", least=2))
