@@ -221,8 +221,9 @@ class Search(Bounds):
 
     def run(self) -> StopReason:
         """Follow λ down to its value; from a start that was given, begin there."""
-        if self.options.warm_start is not None:
-            return self.stage(self.warm_up(self.options.warm_start), self.tol)[0]
+        start = self.options.warm_start
+        if start is not None and self._helps(start):
+            return self.stage(self.warm_up(start), self.tol)[0]
         nu = self.target.dual_start()
         first, _ = self.pricer.look(nu, self.working)
         self.record_lower(first)
@@ -236,6 +237,11 @@ class Search(Bounds):
                 return stop
             if self.final_gap <= self.tol:
                 return StopReason.CONVERGED
+
+    def _helps(self, weights: FloatArray) -> bool:
+        """Whether a start is better than the zero network; others lead astray."""
+        prog = self.target
+        return prog.objective(weights, prog.best_intercept(prog.fits(weights))) < self.answer.upper
 
     def warm_up(self, weights: FloatArray) -> FloatArray:
         """Take over given blocks; returns ν = −∇F there."""

@@ -99,6 +99,12 @@ def not_certified(registry, monkeypatch):
 
 
 # What happened and why, then the fix; and the fields.
+def not_differentiable(registry, monkeypatch):
+    X = np.array([[1.0, 2.0], [-1.0, 1.0], [0.5, -1.0]])
+    prog = ro.ConvexProgram(X, np.ones(3), 1.0, ro.sample_patterns(X, 4, seed=0))
+    _ = ro.sensitivity(ro.solve(prog.with_lam(prog.lam_max))).d_lam
+
+
 SAYS = {
     config_error: (
         errors.ConfigError,
@@ -154,6 +160,11 @@ SAYS = {
         errors.NotCertified,
         ("The answer of backend 'mine' is not_certified: gap", "Compare with another backend"),
         {"verdict": "not_certified", "tol": 1e-8},
+    ),
+    not_differentiable: (
+        errors.NotDifferentiable,
+        ("Not differentiable: a neuron that is off is about to enter.",),
+        {"failed": ["off"]},
     ),
 }
 

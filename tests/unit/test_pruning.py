@@ -168,7 +168,7 @@ def test_a_minimal_solution_stays_as_it_is(make_program):
     assert len(path) == 1
     assert path.minimal
     assert np.array_equal(path.vertex.hidden, sol.certificate.network.hidden)
-    assert path.rel_gaps[0] == sol.rel_gap
+    assert path.rel_gaps[0] == pytest.approx(sol.rel_gap, abs=1e-14)
 
 
 def test_unbalanced_dead_and_zero_neurons():
