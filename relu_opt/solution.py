@@ -17,7 +17,14 @@ from relu_opt.arrays import FloatArray
 from relu_opt.certificate import Certificate
 from relu_opt.errors import ContractViolation, DataError, SolveFailed
 from relu_opt.io import need, read_npz, write_npz
-from relu_opt.plugins.dispatch import Request, make_request, run, with_start
+from relu_opt.plugins.dispatch import (
+    Request,
+    can_start,
+    make_request,
+    run,
+    with_progress,
+    with_start,
+)
 from relu_opt.plugins.manager import registry
 from relu_opt.plugins.types import BackendInfo, ConeMultipliers, RawSolution, StopReason
 from relu_opt.program.convex import ConvexProgram
@@ -143,6 +150,7 @@ def solve(
     time_limit: float | None = None,
     warm_start: Solution | ReLUNetwork | FloatArray | None = None,
     options: Mapping[str, object] | None = None,
+    executor: object = None,
 ) -> Solution:
     """Train a network to a proved global optimum of its convex program.
 
@@ -161,6 +169,10 @@ def solve(
         Where to start from.
     options : mapping, optional
         `threads`, `seed`, `verbose`, and the backend's own options.
+    executor : int, str, distributed.Client, concurrent.futures.Executor or Executor, optional
+        Where to spread the patterns over: processes of this machine, or a Dask cluster (its client,
+        or the address of its scheduler). The backend then solves over the patterns that matter,
+        and the workers look for these. The answer does not depend on how many workers there are.
 
     Returns
     -------
@@ -185,7 +197,10 @@ def solve(
     request = with_start(request, _warm_weights(prog, warm_start), _warm_proof(prog, warm_start))
     info, chosen = request.info, request.options
     ready = time.perf_counter()
-    raw = run(request, prog)
+    if executor is None:
+        raw = run(request, prog)
+    else:
+        raw = _run_in_shards(request, prog, dict(options or {}), executor)
     solved = time.perf_counter()
 
     weights, moved = _usable_weights(info, prog, raw)
@@ -214,6 +229,29 @@ def solve(
     )
     registry().notify("relu_opt_solved", program=prog, solution=solution)
     return solution
+
+
+def _run_in_shards(
+    request: Request, prog: ConvexProgram, given: dict[str, object], executor: object
+) -> RawSolution:
+    from relu_opt.parallel.executors import as_executor
+    from relu_opt.parallel.sharded import Master, train_in_shards
+
+    name = request.info.name
+    warm = can_start(prog, name)
+
+    def solver(
+        part: ConvexProgram, tol: float, limit: float | None, start: FloatArray | None
+    ) -> Master:
+        found = solve(part, name, tol, limit, start if warm else None, given)
+        return Master(found.weights, found.nu, found.objective, found.stop)
+
+    chosen = as_executor(executor)
+    try:
+        return train_in_shards(prog, with_progress(request.options), chosen, solver)
+    finally:
+        if chosen is not executor:
+            chosen.close()
 
 
 def _loading(raw: RawSolution, most: float) -> float:

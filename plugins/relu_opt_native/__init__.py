@@ -3,8 +3,10 @@ groups for gated networks, and daqp."""
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from importlib.metadata import version
+from typing import Any
 
 from relu_opt.plugins.hookspec import hookimpl
 from relu_opt.plugins.types import (
@@ -29,6 +31,12 @@ def _load() -> Backend:
     from relu_opt_native.backend import NativeBackend
 
     return NativeBackend()
+
+
+def _projector() -> Callable[..., Any]:
+    from relu_opt_native.projection import project
+
+    return partial(project, executor=None, threads=1)
 
 
 @cache
@@ -60,5 +68,6 @@ def relu_opt_backends() -> list[BackendInfo]:
             features=frozenset({Feature.DUALS, Feature.WARM_START, Feature.TIME_LIMIT}),
             options=(OptionSpec("max_iter", int, 500, "outer iterations of training", least=1),),
             refuses=_refuses,
+            projector=_projector,
         )
     ]

@@ -20,7 +20,7 @@ def project(
     guesses: list[IntArray] | None,
     enough: float,
     *,
-    executor: Executor,
+    executor: Executor | None,
     threads: int,
 ) -> Projections:
     """What `ConvexProgram.project` does, faster; `threads` tasks at a time on the executor."""
@@ -36,7 +36,7 @@ def project(
     unit, packed = prog.cone_rows.unit, prog.patterns.packed[which]
     work = partial(project_blocks, unit, packed, targets, enough, SLACK)
     tasks = min(threads, m)
-    if tasks <= 1:
+    if tasks <= 1 or executor is None:
         work(0, 1, counts, rows, rho, points)
     else:
         # Each task takes every so many blocks: neighbours in the list take about as long.

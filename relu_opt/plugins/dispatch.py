@@ -124,9 +124,14 @@ def _unable(info: BackendInfo, option: str, feature: Feature) -> OptionError:
     )
 
 
+def with_progress(options: SolveOptions) -> SolveOptions:
+    """The options with observers listening."""
+    return replace(options, progress=_forward_progress)
+
+
 def run(request: Request, program: Program) -> RawSolution:
     """Solve a program, lowering it when the backend does not take it as it is."""
-    info, options = request.info, replace(request.options, progress=_forward_progress)
+    info, options = request.info, with_progress(request.options)
     if request.route is Route.DIRECT:
         return call_backend(info, program, options)
     if request.route is Route.COLUMNS:

@@ -8,7 +8,7 @@ import importlib.util
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -306,6 +306,9 @@ class BackendInfo:
     refuses : callable
         Why the backend cannot take this very program of a type that it takes ("has 10⁶ rows,
         and at most 1000 are supported"), or an empty text.
+    projector : callable, optional
+        Makes a function that does what `ConvexProgram.project` does, faster: workers that price
+        patterns use the first that is lent.
     """
 
     name: str
@@ -318,3 +321,4 @@ class BackendInfo:
     install_hint: str = ""
     free: bool = True
     refuses: Callable[[Program], str] = _refuses_nothing
+    projector: Callable[[], Callable[..., Any]] | None = None

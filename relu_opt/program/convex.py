@@ -100,18 +100,6 @@ class ConvexProgram:
                 f"{did_you_mean(str(self.activation), ACTIVATIONS)}",
                 activation=self.activation,
             )
-        if not isinstance(self.patterns, Patterns):
-            raise DataError(
-                f"patterns is a {type(self.patterns).__name__}, and Patterns are needed. Use "
-                "sample_patterns(X), enumerate_patterns(X) or Patterns(masks)."
-            )
-        if self.patterns.n != self.n:
-            raise DataError(
-                f"The patterns are of {self.patterns.n} samples, and X has {self.n}. "
-                "Make them from the same X.",
-                patterns=self.patterns.n,
-                X=self.n,
-            )
         if self.loss.classifies and not np.isin(self.y, (-1.0, 1.0)).all():
             first = int(np.argmax(~np.isin(self.y, (-1.0, 1.0))))
             raise DataError(
@@ -124,17 +112,32 @@ class ConvexProgram:
                 f"y holds the single class {self.y[0]:g}, so an unpenalised intercept has no "
                 "optimum. Pass data with both classes, or intercept=False."
             )
-        if self.activation == "gated" and self.patterns.gates is None:
+        self._check_patterns(self.patterns)
+        if self.sample_weight is not None:
+            settle(self, "sample_weight", self._checked_weights(self.sample_weight))
+
+    def _check_patterns(self, patterns: Patterns) -> None:
+        if not isinstance(patterns, Patterns):
+            raise DataError(
+                f"patterns is a {type(patterns).__name__}, and Patterns are needed. Use "
+                "sample_patterns(X), enumerate_patterns(X) or Patterns(masks)."
+            )
+        if patterns.n != self.n:
+            raise DataError(
+                f"The patterns are of {patterns.n} samples, and X has {self.n}. "
+                "Make them from the same X.",
+                patterns=patterns.n,
+                X=self.n,
+            )
+        if self.activation == "gated" and patterns.gates is None:
             raise DataError(
                 "A gated network predicts through its gates, and these patterns have none. "
                 "Use sample_patterns, or pass gates to Patterns."
             )
-        if self.patterns.gates is not None and len(self.patterns.gates) != self.d:
+        if patterns.gates is not None and len(patterns.gates) != self.d:
             raise DataError(
-                f"The gates have {len(self.patterns.gates)} entries, and X has {self.d} columns."
+                f"The gates have {len(patterns.gates)} entries, and X has {self.d} columns."
             )
-        if self.sample_weight is not None:
-            settle(self, "sample_weight", self._checked_weights(self.sample_weight))
 
     def _checked_weights(self, sample_weight: ArrayLike) -> FloatArray:
         weights = as_floats(sample_weight, "sample_weight", 1)
@@ -188,7 +191,11 @@ class ConvexProgram:
 
     def with_patterns(self, patterns: Patterns) -> ConvexProgram:
         """The same problem over other patterns."""
-        return replace(self, patterns=patterns)
+        self._check_patterns(patterns)
+        changed = copy.copy(self)
+        object.__setattr__(changed, "patterns", patterns)
+        changed.__dict__.pop("lam_max", None)
+        return changed
 
     def with_rows(self, rows: ArrayLike) -> ConvexProgram:
         """The same problem on some of the samples, (k,) positions; weights get the mean 1 again."""

@@ -12,7 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relu_opt.arrays import BoolArray, ByteArray, FloatArray, as_count, as_floats, as_rows, frozen
+from relu_opt.arrays import (
+    BoolArray,
+    ByteArray,
+    FloatArray,
+    IntArray,
+    as_count,
+    as_floats,
+    as_rows,
+    frozen,
+)
 from relu_opt.errors import DataError
 
 # Bytes of unpacked masks held at a time by loops over patterns.
@@ -118,6 +127,11 @@ class Patterns:
     def unpack(self, which: slice | np.ndarray) -> BoolArray:
         """The chosen patterns as a boolean matrix, one *row* a pattern."""
         return np.unpackbits(self.packed[which], axis=1, count=self.n).view(np.bool_)
+
+    def select(self, which: IntArray) -> Patterns:
+        """Some of the patterns with their gates, by position, (k,) int."""
+        gates = None if self.gates is None else self.gates[:, which]
+        return Patterns.from_packed(self.packed[which], self.n, gates)
 
     def with_rows(self, rows: ArrayLike) -> Patterns:
         """The distinct patterns on some of the samples, each with its first gate.
