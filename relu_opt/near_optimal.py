@@ -22,6 +22,7 @@ from relu_opt.arrays import FloatArray, as_floats, as_positive, as_targets
 from relu_opt.certified import CertifiedNetwork
 from relu_opt.dual_bound import DualBound
 from relu_opt.errors import DataError
+from relu_opt.parallel.executors import opened, run_all
 from relu_opt.plugins.manager import registry
 from relu_opt.plugins.types import ProgressEvent
 from relu_opt.program.convex import ConvexProgram
@@ -90,7 +91,9 @@ class NearOptimalSet:
         """The largest objective: that of the optimal network plus ε."""
         return self._least + self.eps
 
-    def prediction_range(self, Xq: ArrayLike, close: float = CLOSE) -> PredictionRange:
+    def prediction_range(
+        self, Xq: ArrayLike, close: float = CLOSE, executor: object = None
+    ) -> PredictionRange:
         """The interval of predictions at each row of Xq over the networks of the set.
 
         Parameters
@@ -100,6 +103,8 @@ class NearOptimalSet:
         close : float
             How near attained and proved ends shall come, relative to their distance from the
             optimum's prediction.
+        executor : optional
+            As in `solve`: where to spread the rows over.
 
         Returns
         -------
@@ -110,9 +115,12 @@ class NearOptimalSet:
         """
         close = as_positive(close, "close")
         rows = as_floats(Xq, "Xq", 2)
-        centres = self.network.predict(rows)
-        nothing = np.full(len(rows), math.inf)
-        ends = np.array([centres, centres, -nothing, nothing])
+        if executor is not None:
+            with opened(executor) as workers:
+                found = run_all(workers, _row_range, self, [(row, close) for row in rows])
+            return PredictionRange(*np.array([ends for ends, _ in found]).T)
+        ends = np.empty((4, len(rows)))
+        ends[:2], ends[2], ends[3] = self.network.predict(rows), -math.inf, math.inf
         started = time.perf_counter()
         for q, row in enumerate(rows):
             event = ProgressEvent(
@@ -122,12 +130,9 @@ class NearOptimalSet:
                 message=f"row {q + 1} of {len(rows)}",
             )
             registry().notify("relu_opt_progress", event=event)
-            stack = self._stack(row[None, :], one_more_row(self.program, row))
-            for end, sign in ((0, -1.0), (1, 1.0)):
-                stack.last = None
-                ends[[end, end + 2], q] = self._end(stack, centres[q], sign, close)
-                if stack.interrupted:
-                    return PredictionRange(*ends)
+            ends[:, q], interrupted = _row_range(self, (row, close))
+            if interrupted:
+                break
         return PredictionRange(*ends)
 
     def tune(self, X_valid: ArrayLike, y_valid: ArrayLike, close: float = CLOSE) -> TunedNetwork:
@@ -271,6 +276,20 @@ class NearOptimalSet:
         tol = (self.budget - self.bound.value) / abs(self.budget) * (1 + 1e-6) + 1e-12
         proof = certificate_of(self.program, network, self.bound, "program", tol)
         return with_certificate(network, proof)
+
+
+def _row_range(near: NearOptimalSet, asked: tuple[FloatArray, float]) -> tuple[FloatArray, bool]:
+    """Both ends at a row, attained and then proved, (4,); whether that was interrupted."""
+    row, close = asked
+    centre = float(near.network.predict(row[None, :])[0])
+    ends = np.array([centre, centre, -math.inf, math.inf])
+    stack = near._stack(row[None, :], one_more_row(near.program, row))
+    for end, sign in ((0, -1.0), (1, 1.0)):
+        stack.last = None
+        ends[[end, end + 2]] = near._end(stack, centre, sign, close)
+        if stack.interrupted:
+            return ends, True
+    return ends, False
 
 
 def _mixture(home: ReLUNetwork, away: ReLUNetwork, share: float) -> ReLUNetwork:

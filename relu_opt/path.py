@@ -24,6 +24,8 @@ from relu_opt.certified import CertifiedNetwork
 from relu_opt.config import load_settings
 from relu_opt.errors import DataError, NotCertified
 from relu_opt.optimal_set import OptimalSet
+from relu_opt.parallel.executors import opened
+from relu_opt.parallel.sharded import Shards
 from relu_opt.paths.continuity import Continuity
 from relu_opt.paths.events import PathEvent, Uniqueness, distance, events_between, uniqueness
 from relu_opt.paths.file import Promise, load_points, save_points
@@ -53,6 +55,7 @@ def solution_path(
     tol: float | None = None,
     time_limit: float | None = None,
     options: Mapping[str, object] | None = None,
+    executor: object = None,
 ) -> SolutionPath:
     """Optimal networks for every λ of an interval.
 
@@ -76,6 +79,8 @@ def solution_path(
         Relative gap at the points; as in `solve`, and at most ε/10.
     time_limit : float, optional
         Seconds for the whole path.
+    executor : optional
+        As in `solve`: where to spread the patterns over. They are sent once for the whole path.
 
     Returns
     -------
@@ -108,7 +113,12 @@ def solution_path(
         for lam in grid[1:] if not free else ():
             follower.step_to(float(lam), eps)
 
-    stop = until_stopped(follow)
+    if executor is None:
+        stop = until_stopped(follow)
+    else:
+        with opened(executor) as workers:
+            follower.executor = Shards(prog, workers)
+            stop = until_stopped(follow)
     if not follower.points:
         raise NotCertified(
             f"The path was stopped before its first point was solved: {stop.value}. {stop.advice}",

@@ -6,8 +6,9 @@ import contextlib
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from relu_opt.arrays import FloatArray
 from relu_opt.errors import DataError, NotCertified, did_you_mean
+from relu_opt.parallel.executors import Executor, opened, run_all
 from relu_opt.path import RATIO, SolutionPath, solution_path
 from relu_opt.paths.fold_errors import FoldResult, FoldTask, in_processes, solve_fold
 from relu_opt.paths.folds import Fold, Plan, plan_validation
@@ -40,6 +42,7 @@ def cross_validate(
     backend: str = "auto",
     tol: float | None = None,
     options: Mapping[str, object] | None = None,
+    executor: object = None,
 ) -> PathCV:
     """Follow the path on all rows and, at the same λ, on each fold's training rows.
 
@@ -64,6 +67,9 @@ def cross_validate(
         Of the shuffle.
     n_jobs : int
         Processes for the folds, as in joblib: −1 for all cores. The errors do not depend on it.
+    executor : optional
+        As in `solve`: where to spread the patterns of the path on all rows over, and then the
+        folds, one a task; in place of `n_jobs`.
 
     Returns
     -------
@@ -76,8 +82,11 @@ def cross_validate(
         If the folds, the metric or the λ cannot be used.
     """
     plan = plan_validation(prog, folds, metric, seed, n_jobs)
-    path = solution_path(prog, lams, n_lams, eps, lam_min_ratio, backend, tol=tol, options=options)
-    return validate(path, plan)
+    with nullcontext() if executor is None else opened(executor) as workers:
+        path = solution_path(
+            prog, lams, n_lams, eps, lam_min_ratio, backend, tol, None, options, workers
+        )
+        return validate(path, plan, workers)
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,27 +216,30 @@ class PathCV:
 # -- underneath ----------------------------------------------------------------------------
 
 
-def validate(path: SolutionPath, plan: Plan) -> PathCV:
+def validate(path: SolutionPath, plan: Plan, executor: Executor | None = None) -> PathCV:
     """Run a planned cross-validation at the λ of a path."""
     values = np.full((3, len(plan.folds), len(path)), np.nan)
     # What Ctrl-C leaves out stays NaN, and `complete` says so.
     with contextlib.suppress(KeyboardInterrupt):
-        for found in _run(path, plan):
+        for found in _run(path, plan, executor):
             values[:, found.number, : found.values.shape[1]] = found.values
     return PathCV(path, plan.folds, plan.metric, plan.seed, *values)
 
 
-def _run(path: SolutionPath, plan: Plan) -> Iterator[FoldResult]:
+def _run(path: SolutionPath, plan: Plan, executor: Executor | None) -> Iterator[FoldResult]:
     """The folds in turn, or as processes finish them."""
     if path.stop is StopReason.INTERRUPTED:
         return
     tasks = [
-        FoldTask(
-            path.program, k, fold, plan.metric, path.lams, path.backend, path.tol, path.options
-        )
+        FoldTask(k, fold, plan.metric, path.lams, path.backend, path.tol, path.options)
         for k, fold in enumerate(plan.folds)
     ]
-    results = map(solve_fold, tasks) if plan.n_jobs == 1 else in_processes(tasks, plan.n_jobs)
+    if executor is not None:
+        yield from run_all(executor, solve_fold, path.program, tasks)
+        return
+    results: Iterator[FoldResult] = map(partial(solve_fold, path.program), tasks)
+    if plan.n_jobs != 1:
+        results = in_processes(path.program, tasks, plan.n_jobs)
     started = time.perf_counter()
     for k in range(len(tasks)):
         event = ProgressEvent(

@@ -234,8 +234,8 @@ def solve(
 def _run_in_shards(
     request: Request, prog: ConvexProgram, given: dict[str, object], executor: object
 ) -> RawSolution:
-    from relu_opt.parallel.executors import as_executor
-    from relu_opt.parallel.sharded import Master, train_in_shards
+    from relu_opt.parallel.executors import opened
+    from relu_opt.parallel.sharded import Master, Shards, train_in_shards
 
     name = request.info.name
     warm = can_start(prog, name)
@@ -246,12 +246,11 @@ def _run_in_shards(
         found = solve(part, name, tol, limit, start if warm else None, given)
         return Master(found.weights, found.nu, found.objective, found.stop)
 
-    chosen = as_executor(executor)
-    try:
-        return train_in_shards(prog, with_progress(request.options), chosen, solver)
-    finally:
-        if chosen is not executor:
-            chosen.close()
+    options = with_progress(request.options)
+    if isinstance(executor, Shards) and executor.fits(prog):
+        return train_in_shards(prog, options, executor, solver)
+    with opened(executor) as chosen:
+        return train_in_shards(prog, options, Shards(prog, chosen), solver)
 
 
 def _loading(raw: RawSolution, most: float) -> float:

@@ -10,15 +10,22 @@ import concurrent.futures
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
-from relu_opt.errors import BackendUnavailable, DataError
+from relu_opt.errors import BackendUnavailable, DataError, SolveFailed
+
+CONNECT_SECONDS = 10.0
+# How often workers may die before that is the end.
+TRIES = 5
+
+Result = TypeVar("Result")
 
 
 class WorkersLost(Exception):
@@ -29,8 +36,8 @@ class WorkersLost(Exception):
 class Executor(Protocol):
     """What runs tasks. Your own class will do if it has these methods."""
 
-    def put(self, value: Any) -> Any:
-        """Send a value to the workers once; a reference to it."""
+    def put(self, value: Any, everywhere: bool = False) -> Any:
+        """Send a value to a worker, or to all of them, once; a reference to it."""
         ...
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -59,7 +66,7 @@ class Executor(Protocol):
 class Serial:
     """Tasks run in this process, at once; references are the values themselves."""
 
-    def put(self, value: Any) -> Any:
+    def put(self, value: Any, everywhere: bool = False) -> Any:
         return value
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -96,7 +103,7 @@ class Pool:
         self._pool = make()
         self._folder = Path(tempfile.mkdtemp(prefix="relu-opt-"))
 
-    def put(self, value: Any) -> Stored:
+    def put(self, value: Any, everywhere: bool = False) -> Stored:
         import joblib
 
         path = str(self._folder / f"{uuid.uuid4().hex}.joblib")
@@ -156,9 +163,8 @@ class Dask:
     def __init__(self, client: Any) -> None:
         self.client = client
 
-    def put(self, value: Any) -> Any:
-        # To all workers: one that dies takes nothing with it that the others do not have.
-        return self.client.scatter(value, broadcast=True, hash=False)
+    def put(self, value: Any, everywhere: bool = False) -> Any:
+        return self.client.scatter(value, broadcast=everywhere, hash=False)
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
         return self.client.submit(function, *arguments, pure=False)
@@ -178,6 +184,46 @@ class Dask:
 
     def close(self) -> None:
         pass
+
+
+def run_all(
+    executor: Executor, function: Callable[[Any, Any], Any], shared: Any, items: Sequence[Any]
+) -> list[Any]:
+    """function(shared, item) for every item, in order; `shared` goes to the workers once.
+
+    Raises
+    ------
+    SolveFailed
+        If workers die again and again.
+    """
+
+    def work() -> list[Any]:
+        reference = executor.put(shared, everywhere=True)
+        return executor.gather([executor.submit(function, reference, item) for item in items])
+
+    return persist(executor, work, [])
+
+
+def persist(executor: Executor, work: Callable[[], Result], losses: list[WorkersLost]) -> Result:
+    """Work, and do it again when workers are lost.
+
+    Raises
+    ------
+    SolveFailed
+        If that has happened `TRIES` times; `losses` keeps the count over several calls.
+    """
+    while True:
+        try:
+            return work()
+        except WorkersLost as error:
+            losses.append(error)
+            if len(losses) >= TRIES:
+                raise SolveFailed(
+                    f"Workers died {TRIES} times, perhaps for want of memory. Use fewer of them, "
+                    "or larger machines.",
+                    losses=len(losses),
+                ) from error
+            executor.renew()
 
 
 def as_executor(given: Any) -> Executor:
@@ -212,6 +258,17 @@ def as_executor(given: Any) -> Executor:
     )
 
 
+@contextmanager
+def opened(given: Any) -> Iterator[Executor]:
+    """The executor of what a user passes, closed afterwards if it was made here."""
+    executor = as_executor(given)
+    try:
+        yield executor
+    finally:
+        if executor is not given:
+            executor.close()
+
+
 def processes(count: int) -> Executor:
     """So many processes of this machine, −1 for one a core; one is this process itself."""
     from joblib import effective_n_jobs
@@ -223,7 +280,7 @@ def processes(count: int) -> Executor:
 
 def _connect(address: str) -> Any:
     try:
-        from distributed import Client
+        import distributed
     except ImportError as error:
         raise BackendUnavailable(
             "A scheduler was named, and dask.distributed cannot be imported. "
@@ -231,7 +288,8 @@ def _connect(address: str) -> Any:
             scheduler=address,
         ) from error
     try:
-        return Client(address, timeout=10, set_as_default=False)
+        client: Any = distributed.Client
+        return client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
         raise BackendUnavailable(
             f"The Dask scheduler at {address} does not answer: {error}. Start one with "

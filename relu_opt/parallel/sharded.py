@@ -13,14 +13,13 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 
 from relu_opt.arrays import FloatArray, IntArray
-from relu_opt.errors import SolveFailed
-from relu_opt.parallel.bidding import Bids, bids_of, multipliers_of, price
-from relu_opt.parallel.executors import Executor, WorkersLost
+from relu_opt.parallel.bidding import Bids, Priced, bids_of, multipliers_of, price
+from relu_opt.parallel.executors import Executor, WorkersLost, persist
 from relu_opt.plugins.types import (
     ConeMultipliers,
     ProgressEvent,
@@ -38,8 +37,6 @@ SHARE, LOOSEST = 0.05, 1e-2
 # The last part of the tolerance is left to rounding.
 AIM = 0.5
 MAX_ROUNDS = 200
-# How often workers may die before that is the end.
-TRIES = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,70 +49,85 @@ class Master:
     stop: StopReason
 
 
-Result = TypeVar("Result")
-
 # Solves a program to a tolerance, within seconds or None, from weights or None.
 Solver = Callable[[ConvexProgram, float, float | None, FloatArray | None], Master]
 
 
 class Shards:
-    """The patterns on the workers, and what each worker knows of its own."""
+    """The patterns of a program on workers, which keep what they learn about them.
+
+    Parameters
+    ----------
+    prog : ConvexProgram
+        Its data and patterns are sent once; its λ plays no part.
+    executor : Executor
+        Where the workers are.
+    """
 
     def __init__(self, prog: ConvexProgram, executor: Executor) -> None:
         self.prog = prog
         self.executor = executor
         self.starts = list(range(0, len(prog.patterns), SHARD))
-        self.lost = 0
-        self._send()
+        self.losses: list[WorkersLost] = []
+        self._known: list[object] | None = None
 
-    def _send(self) -> None:
-        prog, patterns = self.prog, self.prog.patterns
-        self._base = self.executor.put(prog.with_patterns(patterns.select(np.arange(1))))
-        self._shards = [
-            self.executor.put(patterns.select(np.arange(a, min(a + SHARD, len(patterns)))))
-            for a in self.starts
-        ]
-        self._known: list[object] = [None] * len(self.starts)
+    def fits(self, prog: ConvexProgram) -> bool:
+        """Whether they are those of a program, at whatever λ."""
+        mine = self.prog
+        same = prog.patterns is mine.patterns and prog.X is mine.X and prog.y is mine.y
+        return same and (prog.loss, prog.activation) == (mine.loss, mine.activation)
 
-    def price(self, nu: FloatArray) -> list[Bids]:
-        """The bids of every shard at ν."""
-        return self._persist(lambda: self._price(nu))
+    def price(self, lam: float, nu: FloatArray) -> list[Bids]:
+        """The bids of every shard at λ and ν."""
 
-    def _price(self, nu: FloatArray) -> list[Bids]:
-        lam = self.prog.lam
+        def ask() -> list[Bids]:
+            self._price(lam, nu)
+            return self._ask(bids_of)
+
+        return self._persist(ask)
+
+    def multipliers(self, lam: float, nu: FloatArray) -> ConeMultipliers:
+        """Those that prove the bounds at λ and ν, where the shards were priced last."""
+
+        def ask() -> list[ConeMultipliers]:
+            if self._known is None:
+                self._price(lam, nu)
+            return self._ask(multipliers_of)
+
+        return self._joined(self._persist(ask))
+
+    def _price(self, lam: float, nu: FloatArray) -> None:
+        if self._known is None:
+            self._send()
+        assert self._known is not None  # noqa: S101 - it was sent
         self._known = [
             self.executor.submit(price, self._base, shard, lam, nu, JOIN, known)
             for shard, known in zip(self._shards, self._known, strict=True)
         ]
-        asked = [self.executor.submit(bids_of, known) for known in self._known]
-        return self.executor.gather(asked)
 
-    def multipliers(self, nu: FloatArray) -> ConeMultipliers:
-        """Those that prove the bounds at ν, where the shards were priced last."""
+    def _send(self) -> None:
+        put, patterns = self.executor.put, self.prog.patterns
+        self._base = put(self.prog.with_patterns(patterns.select(np.arange(1))), everywhere=True)
+        ends = [*self.starts[1:], len(patterns)]
+        self._shards = [
+            put(patterns.select(np.arange(start, end)))
+            for start, end in zip(self.starts, ends, strict=True)
+        ]
+        self._known = [None] * len(self.starts)
 
-        def ask() -> list[ConeMultipliers]:
-            if any(known is None for known in self._known):
-                self._price(nu)
-            asked = [self.executor.submit(multipliers_of, known) for known in self._known]
-            return self.executor.gather(asked)
+    def _ask(self, what: Callable[[Priced], Any]) -> list[Any]:
+        assert self._known is not None  # noqa: S101 - only what was priced is asked
+        return self.executor.gather([self.executor.submit(what, known) for known in self._known])
 
-        return self._joined(self._persist(ask))
-
-    def _persist(self, work: Callable[[], Result]) -> Result:
-        """Do it again when workers were lost, with everything sent anew."""
-        while True:
+    def _persist(self, work: Callable[[], list[Any]]) -> list[Any]:
+        def afresh() -> list[Any]:
             try:
                 return work()
-            except WorkersLost as error:
-                self.lost += 1
-                if self.lost >= TRIES:
-                    raise SolveFailed(
-                        f"Workers died {TRIES} times, perhaps for want of memory. Use fewer of "
-                        "them, or larger machines.",
-                        losses=self.lost,
-                    ) from error
-                self.executor.renew()
-                self._send()
+            except WorkersLost:
+                self._known = None
+                raise
+
+        return persist(self.executor, afresh, self.losses)
 
     def _joined(self, parts: list[ConeMultipliers]) -> ConeMultipliers:
         """The shards' multipliers with the blocks of the whole program."""
@@ -133,13 +145,13 @@ class ShardedSearch:
     """One run: its working set of patterns, and its best points so far."""
 
     def __init__(
-        self, prog: ConvexProgram, options: SolveOptions, executor: Executor, solver: Solver
+        self, prog: ConvexProgram, options: SolveOptions, shards: Shards, solver: Solver
     ) -> None:
         self.prog = prog
         self.options = options
         self.solver = solver
         self.started = time.perf_counter()
-        self.shards = Shards(prog, executor)
+        self.shards = shards
         self.working: IntArray = np.empty(0, dtype=np.intp)
         self.weights = np.zeros((len(prog.signs), 0, prog.d))
         self.nu = self.priced_nu = prog.dual_start()
@@ -183,7 +195,7 @@ class ShardedSearch:
         weights[:, self.working] = self.weights
         multipliers = None
         if math.isfinite(self.lower):
-            multipliers = self.shards.multipliers(self.priced_nu)
+            multipliers = self.shards.multipliers(self.prog.lam, self.priced_nu)
         return RawSolution(
             stop,
             weights,
@@ -195,7 +207,7 @@ class ShardedSearch:
                 "rounds": self.rounds,
                 "shards": len(self.shards.starts),
                 "working_patterns": len(self.working),
-                "workers_lost": self.shards.lost,
+                "workers_lost": len(self.shards.losses),
                 "price_seconds": self.seconds["price"],
                 "master_seconds": self.seconds["master"],
             },
@@ -213,7 +225,7 @@ class ShardedSearch:
 
     def _price(self) -> list[Bids]:
         before = time.perf_counter()
-        bids = self.shards.price(self.nu)
+        bids = self.shards.price(self.prog.lam, self.nu)
         self.priced_nu = self.nu
         self.seconds["price"] += time.perf_counter() - before
         largest = max(each.largest for each in bids)
@@ -269,7 +281,7 @@ class ShardedSearch:
 
 
 def train_in_shards(
-    prog: ConvexProgram, options: SolveOptions, executor: Executor, solver: Solver
+    prog: ConvexProgram, options: SolveOptions, shards: Shards, solver: Solver
 ) -> RawSolution:
     """Train with the patterns on the executor's workers; also when stopped, the best so far.
 
@@ -278,11 +290,12 @@ def train_in_shards(
     prog : ConvexProgram
     options : SolveOptions
         `tol`, `time_limit`, `warm_start` and `progress` are honoured here.
-    executor : Executor
+    shards : Shards
+        Of this program.
     solver : callable
         Solves the master programs.
     """
-    search = ShardedSearch(prog, options, executor, solver)
+    search = ShardedSearch(prog, options, shards, solver)
     try:
         stop = search.run()
     except KeyboardInterrupt:

@@ -17,9 +17,8 @@ from relu_opt.program.convex import ConvexProgram
 
 @dataclass(frozen=True, eq=False)
 class FoldTask:
-    """What one fold needs: it goes to another process whole."""
+    """What one fold needs beside the program."""
 
-    prog: ConvexProgram
     number: int
     fold: Fold
     metric: str
@@ -38,14 +37,16 @@ class FoldResult:
     stop: StopReason
 
 
-def in_processes(tasks: Sequence[FoldTask], n_jobs: int) -> Iterator[FoldResult]:
+def in_processes(
+    prog: ConvexProgram, tasks: Sequence[FoldTask], n_jobs: int
+) -> Iterator[FoldResult]:
     from concurrent.futures.process import BrokenProcessPool
 
     from joblib import Parallel, delayed
 
     run = Parallel(n_jobs=n_jobs, backend="loky", return_as="generator_unordered")
     try:
-        yield from run(delayed(solve_fold)(task) for task in tasks)
+        yield from run(delayed(solve_fold)(prog, task) for task in tasks)
     except BrokenProcessPool as error:
         raise SolveFailed(
             "A process that solved a fold has ended by itself, perhaps for want of memory. Use "
@@ -54,19 +55,18 @@ def in_processes(tasks: Sequence[FoldTask], n_jobs: int) -> Iterator[FoldResult]
         ) from error
 
 
-def solve_fold(task: FoldTask) -> FoldResult:
+def solve_fold(prog: ConvexProgram, task: FoldTask) -> FoldResult:
     """Follow one fold's path with one thread of linear algebra, and measure its networks."""
     from threadpoolctl import threadpool_limits
 
     try:
         with threadpool_limits(1, user_api="blas"):
-            return _measure(task)
+            return _measure(prog, task)
     except KeyboardInterrupt:
         return FoldResult(task.number, np.empty((3, 0)), StopReason.INTERRUPTED)
 
 
-def _measure(task: FoldTask) -> FoldResult:
-    prog = task.prog
+def _measure(prog: ConvexProgram, task: FoldTask) -> FoldResult:
     part = prog.with_rows(task.fold[0])
     try:
         path = solution_path(

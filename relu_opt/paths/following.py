@@ -49,6 +49,8 @@ class Follower:
         As in `solve`.
     deadline : float
         By `time.perf_counter`.
+    executor : Shards or None
+        Workers that hold the patterns.
     most : int
         Points at the most.
     points : list of PathPoint
@@ -60,6 +62,7 @@ class Follower:
     tol: float
     options: Mapping[str, object]
     deadline: float = math.inf
+    executor: object = None
     most: int = 1000
     points: list[PathPoint] = field(default_factory=list)
     started: float = field(default_factory=time.perf_counter)
@@ -87,6 +90,7 @@ class Follower:
             None if left == math.inf else left,
             start,
             self.options,
+            self.executor,
         )
         if sol.stop in (StopReason.INTERRUPTED, StopReason.TIME_LIMIT):
             raise PathStopped(sol.stop)
