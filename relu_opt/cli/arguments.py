@@ -7,12 +7,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from relu_opt.config import CONFIG_VARIABLE
 from relu_opt.errors import OptionError
+
+if TYPE_CHECKING:
+    from relu_opt.parallel import Executor
 
 # What a training is made of when nothing is chosen.
 GATES, LOSS, ACTIVATION = 100, "squared", "relu"
@@ -67,6 +70,14 @@ Standardize = Annotated[
 TimeLimit = Annotated[float | None, typer.Option(help="Seconds; then the best so far and its gap.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
 Threads = Annotated[int | None, typer.Option(help="Threads that the backend may use.")]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Dask scheduler whose workers share the work, such as tcp://host:8786.",
+        show_default="this machine",
+    ),
+]
 Options = Annotated[
     list[str] | None,
     typer.Option(metavar="KEY=VALUE", help="An option of the backend's own; may be given again."),
@@ -116,3 +127,15 @@ def config_file(path: Path | None) -> Iterator[None]:
         if path is not None:
             os.environ.pop(CONFIG_VARIABLE)
             os.environ.update({} if before is None else {CONFIG_VARIABLE: before})
+
+
+@contextmanager
+def workers(scheduler: str | None) -> Iterator[Executor | None]:
+    """The workers of a scheduler, or None without one."""
+    if scheduler is None:
+        yield None
+        return
+    from relu_opt.parallel.executors import opened
+
+    with opened(scheduler) as executor:
+        yield executor

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relu_opt.cli.arguments import Data, Json, KnownTarget, ModelFile, Quiet
+from relu_opt.cli.arguments import Data, Json, KnownTarget, ModelFile, Quiet, Scheduler, workers
 from relu_opt.errors import DataError
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def explore(
     plot: Annotated[
         Path | None, typer.Option(help="Where to draw the predictions: .png, .svg or .pdf.")
     ] = None,
+    scheduler: Scheduler = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
@@ -63,7 +64,8 @@ def explore(
     loaded = Model.load(model)
     table = read_table(data)
     queries = table if query is None else read_table(query)
-    with progress(not (quiet or as_json), load_settings().tol) as report:
+    shown = not (quiet or as_json)
+    with workers(scheduler) as executor, progress(shown, load_settings().tol) as report:
         report("solving")
         solution = solve_again(loaded, table, target)
         report("describing")
@@ -73,7 +75,9 @@ def explore(
         exact = found.prediction_range(X)
         near = None
         if eps is not None:
-            near = found.near_optimal(eps * solution.objective).prediction_range(X)
+            near = found.near_optimal(eps * solution.objective).prediction_range(
+                X, executor=executor
+            )
     result = {
         "command": "explore",
         "model": model,

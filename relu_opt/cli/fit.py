@@ -24,6 +24,7 @@ from relu_opt.cli.arguments import (
     LossName,
     Options,
     Quiet,
+    Scheduler,
     Seed,
     Standardize,
     Target,
@@ -32,6 +33,7 @@ from relu_opt.cli.arguments import (
     Tolerance,
     backend_options,
     config_file,
+    workers,
 )
 
 
@@ -58,6 +60,7 @@ def fit(
     seed: Seed = None,
     threads: Threads = None,
     option: Options = None,
+    scheduler: Scheduler = None,
     out: Annotated[Path, typer.Option(help="Where to write the model.")] = Path("model.npz"),
     certificate: CertificateFile = None,
     as_json: Json = False,
@@ -84,10 +87,12 @@ def fit(
         settings = load_settings().with_arguments(
             backend=backend, tol=tol, time_limit=time_limit, seed=seed, threads=threads
         )
-        with progress(not (quiet or as_json), settings.tol) as report:
+        shown = not (quiet or as_json)
+        with workers(scheduler) as executor, progress(shown, settings.tol) as report:
             report("reading")
             table = read_table(data)
-            trained = train(table, recipe, Request(backend, tol, time_limit, options), report)
+            request = Request(backend, tol, time_limit, options, executor)
+            trained = train(table, recipe, request, report)
     trained.model.save(out)
     if certificate is not None:
         trained.save_certificate(certificate)

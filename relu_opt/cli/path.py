@@ -27,6 +27,7 @@ from relu_opt.cli.arguments import (
     LossName,
     Options,
     Quiet,
+    Scheduler,
     Seed,
     Standardize,
     Target,
@@ -35,6 +36,7 @@ from relu_opt.cli.arguments import (
     Tolerance,
     backend_options,
     config_file,
+    workers,
 )
 from relu_opt.errors import DataError
 
@@ -81,6 +83,7 @@ def path(
     seed: Seed = None,
     threads: Threads = None,
     option: Options = None,
+    scheduler: Scheduler = None,
     events: Annotated[
         bool, typer.Option("--events", help="List where neurons enter, leave or change.")
     ] = False,
@@ -131,7 +134,8 @@ def path(
         settings = load_settings().with_arguments(
             backend=backend, tol=tol, time_limit=time_limit, seed=seed, threads=threads
         )
-        with progress(not (quiet or as_json), settings.tol) as report:
+        shown = not (quiet or as_json)
+        with workers(scheduler) as executor, progress(shown, settings.tol) as report:
             report("reading")
             table = read_table(data)
             report("building")
@@ -144,9 +148,9 @@ def path(
             report("following the path")
             followed = solution_path(
                 program, None, n_lams, eps, lam_min_ratio, backend or "auto", tol, time_limit,
-                options,
+                options, executor,
             )  # fmt: skip
-            found = None if plan is None else validate(followed, plan)
+            found = None if plan is None else validate(followed, plan, executor)
             closer = followed
             if event_tol is not None:
                 report("locating events")

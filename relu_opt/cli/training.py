@@ -51,6 +51,7 @@ class Request:
     tol: float | None = None
     time_limit: float | None = None
     options: Mapping[str, object] = field(default_factory=dict)
+    executor: object = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +86,7 @@ def train(table: Table, recipe: Recipe, request: Request, report: Reporter) -> T
         tol=request.tol,
         time_limit=request.time_limit,
         options=request.options,
+        executor=request.executor,
     )
     gates = program.patterns.gates
     assert gates is not None  # noqa: S101 - sampled patterns have gates

@@ -157,11 +157,14 @@ class Dask:
     Parameters
     ----------
     client : distributed.Client
-        Connected to the cluster; who made it closes it.
+        Connected to the cluster.
+    owned : bool
+        Whether to close the client in the end.
     """
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, owned: bool = False) -> None:
         self.client = client
+        self.owned = owned
 
     def put(self, value: Any, everywhere: bool = False) -> Any:
         return self.client.scatter(value, broadcast=everywhere, hash=False)
@@ -183,7 +186,8 @@ class Dask:
         self.client.wait_for_workers(1, timeout=60)
 
     def close(self) -> None:
-        pass
+        if self.owned:
+            self.client.close()
 
 
 def run_all(
@@ -245,7 +249,7 @@ def as_executor(given: Any) -> Executor:
     if isinstance(given, int | np.integer) and not isinstance(given, bool) and given:
         return processes(int(given))
     if isinstance(given, str) and given:
-        return Dask(_connect(given))
+        return Dask(_connect(given), owned=True)
     if isinstance(given, concurrent.futures.Executor):
         return Pool(lambda: given)
     if type(given).__module__.split(".")[0] == "distributed" and hasattr(given, "scatter"):
