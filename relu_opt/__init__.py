@@ -35,6 +35,7 @@ from relu_opt.program import (
     sample_patterns,
 )
 from relu_opt.program_solution import ProgramSolution, solve_program
+from relu_opt.progress import show_progress
 from relu_opt.proving import certify
 from relu_opt.pruning import prune
 from relu_opt.pruning_path import PruningPath
@@ -85,6 +86,7 @@ __all__ = [
     "prune",
     "sample_patterns",
     "sensitivity",
+    "show_progress",
     "solution_path",
     "solve",
     "solve_program",

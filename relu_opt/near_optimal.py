@@ -9,7 +9,6 @@ proves that no network of the set goes beyond (Lagrangian duality).
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,11 +22,10 @@ from relu_opt.certified import CertifiedNetwork
 from relu_opt.dual_bound import DualBound
 from relu_opt.errors import DataError
 from relu_opt.parallel.executors import opened, run_all
-from relu_opt.plugins.manager import registry
-from relu_opt.plugins.types import ProgressEvent
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.network import ReLUNetwork, locate_neurons
 from relu_opt.program.patterns import Patterns, unique_rows
+from relu_opt.progress import Announcer
 from relu_opt.proving import CONE_TOLERANCE, certificate_of
 from relu_opt.sets.answers import PredictionRange
 from relu_opt.sets.element import with_certificate
@@ -121,15 +119,9 @@ class NearOptimalSet:
             return PredictionRange(*np.array([ends for ends, _ in found]).T)
         ends = np.empty((4, len(rows)))
         ends[:2], ends[2], ends[3] = self.network.predict(rows), -math.inf, math.inf
-        started = time.perf_counter()
+        tell = Announcer("prediction_range", len(rows))
         for q, row in enumerate(rows):
-            event = ProgressEvent(
-                "prediction_range",
-                q,
-                time.perf_counter() - started,
-                message=f"row {q + 1} of {len(rows)}",
-            )
-            registry().notify("relu_opt_progress", event=event)
+            tell(q, f"row {q + 1} of {len(rows)}")
             ends[:, q], interrupted = _row_range(self, (row, close))
             if interrupted:
                 break

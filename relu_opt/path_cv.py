@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -21,9 +20,9 @@ from relu_opt.path import RATIO, SolutionPath, solution_path
 from relu_opt.paths.fold_errors import FoldResult, FoldTask, in_processes, solve_fold
 from relu_opt.paths.folds import Fold, Plan, plan_validation
 from relu_opt.plotting_path import plot_validation
-from relu_opt.plugins.manager import registry
-from relu_opt.plugins.types import ProgressEvent, StopReason
+from relu_opt.plugins.types import StopReason
 from relu_opt.program.convex import ConvexProgram
+from relu_opt.progress import Announcer
 from relu_opt.solution import Solution
 
 RULES = ("best", "one_se")
@@ -240,15 +239,9 @@ def _run(path: SolutionPath, plan: Plan, executor: Executor | None) -> Iterator[
     results: Iterator[FoldResult] = map(partial(solve_fold, path.program), tasks)
     if plan.n_jobs != 1:
         results = in_processes(path.program, tasks, plan.n_jobs)
-    started = time.perf_counter()
+    tell = Announcer("cross_validate", len(tasks))
     for k in range(len(tasks)):
-        event = ProgressEvent(
-            "cross_validate",
-            k,
-            time.perf_counter() - started,
-            message=f"fold {k + 1} of {len(tasks)}",
-        )
-        registry().notify("relu_opt_progress", event=event)
+        tell(k, f"fold {k + 1} of {len(tasks)}", always=True)
         found = next(results)
         yield found
         if found.stop is StopReason.INTERRUPTED and plan.n_jobs == 1:

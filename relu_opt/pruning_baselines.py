@@ -12,6 +12,7 @@ import numpy as np
 
 from relu_opt.arrays import FloatArray, IntArray
 from relu_opt.program.convex import ConvexProgram
+from relu_opt.progress import Announcer
 
 # Entries of fits without a neuron that are held at a time.
 CHUNK_ENTRIES = 2**22
@@ -85,7 +86,9 @@ def removal_order(
     score = SCORES[method](prog, contributions, norms)
     left: IntArray = np.arange(count)
     order: list[int] = []
+    tell = Announcer("prune", max(1, count - to))
     while len(left) > to:
+        tell(len(order), f"pruning, {len(left)} neurons")
         least = int(np.argmin(score(left, fits)))
         order.append(int(left[least]))
         fits = fits - contributions[:, left[least]]

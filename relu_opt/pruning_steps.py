@@ -16,6 +16,7 @@ import numpy as np
 from scipy.linalg import lstsq, qr, solve_triangular
 
 from relu_opt.arrays import BoolArray, FloatArray, IntArray
+from relu_opt.progress import Announcer
 
 # Columns of norm one are dependent when a pivot is at most this share of the largest: of the
 # pivots of the factor R, or of the singular values where a kept pivot is below DOUBT.
@@ -113,8 +114,10 @@ def exact_steps(
     columns = _compressed(columns)
     target = columns @ sizes
     steps, minimal = [sizes], False
+    tell = Announcer("prune")
     while not minimal:
         now = steps[-1]
+        tell(len(steps) - 1, f"pruning, {np.count_nonzero(now)} neurons")
         active = _active(now, count)
         part = _smallest(active, now, count, 2 * len(columns))
         if not len(part):
@@ -284,7 +287,9 @@ def least_squares_steps(
     active = _active(sizes, count)
     inverse, fresh = np.zeros((0, 0)), np.zeros(0)
     neurons = int(np.count_nonzero(active < count))
+    tell = Announcer("prune", neurons - to)
     while neurons > to:
+        tell(len(steps) - 1, f"pruning, {neurons} neurons")
         if not len(inverse):
             inverse = inverse_gram(columns[:, active])
             fresh = inverse.diagonal()

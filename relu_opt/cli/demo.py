@@ -40,10 +40,10 @@ def demo(
     """
     from relu_opt import verify as check
     from relu_opt.cli.output import print_json
-    from relu_opt.cli.progress import progress
     from relu_opt.cli.training import Recipe, Request, errors_on, summary, train
     from relu_opt.cli.verify import prepared
     from relu_opt.config import load_settings
+    from relu_opt.progress import progress
     from relu_opt.tables import read_table
 
     settings = load_settings()

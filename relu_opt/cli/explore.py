@@ -51,10 +51,10 @@ def explore(
     """
     from relu_opt import optimal_set
     from relu_opt.cli.output import check_writable, print_json
-    from relu_opt.cli.progress import progress
     from relu_opt.config import load_settings
     from relu_opt.model import Model
     from relu_opt.plotting import check_picture
+    from relu_opt.progress import progress
     from relu_opt.tables import read_table
 
     check_writable("--plot", plot, data, model, query)

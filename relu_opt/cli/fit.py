@@ -74,9 +74,9 @@ def fit(
     Exit code: 0 when a model was written, 2 on an error.
     """
     from relu_opt.cli.output import check_writable, print_json
-    from relu_opt.cli.progress import progress
     from relu_opt.cli.training import Recipe, Request, summary, train
     from relu_opt.config import load_settings
+    from relu_opt.progress import progress
     from relu_opt.tables import read_table
 
     check_writable("--out", out, data)

@@ -110,7 +110,6 @@ def path(
     """
     from relu_opt import solution_path
     from relu_opt.cli.output import check_writable, print_json
-    from relu_opt.cli.progress import progress
     from relu_opt.cli.training import Recipe, build_program, data_facts, program_facts
     from relu_opt.config import load_settings
     from relu_opt.path_cv import validate
@@ -118,6 +117,7 @@ def path(
     from relu_opt.plotting import check_picture, save_figure
     from relu_opt.plotting_path import plot_overview
     from relu_opt.preprocessing import Preprocessing
+    from relu_opt.progress import progress
     from relu_opt.tables import read_table
 
     check_writable("--plot", plot, data)

@@ -59,10 +59,10 @@ def prune(
     Exit code: 0 when pruned, 2 on an error.
     """
     from relu_opt.cli.output import check_writable, print_json
-    from relu_opt.cli.progress import progress
     from relu_opt.config import load_settings
     from relu_opt.model import Model
     from relu_opt.plotting import check_picture, save_figure
+    from relu_opt.progress import progress
     from relu_opt.proving import certify
     from relu_opt.pruning import check_method, prune_certified
     from relu_opt.tables import read_table

@@ -51,9 +51,9 @@ def sensitivity(
     from relu_opt import sensitivity as differentiate
     from relu_opt.cli.explore import solve_again
     from relu_opt.cli.output import print_json
-    from relu_opt.cli.progress import progress
     from relu_opt.config import load_settings
     from relu_opt.model import Model
+    from relu_opt.progress import progress
     from relu_opt.tables import read_table
 
     if rows < 0:

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from relu_opt import ConvexProgram, Solution, sample_patterns, solve
-from relu_opt.cli.progress import Reporter
 from relu_opt.config import load_settings
 from relu_opt.errors import DataError
 from relu_opt.model import Model
 from relu_opt.preprocessing import Preprocessing
 from relu_opt.program.losses import get_loss
+from relu_opt.progress import Reporter
 from relu_opt.tables import Table
 
 # lam when the user gives none, as a part of the gated network's lam_max. That is at least

@@ -16,9 +16,9 @@ from relu_opt.paths.events import events_between
 from relu_opt.paths.point import PathPoint
 from relu_opt.paths.segment import Segment
 from relu_opt.plugins.dispatch import can_start
-from relu_opt.plugins.manager import registry
-from relu_opt.plugins.types import ProgressEvent, StopReason
+from relu_opt.plugins.types import StopReason
 from relu_opt.program.convex import ConvexProgram
+from relu_opt.progress import Announcer
 from relu_opt.solution import Solution, solve
 
 # The first step in log λ, the longest, and by how much one may differ from the step before.
@@ -65,7 +65,7 @@ class Follower:
     executor: object = None
     most: int = 1000
     points: list[PathPoint] = field(default_factory=list)
-    started: float = field(default_factory=time.perf_counter)
+    _tell: Announcer = field(default_factory=lambda: Announcer("path"))
 
     def solve(self, lam: float, start: Solution | FloatArray | None) -> PathPoint:
         """The point at λ.
@@ -80,7 +80,8 @@ class Follower:
         left = self.deadline - time.perf_counter()
         if left <= 0:
             raise PathStopped(StopReason.TIME_LIMIT)
-        self._tell(lam)
+        done = len(self.points)
+        self._tell(done, f"path, point {done + 1}, lam {lam:.3g}", always=True)
         if not can_start(self.prog, self.backend):
             start = None
         sol = solve(
@@ -147,15 +148,6 @@ class Follower:
         self._part(high, middle, eps)
         self.points.append(middle)
         self._part(middle, low, eps)
-
-    def _tell(self, lam: float) -> None:
-        event = ProgressEvent(
-            "path",
-            len(self.points),
-            time.perf_counter() - self.started,
-            message=f"path, point {len(self.points) + 1}",
-        )
-        registry().notify("relu_opt_progress", event=event)
 
 
 def until_stopped(follow: Callable[[], None]) -> StopReason:

@@ -26,6 +26,7 @@ from relu_opt.errors import (
     did_you_mean,
 )
 from relu_opt.plugins import hookspec
+from relu_opt.plugins.logbook import Logbook
 from relu_opt.plugins.types import (
     API_VERSION,
     Availability,
@@ -83,6 +84,7 @@ class Registry:
         self.manager = pluggy.PluginManager(hookspec.PROJECT)
         self.manager.add_hookspecs(hookspec)
         self.manager.register(CoreSolve(), "relu_opt.core")
+        self.manager.register(Logbook(), "relu_opt.logbook")
         self._failures: dict[str, BackendStatus] = {}
         self._clashes: dict[str, BackendStatus] = {}
         self._backends: dict[str, tuple[BackendInfo, str]] = {}

@@ -128,7 +128,12 @@ class OptionSpec:
 
 @dataclass(frozen=True)
 class ProgressEvent:
-    """How far a long computation is. Fields that are not known yet are None."""
+    """How far a long computation is. Fields that are not known yet are None.
+
+    `task` is what is done (solve, path, cross_validate, prediction_range, sample, vertices, prune),
+    `iteration` counts its steps, `total` says how many there are, `elapsed` is in seconds. Of a
+    solve, `objective` and `bound` are the best so far, and `rel_gap` the gap between them.
+    """
 
     task: str
     iteration: int
@@ -137,6 +142,7 @@ class ProgressEvent:
     bound: float | None = None
     rel_gap: float | None = None
     message: str = ""
+    total: int | None = None
 
 
 def _ignore(event: ProgressEvent) -> None:

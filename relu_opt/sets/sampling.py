@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from relu_opt.arrays import FloatArray
+from relu_opt.progress import Announcer
 from relu_opt.sets.polytope import Polytope, null_space
 
 # Steps between samples, and of the first run, per dimension.
@@ -62,6 +63,7 @@ def _walk(
 ) -> FloatArray:
     """Every `thin`-th point of a walk along random combinations of the directions (q, m)."""
     bounded = polytope.bounded
+    tell = Announcer("sample", steps)
     point, kept = start.copy(), np.empty((steps // thin, len(start)))
     for step in range(1, steps + 1):
         line = directions @ rng.standard_normal(directions.shape[1])
@@ -73,5 +75,6 @@ def _walk(
         point = point + rng.uniform(low, high) * line
         point[bounded] = np.maximum(point[bounded], 0.0)
         if step % thin == 0:
+            tell(step, "sampling")
             kept[step // thin - 1] = point
     return kept

@@ -13,6 +13,7 @@ import numpy as np
 
 from relu_opt.arrays import BoolArray, FloatArray, IntArray
 from relu_opt.errors import NotCertified
+from relu_opt.progress import Announcer
 from relu_opt.sets.polytope import ZERO, Polytope
 
 # How far bounds move, in units of the sum of sizes, and how small a pivot may be.
@@ -40,7 +41,9 @@ def walk_vertices(polytope: Polytope, limit: int, seed: int = 0) -> Walk:
     first = _first_basis(polytope, moved, seed)
     queue, seen = [first], {tuple(first)}
     found: dict[bytes, FloatArray] = {}
+    tell = Announcer("vertices")
     while queue and len(found) <= limit and len(seen) <= 20 * limit:
+        tell(len(seen), f"{len(found)} vertices")
         basis = queue.pop()
         inverse = np.linalg.inv(M[:, basis]).astype(np.float64, copy=False)
         point = np.zeros(len(bounded))

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from relu_opt.cli import main
-from relu_opt.cli.progress import closed, progress
 from relu_opt.plugins import (
     Availability,
     BackendInfo,
@@ -20,6 +19,7 @@ from relu_opt.plugins import (
     hookimpl,
 )
 from relu_opt.program import LinearProgram
+from relu_opt.progress import closed, progress
 
 COMMAND = [sys.executable, "-c", "import sys; from relu_opt.cli import main; sys.exit(main())"]
 

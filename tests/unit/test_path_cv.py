@@ -222,9 +222,9 @@ def test_a_process_that_dies_is_told(make_program):
             os._exit(3)
 
     fold = (np.arange(2), np.arange(2, 4))
-    task = FoldTask(Deadly(), 0, fold, "loss", np.array([0.1]), "auto", 1e-8, {})
+    task = FoldTask(0, fold, "loss", np.array([0.1]), "auto", 1e-8, {})
     with pytest.raises(ro.errors.SolveFailed, match="fewer n_jobs"):
-        list(in_processes([task, task], 2))
+        list(in_processes(Deadly(), [task, task], 2))
 
 
 def test_one_process_needs_no_joblib(make_program, monkeypatch):
@@ -247,7 +247,7 @@ def test_ctrl_c_keeps_what_was_reached(make_program, message, reached):
     path, plan = ro.solution_path(prog, LAMS), plan_validation(prog, 3)
 
     def interrupt(event):
-        if event.message == message:
+        if event.message.startswith(message):
             raise KeyboardInterrupt
 
     with observe(interrupt):
@@ -263,7 +263,7 @@ def test_ctrl_c_keeps_what_was_reached(make_program, message, reached):
 
 def test_after_a_path_that_was_stopped_no_fold_begins(make_program):
     def interrupt(event):
-        if event.message == "path, point 2":
+        if event.message.startswith("path, point 2"):
             raise KeyboardInterrupt
 
     with observe(interrupt):

@@ -1,16 +1,55 @@
-"""The progress bar: how far the gap has closed, on the way from 1 to the tolerance."""
+"""Progress: what long work tells observers, and the bar that shows it on a terminal."""
 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from relu_opt.cli.output import err
+from relu_opt.config import load_settings
+from relu_opt.plugins.manager import observe, registry
+from relu_opt.plugins.types import ProgressEvent
 
-if TYPE_CHECKING:
-    from relu_opt.plugins.types import ProgressEvent
+# Seconds between two events of one announcer at the least.
+PAUSE = 0.1
+
+
+class Announcer:
+    """Tells observers how far long work is, not more often than they can look.
+
+    Parameters
+    ----------
+    task : str
+        Such as "path".
+    total : int, optional
+        How many steps there are.
+    """
+
+    def __init__(self, task: str, total: int | None = None) -> None:
+        self.task = task
+        self.total = total
+        self.started = time.perf_counter()
+        self._next = 0.0
+
+    def __call__(self, done: int, message: str, always: bool = False) -> None:
+        """Say that so many steps are done; some calls in quick succession are left out.
+
+        Parameters
+        ----------
+        done : int
+        message : str
+            Such as "row 3 of 10".
+        always : bool
+            Whether this call must not be left out.
+        """
+        elapsed = time.perf_counter() - self.started
+        if not always and elapsed < self._next:
+            return
+        self._next = elapsed + PAUSE
+        event = ProgressEvent(self.task, done, elapsed, message=message, total=self.total)
+        registry().notify("relu_opt_progress", event=event)
 
 
 class Reporter(Protocol):
@@ -41,13 +80,13 @@ def progress(shown: bool, tol: float) -> Iterator[Reporter]:
     tol : float
         The relative gap at which the bar is full.
     """
-    console = err()
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False)
     if not (shown and console.is_terminal):
         yield lambda stage: None
         return
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    from relu_opt.plugins.manager import observe
 
     columns = (
         TextColumn("{task.description}"),
@@ -62,6 +101,8 @@ def progress(shown: bool, tol: float) -> Iterator[Reporter]:
             if event.rel_gap is None:
                 if event.message:
                     bar.update(task, description=event.message)
+                if event.total:
+                    bar.update(task, completed=event.iteration / event.total, state="")
                 return
             numbers = [("", event.objective), ("≥ ", event.bound)]
             known = [f"{sign}{value:.6g}" for sign, value in numbers if value is not None]
@@ -70,3 +111,17 @@ def progress(shown: bool, tol: float) -> Iterator[Reporter]:
 
         with observe(follow):
             yield lambda stage: bar.update(task, description=stage)
+
+
+@contextmanager
+def show_progress() -> Iterator[None]:
+    """Show a progress bar for everything inside, where standard error is a terminal.
+
+    Examples
+    --------
+    with ro.show_progress():
+        path = ro.solution_path(program)
+    """
+    with progress(True, load_settings().tol) as report:
+        report("working")
+        yield
