@@ -122,7 +122,7 @@ def write_json(model: Model, out: Path, rows: FloatArray | None) -> ExportReport
         len(model.preprocessing.features),
         len(network),
         str(out),
-        **before.measure(after.outputs, after.labels),  # type: ignore[arg-type]
+        **before.measure(after.outputs, after.labels),
     )
     to_json(network, out, preprocessing)
     return report

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -108,7 +109,7 @@ class Comparison:
     labels: FloatArray | None
     drawn: bool
 
-    def measure(self, outputs: FloatArray, labels: FloatArray | None = None) -> dict[str, float]:
+    def measure(self, outputs: FloatArray, labels: FloatArray | None = None) -> dict[str, Any]:
         """The fields of a report for the outputs (n,) of a file.
 
         Raises
@@ -127,7 +128,7 @@ class Comparison:
             )
         difference = float(np.abs(outputs - self.outputs).max())
         size = float(np.abs(self.outputs).max())
-        found: dict[str, float] = {
+        found: dict[str, Any] = {
             "rows": len(self.rows),
             "drawn": self.drawn,
             "max_difference": difference,

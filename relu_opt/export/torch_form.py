@@ -21,7 +21,7 @@ from relu_opt.preprocessing import Preprocessing
 from relu_opt.program.network import ReLUNetwork
 
 if TYPE_CHECKING:
-    import torch
+    from torch.nn import Module
 
 # Rows on which a module and the network made of it have to agree.
 ROWS = 16
@@ -29,7 +29,7 @@ ROWS = 16
 
 def to_torch(
     network: ReLUNetwork, preprocessing: Preprocessing | None = None, *, bias: bool = False
-) -> torch.nn.Module:
+) -> Module:
     """A torch module of a network.
 
     Parameters
@@ -61,13 +61,13 @@ def to_torch(
     hidden = _linear(folded.hidden, _shifted(folded, folded.hidden, folded.bias))
     output = _linear(folded.output[None, :], np.array([folded.constant]))
     if folded.gates is None:
-        made: torch.nn.Module = torch.nn.Sequential(hidden, torch.nn.ReLU(), output)
+        made: Module = torch.nn.Sequential(hidden, torch.nn.ReLU(), output)
         return made
     gate = _linear(folded.gates, _shifted(folded, folded.gates, folded.gate_bias))
     return torch.nn.Sequential(_gated_layer()(hidden, gate), output)
 
 
-def from_torch(module: torch.nn.Module) -> ReLUNetwork:
+def from_torch(module: Module) -> ReLUNetwork:
     """The network of a torch module.
 
     Parameters
@@ -166,7 +166,7 @@ def save_torch(
         check.rows.shape[1],
         len(network),
         path_text(path),
-        **check.measure(outputs, labels),  # type: ignore[arg-type]
+        **check.measure(outputs, labels),
     )
     if path is not None:
         write_atomically(path, lambda stream: stream.write(content))
@@ -254,11 +254,11 @@ def _check_agreement(module: Any, network: ReLUNetwork, bias: bool) -> None:
     data = inputs.cpu().double().numpy()
     data = np.column_stack([data, np.ones(ROWS)]) if bias else data
     size = np.abs(data) @ np.abs(network.hidden.T) @ np.abs(network.output)
-    error = np.abs(network.predict(data) - outputs)
+    off = np.abs(network.predict(data) - outputs)
     allowed = 100 * float(torch.finfo(first.dtype).eps) * (size + abs(network.intercept))
-    if not (error <= allowed).all():
+    if not (off <= allowed).all():
         raise DataError(
-            f"The module's predictions differ from those of its weights by {error.max():.3g}: "
+            f"The module's predictions differ from those of its weights by {off.max():.3g}: "
             "something else than its layers acts on them, such as a hook. Pass a plain "
             "Sequential(Linear, ReLU, Linear)."
         )
