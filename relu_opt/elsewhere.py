@@ -52,7 +52,9 @@ def certify_network(
         one.
     scope : {"own", "all"}
         Among whom: networks whose neurons have the patterns of this one's, or all networks,
-        whose patterns are enumerated.
+        whose patterns are enumerated. On a row where a neuron is zero up to rounding, the sign
+        of the rounding decides its pattern; where you know the patterns that were trained over,
+        `certify` with their program asks the better question.
     backend : str, optional
         Who solves the program of these patterns for its dual point, `auto` for any. The bound
         is then sharp. Without it no solver runs, and the bound is weak far from an optimum.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,6 +25,7 @@ FORMAT, VERSION = "relu_opt network", 1
 KEYS = ("format", "version", "activation", "features", "hidden", "output", "intercept")
 OPTIONAL = ("gates", "preprocessing")
 MAX_BYTES = 2**30
+LARGEST = sys.float_info.max
 
 
 def to_json(
@@ -183,9 +185,9 @@ def _matrix(rows: object, key: str, width: int) -> FloatArray:
 
 
 def _vector(values: object, key: str) -> FloatArray:
-    # Booleans are integers to Python; integers beyond a double's precision are not numbers of ours.
+    # Booleans are integers to Python, and its integers have no end.
     if not isinstance(values, list) or any(type(each) not in (int, float) for each in values):
         raise DataError(f"{key!r} holds something that is not a number.", entry=key)
-    if any(not abs(each) < 1.8e308 for each in values):
+    if any(not abs(each) <= LARGEST for each in values):
         raise DataError(f"{key!r} holds a number beyond double precision.", entry=key)
     return np.array(values, dtype=np.float64)
