@@ -110,6 +110,7 @@ def write_json(model: Model, out: Path, rows: FloatArray | None) -> ExportReport
     """Write the text, read it again, and compare the two."""
     from relu_opt.export import ExportReport, from_json, to_json
     from relu_opt.export.report import comparison
+    from relu_opt.io import write_text
 
     text = to_json(model.network, preprocessing=model.preprocessing)
     network, preprocessing = from_json(text)
@@ -124,5 +125,5 @@ def write_json(model: Model, out: Path, rows: FloatArray | None) -> ExportReport
         str(out),
         **before.measure(after.outputs, after.labels),
     )
-    to_json(network, out, preprocessing)
+    write_text(out, text)
     return report

@@ -173,7 +173,7 @@ def _add_network(graph: _Graph, folded: Folded) -> None:
     axes = graph.exact("axes", np.array([1], dtype=np.int64))
     graph.node("Mul", ["X", zero], "nothing")
     graph.node("ReduceSum", ["nothing", axes], "guard", keepdims=0)
-    constant = graph.constant("constant", folded.constant)
+    constant = graph.constant("constant", np.array([folded.constant]))
     if not len(folded.output):
         graph.node("Add", ["guard", constant], "prediction")
         return
@@ -194,9 +194,10 @@ def _add_network(graph: _Graph, folded: Folded) -> None:
         gated = linear("gates", folded.gates, folded.gate_bias)
         open_ = graph.node("GreaterOrEqual", [gated, zero], "open")
         active = graph.node("Where", [open_, values, zero], "active")
-    graph.node("MatMul", [active, graph.constant("output", folded.output)], "sum")
-    graph.node("Add", ["guard", constant], "offset")
-    graph.node("Add", ["sum", "offset"], "prediction")
+    output = graph.constant("output", folded.output[None, :])
+    graph.node("Gemm", [active, output, constant], "sum", transB=1)
+    graph.node("Squeeze", ["sum", axes], "column")
+    graph.node("Add", ["column", "guard"], "prediction")
 
 
 def _add_label(graph: _Graph, classes: tuple[float, float]) -> None:

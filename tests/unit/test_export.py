@@ -435,7 +435,7 @@ def test_a_pruned_network_makes_a_smaller_file(onnx):
         shapes.append({each.name: list(each.dims) for each in model.graph.initializer})
     assert shapes[0]["hidden"] == [120, 3]
     assert shapes[1]["hidden"] == [len(narrow), 3]
-    assert shapes[1]["output"] == [len(narrow)]
+    assert shapes[1]["output"] == [1, len(narrow)]
     # A neuron has 4 weights of 8 bytes.
     saved = 32 * (120 - len(narrow))
     assert saved <= len(files[0]) - len(files[1]) <= saved + 16
