@@ -9,10 +9,11 @@ solution.network.predict(X)
 solution.certificate            # Certificate(certified, ...)
 """
 
-from relu_opt import errors
+from relu_opt import errors, export
 from relu_opt.certificate import Certificate, KKTReport, Verdict
 from relu_opt.certified import CertifiedNetwork
 from relu_opt.cross_check import CrossCheck, cross_check
+from relu_opt.elsewhere import certify_network
 from relu_opt.optimal_set import OptimalSet, optimal_set
 from relu_opt.path import SolutionPath, solution_path
 from relu_opt.path_cv import PathCV, cross_validate
@@ -77,10 +78,12 @@ __all__ = [
     "Verification",
     "backends",
     "certify",
+    "certify_network",
     "cross_check",
     "cross_validate",
     "enumerate_patterns",
     "errors",
+    "export",
     "optimal_set",
     "patterns_of_gates",
     "prune",

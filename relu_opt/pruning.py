@@ -18,13 +18,11 @@ from numpy.typing import ArrayLike
 
 from relu_opt.arrays import FloatArray, as_count, as_positive
 from relu_opt.certificate import Certificate
-from relu_opt.dual_bound import lower_bound
+from relu_opt.elsewhere import certify_own, own_program
 from relu_opt.errors import DataError, did_you_mean
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.losses import Loss
-from relu_opt.program.network import ReLUNetwork, as_inputs
-from relu_opt.program.patterns import Patterns, patterns_of_gates
-from relu_opt.proving import certificate_of, certify
+from relu_opt.program.network import ReLUNetwork
 from relu_opt.pruning_baselines import SCORES, mean_losses, removal_order
 from relu_opt.pruning_path import PruningPath
 from relu_opt.pruning_steps import exact_steps, least_squares_steps
@@ -117,26 +115,9 @@ def prune(
             "prune(network, X, y, lam=...).",
             missing=missing,
         )
-    data = as_inputs(X, network.hidden.shape[1])
-    balanced = network.balance()
-    if not len(balanced):
-        balanced = ReLUNetwork(balanced.hidden, balanced.output, balanced.intercept)
-    prog = ConvexProgram(
-        data,
-        y,  # type: ignore[arg-type]
-        lam,
-        _patterns_of(balanced, data),
-        loss="squared" if loss is None else loss,  # type: ignore[arg-type]
-        activation="relu" if balanced.gates is None else "gated",
-        sample_weight=sample_weight,  # type: ignore[arg-type]
-        intercept=network.intercept != 0 if intercept is None else intercept,
-    )
-    tol = 1e-8 if tol is None else as_positive(tol, "tol")
-    if len(balanced):
-        start = certify(prog, balanced, scope="own", tol=tol)
-    else:
-        bound = lower_bound(prog, prog.dual_start(), None)
-        start = certificate_of(prog, balanced, bound, "own", tol)
+    given_loss = "squared" if loss is None else loss
+    prog = own_program(network, X, y, lam, given_loss, sample_weight, intercept)
+    start = certify_own(prog, network, tol=1e-8 if tol is None else as_positive(tol, "tol"))
     return prune_certified(prog.with_patterns(start.patterns), start, method, to, seed)
 
 
@@ -149,13 +130,6 @@ def check_method(method: str, to: int | None, seed: int) -> None:
     if to is not None:
         as_count(to, "to", least=0)
     as_count(seed, "seed", least=0)
-
-
-def _patterns_of(network: ReLUNetwork, X: FloatArray) -> Patterns:
-    """The patterns of a balanced network's neurons on X; without neurons, that of a dead one."""
-    if not len(network):
-        return Patterns(np.zeros((len(X), 1), dtype=bool))
-    return patterns_of_gates(X, (network.hidden if network.gates is None else network.gates).T)
 
 
 def prune_certified(

@@ -11,6 +11,7 @@ from relu_opt.cli.backends import backends
 from relu_opt.cli.certify import certify
 from relu_opt.cli.demo import demo
 from relu_opt.cli.explore import explore
+from relu_opt.cli.export import export
 from relu_opt.cli.fit import fit
 from relu_opt.cli.path import path
 from relu_opt.cli.prune import prune
@@ -47,5 +48,5 @@ def overview(
         typer.echo(context.get_help())
 
 
-for command in (demo, fit, certify, verify, explore, prune, path, sensitivity, backends):
+for command in (demo, fit, certify, verify, explore, prune, path, sensitivity, export, backends):
     app.command()(command)

@@ -51,8 +51,8 @@ class ReLUNetwork:
 
     def __post_init__(self) -> None:
         settle = object.__setattr__
-        settle(self, "hidden", _weights(self.hidden, "hidden", 2))
-        settle(self, "output", _weights(self.output, "output", 1))
+        settle(self, "hidden", as_weights(self.hidden, "hidden", 2))
+        settle(self, "output", as_weights(self.output, "output", 1))
         settle(self, "intercept", as_number(self.intercept, "intercept"))
         if len(self.hidden) != len(self.output):
             raise DataError(
@@ -62,7 +62,7 @@ class ReLUNetwork:
                 output=self.output.shape,
             )
         if self.gates is not None:
-            settle(self, "gates", _weights(self.gates, "gates", 2))
+            settle(self, "gates", as_weights(self.gates, "gates", 2))
             if self.gates.shape != self.hidden.shape:
                 raise DataError(
                     f"gates has shape {self.gates.shape} and hidden {self.hidden.shape}. "
@@ -207,7 +207,8 @@ class ReLUNetwork:
         return cls.from_arrays(read_npz(path, "network")[0])
 
 
-def _weights(values: ArrayLike, name: str, ndim: int) -> FloatArray:
+def as_weights(values: ArrayLike, name: str, ndim: int) -> FloatArray:
+    """Finite weights as `as_floats` makes them, of which there may be none, or a DataError."""
     array = np.asarray(values)
     if array.ndim == ndim and not array.size:
         return np.asarray(frozen(np.zeros(array.shape)))

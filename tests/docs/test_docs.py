@@ -8,6 +8,8 @@ The blocks of one page run in order, in one namespace and one temporary folder:
 * ```toml whose first line is a comment with a file name is written to that file;
 * ```text right after one of the first two is what it prints. White space does not matter,
   `...` stands for anything, and numbers may differ as `close` says.
+
+A page that says `<!-- needs: LIBRARY -->` is skipped where there is no such library.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
 # Examples that draw into a folder.
 DRAW = ("make_pictures.py", "optimal_polytope.py", "path_pictures.py")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NEEDS = re.compile(r"^<!-- needs: (\w+) -->$", re.MULTILINE)
 NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 # Gaps and violations below this are rounding, and every machine rounds in its own way.
 NOISE = 1e-6
@@ -144,6 +147,8 @@ def folder(tmp_path, monkeypatch, registry):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 @pytest.mark.usefixtures("folder")
 def test_page_runs(page):
+    for library in NEEDS.findall(page.read_text(encoding="utf-8")):
+        pytest.importorskip(library)
     namespace: dict[str, object] = {"__name__": "__page__"}
     found = blocks(page)
     printed = ""
@@ -203,7 +208,8 @@ def test_reference_names_the_whole_api():
     reference = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
     tree = relu_opt.errors.ReluOptError
     kinds = [kind for kind in vars(relu_opt.errors).values() if isinstance(kind, type)]
-    names = [*relu_opt.__all__, *(kind.__name__ for kind in kinds if issubclass(kind, tree))]
+    public = [*relu_opt.__all__, *relu_opt.export.__all__]
+    names = [*public, *(kind.__name__ for kind in kinds if issubclass(kind, tree))]
     assert [name for name in names if not re.search(rf"`(ro\.)?{name}\b", reference)] == []
 
 

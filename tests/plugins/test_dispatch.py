@@ -773,6 +773,8 @@ HEAVY = [
     "pyarrow",
     "pandas",
     "torch",
+    "onnx",
+    "onnxruntime",
     "scs",
     "osqp",
     "typer",

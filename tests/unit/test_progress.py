@@ -28,12 +28,12 @@ def manifold():
 def test_all_long_work_tells(make_program, manifold):
     prog = make_program(n=20, d=3, p=10)
     wide = ro.ReLUNetwork(np.random.default_rng(0).standard_normal((40, 3)), np.ones(40))
-    sol = ro.solve(prog, tol=1e-12)
+    near = ro.optimal_set(ro.solve(prog, tol=1e-12)).near_optimal(0.1)
     works = {
         "solve": lambda: ro.solve(prog),
         "path": lambda: ro.solution_path(prog, n_lams=3),
         "cross_validate": lambda: ro.cross_validate(prog, folds=2, n_lams=3),
-        "prediction_range": lambda: ro.optimal_set(sol).near_optimal(0.1).prediction_range(prog.X[:2]),
+        "prediction_range": lambda: near.prediction_range(prog.X[:2]),
         "sample": lambda: manifold.sample(2),
         "vertices": lambda: manifold.vertices(),
         "prune": lambda: ro.prune(wide, prog.X, prog.y, lam=0.1, to=5),
