@@ -77,10 +77,16 @@ def short(value: float) -> str:
     return f"{digit}e{int(power)}" if value else "0"
 
 
+def literal(name: str) -> str:
+    """A name as it stands: matplotlib reads what is between two dollar signs as a formula."""
+    return name.replace("$", r"\$")
+
+
 def legend_below(axes: Axes, columns: int) -> None:
     """A legend under the axes, where it covers nothing."""
-    place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.13)}
-    axes.legend(ncols=columns, frameon=False, fontsize=8, **place)
+    axes.legend(
+        ncols=columns, frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.13)
+    )
 
 
 def save_figure(axes: Axes, path: str | os.PathLike[str]) -> None:
