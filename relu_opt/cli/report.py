@@ -51,7 +51,7 @@ def report(
     from relu_opt.config import load_settings
     from relu_opt.model import Model
     from relu_opt.plotting import need_matplotlib
-    from relu_opt.report import gather, write_page
+    from relu_opt.report import gather, write_report
     from relu_opt.tables import read_table
 
     check_writable("--out", out, data, model)
@@ -74,7 +74,7 @@ def report(
             tell=tell,
         )
         tell("drawing")
-        write_page(evidence, out)
+        write_report(evidence, out)
     result = summary(evidence)
     files = {"model": model, "data": data, "report": out}
     if as_json:

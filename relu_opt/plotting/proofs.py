@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,20 +34,24 @@ def plot_certificate(certificate: Certificate, axes: Axes | None = None) -> Axes
     colours = [BLUE if each.fulfilled else RED for each in conditions]
     axes.barh(place, drawn - LEAST, left=LEAST, height=0.55, color=colours)
     limits = np.array([each.limit for each in conditions])
-    axes.vlines(limits, place - 0.4, place + 0.4, color="black", lw=1.5, label="limit")
+    axes.vlines(limits, place - 0.4, place + 0.4, color="black", lw=1.5)
+    above: dict[str, Any] = {"xytext": (0, 2), "textcoords": "offset points", "fontsize": 8}
+    axes.annotate("limit", (limits[0], -0.4), ha="center", va="bottom", **above)
     top = max(1.0, 10 * float(drawn.max()))
     for k, each in enumerate(conditions):
-        text = short(each.value)
-        axes.annotate(
-            text if known[k] else "unknown", (max(drawn[k], LEAST), k), xytext=(4, 0),
-            textcoords="offset points", va="center", fontsize=8,
-        )  # fmt: skip
+        text = short(each.value) if known[k] else "unknown"
+        axes.text(
+            1.0, k, text, transform=axes.get_yaxis_transform(), ha="right", va="center", fontsize=9
+        )
     axes.set_xscale("log")
-    axes.set(xlim=(LEAST, top), yticks=place, yticklabels=[each.name for each in conditions])
-    axes.invert_yaxis()
+    axes.set(
+        xlim=(LEAST, top),
+        ylim=(len(conditions) - 0.4, -0.9),
+        yticks=place,
+        yticklabels=[each.name for each in conditions],
+    )
     axes.tick_params(axis="y", length=0)
     axes.set_title(certificate.verdict.value.replace("_", " "), loc="left", fontsize=11)
     bounds = f"objective {certificate.primal:.10g}\nlower bound {certificate.dual:.10g}"
     axes.set_title(bounds, loc="right", fontsize=8, color=GREY, family="monospace")
-    axes.legend(frameon=False, fontsize=8, loc="upper right")
     return axes

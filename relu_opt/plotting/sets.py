@@ -45,7 +45,9 @@ def plot_prediction_range(
         middle = 0.5 * (low + high)
         proved = scale * ranges.lower_bound + centre, scale * ranges.upper_bound + centre
         known = np.isfinite(proved).all(axis=0)
-        axes.vlines(place[known], proved[0][known], proved[1][known], color=colour, lw=1)
+        axes.vlines(
+            place[known], proved[0][known], proved[1][known], color=colour, lw=1, zorder=0.9
+        )
         floor = 0.008 * max(float(np.ptp(np.append(low, high))), 1e-12)
         axes.bar(
             place,

@@ -31,6 +31,9 @@ from relu_opt.verify import Verification, verify
 
 # Points of the path, how far it goes below the model's λ, and its seconds.
 POINTS, BELOW, PATH_SECONDS = 15, 3.0, 60.0
+# How far directions and fits of a network may be off in the optimal set: those of one that was
+# trained to a gap of 1e−8 are off by about its root.
+CLOSE = 1e-4
 # Seconds for the integer program of the narrowest network.
 NARROWEST_SECONDS = 10.0
 
@@ -48,7 +51,7 @@ class SetFacts:
         The sizes that each of its neurons may have.
     narrowest : Narrowest
     membership : Membership
-        Whether the model's own network is in it.
+        Whether the model's own network is in it, up to `CLOSE`.
     near : PredictionRange or None
         Predictions at the first rows over all networks within `eps` of the optimum.
     """
@@ -220,7 +223,7 @@ def describe(solution: Solution, model: Model, eps: float | None, X: FloatArray)
         found,
         found.neuron_ranges(),
         found.narrowest(NARROWEST_SECONDS),
-        found.contains(model.network),
+        found.contains(model.network, CLOSE),
         None if near is None else near.prediction_range(X),
     )
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 VOID = ("meta", "img", "br")
+SMALL = re.compile(r"([\d.]+e-\d+)")
 
 
 class Markup(str):
@@ -64,8 +65,10 @@ def table(
     """
 
     def cell(name: str, k: int, content: object) -> Markup:
-        kind: dict[str, Any] = {} if k in words else {"class_": "number"}
-        return tag(name, content, **kind)
+        if k in words:
+            return tag(name, content)
+        text = str(content)
+        return tag(name, f"−{text[1:]}" if text.startswith("-") else text, class_="number")
 
     top = tag("tr", [cell("th", k, each) for k, each in enumerate(head)])
     body = [tag("tr", [cell("td", k, each) for k, each in enumerate(row)]) for row in rows]
@@ -78,11 +81,22 @@ def facts(pairs: Iterable[tuple[object, object]]) -> Markup:
     return tag("dl", [tag("div", tag("dt", name), tag("dd", value)) for name, value in pairs])
 
 
-def figure(source: str, words: str) -> Markup:
-    """A picture with its words, which are also read out in its place."""
-    return tag(
-        "figure", tag("img", src=source, alt=words, loading="lazy"), tag("figcaption", words)
+def sentence(text: str) -> Markup:
+    """Text whose small numbers, such as 7.0e-13, are not broken at the end of a line."""
+    parts = SMALL.split(text)
+    return join(
+        tag("span", part, class_="whole") if k % 2 else part for k, part in enumerate(parts)
     )
+
+
+def figure(source: str, words: str, large: bool = False) -> Markup:
+    """A picture with its words, which are also read out in its place.
+
+    A large one scrolls sideways on a narrow page, where it would be too small to read.
+    """
+    image = tag("img", src=source, alt=words)
+    frame = tag("div", image, class_="wide large" if large else "wide")
+    return tag("figure", frame, tag("figcaption", words))
 
 
 def section(title: str, *content: object) -> Markup:

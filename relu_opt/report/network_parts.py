@@ -6,8 +6,8 @@ import numpy as np
 
 from relu_opt.arrays import FloatArray
 from relu_opt.report import pictures
-from relu_opt.report.evidence import Evidence, SetFacts
-from relu_opt.report.markup import facts, figure, fold, table, tag
+from relu_opt.report.evidence import CLOSE, Evidence, SetFacts
+from relu_opt.report.markup import facts, figure, fold, sentence, table, tag
 
 # Neurons that are listed at once, weights of each that are named, and samples of leverages.
 NEURONS, WEIGHTS, LEADING, MOST = 12, 4, 8, 500
@@ -21,7 +21,7 @@ def network_part(evidence: Evidence) -> list[object]:
         facts(
             [
                 ("neurons", len(network)),
-                ("different ones", len(network.merge())),
+                ("different directions", len(network.merge())),
                 ("output constant", f"{network.intercept:.5g}"),
                 *error_words(evidence),
             ]
@@ -101,13 +101,13 @@ def set_part(evidence: Evidence) -> list[object]:
     found, narrowest = known.found, known.narrowest
     proved = "proved" if narrowest.proved else f"not proved; at least {narrowest.bound}"
     on = int((known.ranges.upper > 0).sum())
-    inside = "yes" if known.membership else f"no: {known.membership.reason}"
+    inside = f"yes, to {CLOSE:g}" if known.membership else f"no: {known.membership.reason}"
     content: list[object] = [
         tag("p", found.reason),
         facts(
             [
                 ("optimal objective", f"{known.solution.objective:.12g}"),
-                ("the model's network is one", inside),
+                ("holds this network", inside),
                 ("dimension", found.network_dim),
                 ("neurons that can be on", on),
                 ("neurons that must be on", int(known.ranges.always_on.sum())),
@@ -183,8 +183,8 @@ def pruning_part(evidence: Evidence) -> list[object]:
         tag("p", f"{free} Beyond that, each step takes the one that the others best make up for."),
         figure(
             pictures.embedded(axes),
-            f"{score} on these data against neurons; the circle is where predictions begin to "
-            "change.",
+            f"{score[:1].upper()}{score[1:]} on these data against neurons; the circle is where "
+            "predictions begin to change.",
         ),
         fold("The steps as a table", table(head, rows[:MOST], ())),
     ]
@@ -206,7 +206,7 @@ def sensitivity_part(evidence: Evidence) -> list[object]:
         for k in order.tolist()
     ]
     return [
-        tag("p", moves.reason),
+        tag("p", sentence(moves.reason)),
         facts(
             [
                 ("degrees of freedom", f"{moves.dof:.5g}"),

@@ -9,7 +9,7 @@ from relu_opt.io import write_text
 from relu_opt.plugins.types import StopReason
 from relu_opt.report import pictures
 from relu_opt.report.evidence import Evidence
-from relu_opt.report.markup import Markup, anchor, figure, fold, section, table, tag
+from relu_opt.report.markup import Markup, anchor, figure, fold, section, sentence, table, tag
 from relu_opt.report.network_parts import network_part, pruning_part, sensitivity_part, set_part
 from relu_opt.report.problem_parts import certificate_part, data_part, origin_part, program_part
 from relu_opt.report.style import STYLE
@@ -24,12 +24,12 @@ VERDICTS = {
 }
 
 
-def write_page(evidence: Evidence, path: str | os.PathLike[str]) -> None:
+def write_report(evidence: Evidence, path: str | os.PathLike[str]) -> None:
     """Write the page, whole or not at all; an earlier file survives a failure."""
-    write_text(path, page(evidence))
+    write_text(path, render(evidence))
 
 
-def page(evidence: Evidence) -> str:
+def render(evidence: Evidence) -> str:
     """The page: data, program, certificate, network, optimal set, pruning, path, provenance.
 
     It has no script and refers to no other file; whatever comes from the data is escaped.
@@ -74,8 +74,8 @@ def summary_part(evidence: Evidence) -> list[object]:
     box = tag(
         "div",
         tag("strong", VERDICTS[verdict]),
-        tag("p", certificate.reason),
-        tag("p", checked.statement),
+        tag("p", sentence(certificate.reason)),
+        tag("p", sentence(checked.statement)),
         *(tag("p", problem) for problem in checked.problems),
         class_=f"verdict {verdict}",
     )
@@ -156,7 +156,7 @@ def path_part(evidence: Evidence) -> list[object]:
     ]  # fmt: skip
     head = ("lam", "objective", "mean loss", "neurons", "relative gap")
     return [
-        tag("p", words),
-        figure(drawn, caption),
+        tag("p", sentence(words)),
+        figure(drawn, caption, large=True),
         fold("The points as a table", table(head, rows, ())),
     ]

@@ -107,7 +107,7 @@ def certificate_part(evidence: Evidence) -> list[object]:
     """The bounds, the conditions, and how to check them."""
     proof, checked = evidence.certificate, evidence.verification
     rows = [
-        (each.name, f"{each.value:.2e}", f"{each.limit:.0e}", word, each.meaning)
+        (each.name, small(each.value), f"{each.limit:.0e}", word, each.meaning)
         for each in proof.conditions
         for word in ["yes" if each.fulfilled else "no"]
     ]
@@ -134,6 +134,11 @@ def certificate_part(evidence: Evidence) -> list[object]:
         ),
         *check_commands(evidence),
     ]
+
+
+def small(value: float) -> str:
+    """A residual; 0 where there is none."""
+    return f"{value:.2e}" if value else "0"
 
 
 def number(value: float) -> str:

@@ -34,6 +34,10 @@ dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr))
   gap: 0.7rem 1.2rem; margin: 0 0 1rem; }
 dt { color: var(--quiet); font-size: 0.85rem; }
 dd { margin: 0; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+.whole { white-space: nowrap; }
+.large img { min-width: 38rem; }
+td:last-child:not(.number) { min-width: 11rem; }
+figure .wide { margin: 0; }
 .wide { overflow-x: auto; margin: 0 0 1rem; }
 table { border-collapse: collapse; width: 100%; font-size: 0.92rem; }
 th, td { text-align: left; vertical-align: top; padding: 0.3rem 0.9rem 0.3rem 0;
@@ -42,7 +46,7 @@ th { color: var(--quiet); font-weight: 500; white-space: nowrap; }
 td { overflow-wrap: break-word; max-width: 26rem; }
 .number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 figure { margin: 0 0 1.2rem; }
-figure img { display: block; width: 100%; height: auto; max-width: 44rem; background: #fff;
+figure img { display: block; max-width: 100%; height: auto; background: #fff;
   border-radius: 4px; }
 figcaption { margin-top: 0.3rem; }
 details { margin: 0 0 1rem; }
