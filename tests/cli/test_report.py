@@ -113,7 +113,12 @@ def test_the_page_says_what_is_proved(run, trained, folder):
     assert found["kkt"]["primal"] == pytest.approx(proof["kkt"]["primal"], rel=1e-12)
     statement = ro.verify(trained.certificate, *_arrays(trained)).statement
     assert statement.split(":")[0].split(", lam")[0] in words
-    for each in ("Certified", "What it does not say", "data.csv", f"relu-opt certify {trained.model}"):
+    for each in (
+        "Certified",
+        "What it does not say",
+        "data.csv",
+        f"relu-opt certify {trained.model}",
+    ):
         assert each in words
     model = Model.load(trained.model)
     for name in (*model.preprocessing.features, "y"):
