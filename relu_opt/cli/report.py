@@ -47,10 +47,10 @@ def report(
     Exit code: 0 when written, whatever the verdict; 2 on an error.
     """
     from relu_opt.cli.output import check_writable, print_json
-    from relu_opt.cli.progress import progress
     from relu_opt.config import load_settings
     from relu_opt.model import Model
     from relu_opt.plotting import need_matplotlib
+    from relu_opt.progress import progress
     from relu_opt.report import gather, write_report
     from relu_opt.tables import read_table
 

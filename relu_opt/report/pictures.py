@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from relu_opt.arrays import FloatArray
+from relu_opt.export.folded import fold
 from relu_opt.model import Model
 from relu_opt.plotting import (
     plot_certificate,
@@ -79,20 +80,19 @@ def function(evidence: Evidence) -> tuple[Axes, str]:
 
 def in_units(model: Model) -> ReLUNetwork:
     """The network on raw features and a constant 1, with outputs in the target's units."""
-    prepared, network = model.preprocessing, model.network
-    count = len(prepared.features)
-    root = np.sqrt(count) if prepared.standardize else 1.0
+    folded = fold(model.network, model.preprocessing)
 
-    def raw(weights: FloatArray) -> FloatArray:
-        own = weights[:, :count] / np.asarray(prepared.scale) / root
-        constant = -own @ np.asarray(prepared.centre) + weights[:, count:].sum(axis=1) / root
-        return np.column_stack([own, constant])
+    def planes(weights: FloatArray, bias: FloatArray | None) -> FloatArray:
+        constant = np.zeros(len(weights)) if bias is None else bias
+        moved = constant if folded.centre is None else constant - weights @ folded.centre
+        return np.column_stack([weights, moved])
 
+    gates = folded.gates
     return ReLUNetwork(
-        raw(network.hidden),
-        network.output * prepared.target_scale,
-        network.intercept * prepared.target_scale + prepared.target_centre,
-        None if network.gates is None else raw(network.gates),
+        planes(folded.hidden, folded.bias),
+        folded.output,
+        folded.constant,
+        None if gates is None else planes(gates, folded.gate_bias),
     )
 
 
