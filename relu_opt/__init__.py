@@ -14,6 +14,7 @@ from relu_opt.certificate import Certificate, KKTReport, Verdict
 from relu_opt.certified import CertifiedNetwork
 from relu_opt.cross_check import CrossCheck, cross_check
 from relu_opt.elsewhere import certify_network
+from relu_opt.history import History, record
 from relu_opt.optimal_set import OptimalSet, optimal_set
 from relu_opt.path import SolutionPath, solution_path
 from relu_opt.path_cv import PathCV, cross_validate
@@ -56,6 +57,7 @@ __all__ = [
     "ConvexProgram",
     "CrossCheck",
     "Feature",
+    "History",
     "Huber",
     "KKTReport",
     "LinearProgram",
@@ -87,6 +89,7 @@ __all__ = [
     "optimal_set",
     "patterns_of_gates",
     "prune",
+    "record",
     "sample_patterns",
     "sensitivity",
     "show_progress",

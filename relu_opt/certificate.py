@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -73,6 +74,36 @@ class KKTReport:
     stationarity: float
     dual_infeasibility: float
     complementarity: float
+
+
+# What the residuals of a proof may be; at a gap of tol, weights are off by about its root.
+EXACT = 1e-9
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One number of a KKT report, and what it may be.
+
+    Attributes
+    ----------
+    name : str
+        Such as "relative gap".
+    value : float
+    limit : float
+        The condition counts as fulfilled up to this.
+    meaning : str
+        What it measures, in a few words.
+    """
+
+    name: str
+    value: float
+    limit: float
+    meaning: str
+
+    @property
+    def fulfilled(self) -> bool:
+        """Whether the value is within its limit; NaN is not."""
+        return self.value <= self.limit
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,6 +173,31 @@ class Certificate:
             f"Certificate({self.verdict.value}, scope={self.scope!r}, "
             f"primal={self.primal:.12g}, rel_gap={self.rel_gap:.2e})"
         )
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """The gap and the residuals of the optimality conditions, with their limits.
+
+        The gap alone decides the verdict; the others say where it comes from.
+        """
+        kkt, loose = self.kkt, math.sqrt(self.tol)
+        return (
+            Condition("relative gap", kkt.rel_gap, self.tol, "between the two bounds"),
+            Condition(
+                "cone violation", kkt.cone_violation, EXACT, "neurons outside their cones"
+            ),
+            Condition(
+                "stationarity", kkt.stationarity, loose, "neurons that the dual point pulls away"
+            ),
+            Condition(
+                "dual infeasibility", kkt.dual_infeasibility, EXACT,
+                "blocks that would pay to switch on",
+            ),
+            Condition(
+                "complementarity", kkt.complementarity, loose,
+                "multipliers where no hyperplane holds",
+            ),
+        )  # fmt: skip
 
     def require(self) -> Certificate:
         """This certificate if its verdict is `certified`, else a NotCertified error.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,8 +16,11 @@ from relu_opt.io import need, read_npz, write_npz
 from relu_opt.preprocessing import Preprocessing
 from relu_opt.program.convex import ACTIVATIONS, ConvexProgram
 from relu_opt.program.losses import Loss, make_loss
-from relu_opt.program.network import ReLUNetwork
+from relu_opt.program.network import ReLUNetwork, locate_neurons
 from relu_opt.program.patterns import patterns_of_gates
+from relu_opt.proving import CONE_TOLERANCE
+from relu_opt.sets.equicorrelation import ACCURACY
+from relu_opt.solution import Solution, solve
 from relu_opt.tables import Table
 
 
@@ -85,6 +89,38 @@ class Model:
         """Predictions in the target's own units, or as the two class values: (n,)."""
         outputs = self.network.predict(self.preprocessing.transform(table))
         return self.preprocessing.restore(outputs)
+
+    def errors(self, table: Table, target: str | None = None) -> dict[str, float]:
+        """How well it predicts a table: `error_rate`, or `rmse` and `r2` in the target's units.
+
+        Parameters
+        ----------
+        table : Table
+        target : str, optional
+            The column of the targets; the training target's name by default.
+        """
+        predictions = self.predict(table)
+        truth = table.numbers(table.resolve(target or self.preprocessing.target))
+        if self.preprocessing.classes is not None:
+            return {"error_rate": float(np.mean(predictions != truth))}
+        squares = float(np.mean((predictions - truth) ** 2))
+        spread = float(truth.var())
+        return {"rmse": squares**0.5, "r2": 1 - squares / spread if spread > 0 else math.nan}
+
+    def optimum(self, table: Table, target: str | None = None) -> Solution:
+        """The training program solved to the last digits, for what asks about its optimum.
+
+        Starts from the model's network if its neurons belong to the program.
+
+        Parameters
+        ----------
+        table, target
+            As in `program`.
+        """
+        program = self.program(table, target)
+        balanced = self.network.balance()
+        inside = (locate_neurons(program, balanced, CONE_TOLERANCE) >= 0).all()
+        return solve(program, tol=ACCURACY, warm_start=balanced if inside else None)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to an npz file (no pickle); an earlier file survives a failure."""

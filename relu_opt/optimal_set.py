@@ -31,6 +31,7 @@ from relu_opt.sets.narrowest import fewest_positive
 from relu_opt.sets.polishing import sharpened
 from relu_opt.sets.polytope import Polytope, null_space, smallest_largest, support
 from relu_opt.sets.sampling import hit_and_run
+from relu_opt.sets.shadow import Shadow, shadow, widest_pair
 from relu_opt.sets.vertices import walk_vertices
 from relu_opt.solution import Solution, solve
 
@@ -203,6 +204,24 @@ class OptimalSet:
         """The least and the largest α_j over all optimal networks, by linear programs."""
         unit = self._total / self.program.lam
         return NeuronRanges(unit * self._size_ranges[0], unit * self._size_ranges[1])
+
+    def shadow(self, neurons: tuple[int, int] | None = None) -> Shadow:
+        """The sizes that two neurons may have together: a polygon, by linear programs.
+
+        Parameters
+        ----------
+        neurons : (int, int), optional
+            Which two; by default two that show most of the set.
+        """
+        first, second = neurons or widest_pair(self.polytope, self._inner[0])
+        if first == second or not {first, second} <= set(range(self.polytope.sizes)):
+            raise DataError(
+                f"neurons is {neurons}, and two different numbers from 0 to "
+                f"{self.polytope.sizes - 1} are needed.",
+                neurons=neurons,
+            )
+        corners = self._total / self.program.lam * shadow(self.polytope, first, second)
+        return Shadow((first, second), corners)
 
     def prediction_range(self, Xq: ArrayLike) -> PredictionRange:
         """The interval of predictions at each row of Xq over all optimal networks.

@@ -32,7 +32,7 @@ from relu_opt.paths.file import Promise, load_points, save_points
 from relu_opt.paths.following import Follower, lam_grid, until_stopped
 from relu_opt.paths.point import PathPoint
 from relu_opt.paths.segment import Segment
-from relu_opt.plotting_path import plot_path
+from relu_opt.plotting.paths import plot_path
 from relu_opt.plugins.dispatch import can_start
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.convex import ConvexProgram, relative_gap

@@ -19,7 +19,7 @@ from relu_opt.parallel.executors import Executor, opened, run_all
 from relu_opt.path import RATIO, SolutionPath, solution_path
 from relu_opt.paths.fold_errors import FoldResult, FoldTask, in_processes, solve_fold
 from relu_opt.paths.folds import Fold, Plan, plan_validation
-from relu_opt.plotting_path import plot_validation
+from relu_opt.plotting.paths import plot_validation
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.progress import Announcer

@@ -307,6 +307,8 @@ class PruningPath:
             values = self.scores(X, y, metric)
             label = {"accuracy": "accuracy", "r2": "R²"}[self.metric(as_floats(y, "y", 1), metric)]
         ax = new_axes(ax)
+        from matplotlib.ticker import MaxNLocator
+
         (line,) = ax.plot(self.widths, values, marker=".", label=self.method)
         if self.minimal:
             end = self.exact_steps
@@ -315,7 +317,8 @@ class PruningPath:
             ax.invert_xaxis()
         ax.set_xlabel("neurons")
         ax.set_ylabel(label)
-        ax.legend()
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.legend(frameon=False)
         return ax
 
     # -- files -------------------------------------------------------------------------

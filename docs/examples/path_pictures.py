@@ -14,8 +14,7 @@ import numpy as np
 from sklearn.datasets import load_diabetes
 
 import relu_opt as ro
-from relu_opt.plotting import save_figure
-from relu_opt.plotting_path import plot_overview
+from relu_opt.plotting import plot_overview, save_figure
 
 
 def diabetes() -> ro.ConvexProgram:

@@ -15,6 +15,7 @@ from relu_opt.cli.export import export
 from relu_opt.cli.fit import fit
 from relu_opt.cli.path import path
 from relu_opt.cli.prune import prune
+from relu_opt.cli.report import report
 from relu_opt.cli.sensitivity import sensitivity
 from relu_opt.cli.verify import verify
 
@@ -48,5 +49,8 @@ def overview(
         typer.echo(context.get_help())
 
 
-for command in (demo, fit, certify, verify, explore, prune, path, sensitivity, export, backends):
+COMMANDS = (
+    demo, fit, certify, verify, explore, prune, path, sensitivity, report, export, backends,
+)  # fmt: skip
+for command in COMMANDS:
     app.command()(command)

@@ -40,7 +40,7 @@ def demo(
     """
     from relu_opt import verify as check
     from relu_opt.cli.output import print_json
-    from relu_opt.cli.training import Recipe, Request, errors_on, summary, train
+    from relu_opt.cli.training import Recipe, Request, summary, train
     from relu_opt.cli.verify import prepared
     from relu_opt.config import load_settings
     from relu_opt.progress import progress
@@ -66,7 +66,7 @@ def demo(
     result = {
         **summary(trained, table),
         "test_rows": len(test),
-        "test_errors": errors_on(trained.model, test),
+        "test_errors": trained.model.errors(test),
         "mlp": peer,
         "verification": {"verdict": found.verdict, "statement": found.statement},
         "files": {**files, "model": model_file, "certificate": certificate_file},

@@ -13,10 +13,9 @@ from relu_opt.cli.arguments import Data, Json, KnownTarget, ModelFile, Quiet, Sc
 from relu_opt.errors import DataError
 
 if TYPE_CHECKING:
-    from relu_opt import OptimalSet, Solution
+    from relu_opt import OptimalSet
     from relu_opt.model import Model
     from relu_opt.sets.answers import PredictionRange
-    from relu_opt.tables import Table
 
 
 def explore(
@@ -67,7 +66,7 @@ def explore(
     shown = not (quiet or as_json)
     with workers(scheduler) as executor, progress(shown, load_settings().tol) as report:
         report("solving")
-        solution = solve_again(loaded, table, target)
+        solution = loaded.optimum(table, target)
         report("describing")
         found = optimal_set(solution)
         narrowest = found.narrowest()
@@ -99,19 +98,6 @@ def explore(
     else:
         show(result)
     return 0
-
-
-def solve_again(model: Model, table: Table, target: str | None) -> Solution:
-    """The model's program, solved from the model's network if its neurons belong there."""
-    from relu_opt import solve
-    from relu_opt.program.network import locate_neurons
-    from relu_opt.proving import CONE_TOLERANCE
-    from relu_opt.sets.equicorrelation import ACCURACY
-
-    program = model.program(table, target)
-    balanced = model.network.balance()
-    inside = (locate_neurons(program, balanced, CONE_TOLERANCE) >= 0).all()
-    return solve(program, tol=ACCURACY, warm_start=balanced if inside else None)
 
 
 def describe(found: OptimalSet) -> dict[str, Any]:
@@ -182,13 +168,14 @@ def draw(
 ) -> None:
     """Draw the ranges of the predictions into a file."""
     from relu_opt.plotting import plot_prediction_range, save_figure
+    from relu_opt.plotting.figures import literal
 
     scale, centre = model.preprocessing.target_scale, model.preprocessing.target_centre
     layers = [("optimal networks", exact)]
     if near is not None:
         layers.insert(0, (f"within {eps:g} of the objective", near))
     axes = plot_prediction_range(layers, scale=scale, centre=centre)
-    axes.set_ylabel(model.preprocessing.target)
+    axes.set_ylabel(literal(model.preprocessing.target))
     save_figure(axes, path)
 
 

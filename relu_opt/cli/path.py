@@ -114,8 +114,7 @@ def path(
     from relu_opt.config import load_settings
     from relu_opt.path_cv import validate
     from relu_opt.paths.folds import plan_validation
-    from relu_opt.plotting import check_picture, save_figure
-    from relu_opt.plotting_path import plot_overview
+    from relu_opt.plotting import check_picture, plot_overview, save_figure
     from relu_opt.preprocessing import Preprocessing
     from relu_opt.progress import progress
     from relu_opt.tables import read_table

@@ -49,7 +49,6 @@ def sensitivity(
     Exit code: 0, or 2 on an error.
     """
     from relu_opt import sensitivity as differentiate
-    from relu_opt.cli.explore import solve_again
     from relu_opt.cli.output import print_json
     from relu_opt.config import load_settings
     from relu_opt.model import Model
@@ -64,7 +63,7 @@ def sensitivity(
     X = loaded.preprocessing.transform(queries)[:rows]
     with progress(not (quiet or as_json), load_settings().tol) as report:
         report("solving")
-        solution = solve_again(loaded, table, target)
+        solution = loaded.optimum(table, target)
         report("differentiating")
         result = differentiate(solution, minimal)
     content = {

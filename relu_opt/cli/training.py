@@ -9,8 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from relu_opt import ConvexProgram, Solution, sample_patterns, solve
 from relu_opt.config import load_settings
 from relu_opt.errors import DataError
@@ -156,19 +154,8 @@ def check_memory(n: int, d: int, gates: int) -> None:
         )
 
 
-def errors_on(model: Model, table: Table) -> dict[str, float]:
-    """How well a model predicts: `error_rate`, or `rmse` and `r2` in the target's units."""
-    predictions = model.predict(table)
-    truth = table.numbers(model.preprocessing.target)
-    if model.preprocessing.classes is not None:
-        return {"error_rate": float(np.mean(predictions != truth))}
-    squares = float(np.mean((predictions - truth) ** 2))
-    spread = float(truth.var())
-    return {"rmse": squares**0.5, "r2": 1 - squares / spread if spread > 0 else float("nan")}
-
-
 def errors_text(errors: Mapping[str, float], rows: int) -> str:
-    """The same, for people."""
+    """What `Model.errors` says, for people."""
     if "error_rate" in errors:
         wrong = round(errors["error_rate"] * rows)
         return f"{100 * errors['error_rate']:.2f}% ({wrong} of {rows} wrong)"
@@ -235,6 +222,6 @@ def summary(trained: Trained, table: Table) -> dict[str, Any]:
         "verdict": solution.certificate.verdict.value,
         "reason": solution.certificate.reason,
         "neurons": len(solution.network),
-        "training_errors": errors_on(model, table),
+        "training_errors": model.errors(table),
         "seconds": {"program": trained.build_seconds, **solution.stats["seconds"]},
     }

@@ -5,7 +5,7 @@ import pytest
 
 import relu_opt as ro
 from relu_opt.plotting import save_figure
-from relu_opt.plotting_path import KINDS, plot_overview
+from relu_opt.plotting.paths import KINDS, plot_overview
 
 pytest.importorskip("matplotlib")
 

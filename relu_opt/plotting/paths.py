@@ -8,7 +8,7 @@ import numpy as np
 
 from relu_opt.arrays import FloatArray, IntArray
 from relu_opt.errors import DataError, did_you_mean
-from relu_opt.plotting import COLOURS, need_matplotlib, new_axes
+from relu_opt.plotting.figures import BLUE, GREY, PALE, RED, new_axes, panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 # λ looked at between two neighbours of the path.
 BETWEEN = 16
-PALE, BLUE, RED = COLOURS
-GREY = "#7a7a7a"
 METRIC_LABELS = {"loss": "mean loss", "mse": "mean squared error", "error_rate": "error rate"}
 
 
@@ -35,7 +33,7 @@ def plot_path(path: SolutionPath, kind: str, axes: Axes | None = None) -> Axes:
 def plot_validation(found: PathCV, axes: Axes | None = None) -> Axes:
     """Errors over λ; in a new figure with the certified gap below. See `PathCV.plot`."""
     if axes is None:
-        axes, below = _panels(2, 1, (6.0, 5.0), [3, 1])
+        axes, below = panels(2, 1, (6.0, 5.0), [3, 1])
         _gap(found.path, _over_lam(below))
         below.set_ylabel("certified gap")
         _errors(found, _over_lam(axes))
@@ -47,16 +45,16 @@ def plot_validation(found: PathCV, axes: Axes | None = None) -> Axes:
 
 def plot_overview(path: SolutionPath, found: PathCV | None = None) -> Axes:
     """One figure with four panels: norms, neurons, objective, and the errors or the gap."""
-    panels = _panels(2, 2, (10.0, 7.0), [1, 1])
-    for axes, kind in zip(panels, ("norms", "neurons", "objective"), strict=False):
+    four = panels(2, 2, (10.0, 7.0), [1, 1])
+    for axes, kind in zip(four, ("norms", "neurons", "objective"), strict=False):
         plot_path(path, kind, axes)
     if found is None:
-        plot_path(path, "gap", panels[3])
+        plot_path(path, "gap", four[3])
     else:
-        plot_validation(found, panels[3])
-    for axes in panels[:2]:
+        plot_validation(found, four[3])
+    for axes in four[:2]:
         axes.set_xlabel("")
-    return panels[0]
+    return four[0]
 
 
 # -- what is drawn -------------------------------------------------------------------------
@@ -103,8 +101,11 @@ def _norms(path: SolutionPath, axes: Axes) -> None:
 
 
 def _neurons(path: SolutionPath, axes: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     axes.plot(path.lams, path.neurons, color=BLUE, drawstyle="steps-post", marker=".", ms=4)
     axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel("neurons")
 
 
@@ -162,15 +163,3 @@ def _over_lam(axes: Axes) -> Axes:
         axes.invert_xaxis()
     axes.set_xlabel("lam")
     return axes
-
-
-def _panels(rows: int, columns: int, size: tuple[float, float], heights: list[float]) -> list[Axes]:
-    """The panels of a new figure, which no window shows, row by row."""
-    need_matplotlib()
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size, layout="constrained")
-    made = figure.subplots(rows, columns, sharex=True, height_ratios=heights).ravel()
-    for axes in made:
-        axes.spines[["top", "right"]].set_visible(False)
-    return list(made)

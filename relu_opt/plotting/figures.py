@@ -1,13 +1,10 @@
-"""Pictures of results; matplotlib is imported when one is drawn."""
+"""Figures, axes, colours and picture files: what all pictures have in common."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from relu_opt.errors import BackendUnavailable, DataError
 from relu_opt.io import write_atomically
@@ -15,10 +12,9 @@ from relu_opt.io import write_atomically
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from relu_opt.sets.answers import PredictionRange
-
 PICTURES = ("png", "svg", "pdf")
-COLOURS = ("#9cc3dd", "#1f5f8b", "#b3402a")
+PALE, BLUE, RED = "#9cc3dd", "#1f5f8b", "#b3402a"
+GREY, FAINT = "#7a7a7a", "#e9e3d5"
 
 
 def check_picture(path: str | os.PathLike[str] | None) -> None:
@@ -63,6 +59,36 @@ def new_axes(axes: Axes | None = None, size: tuple[float, float] = (6.0, 4.0)) -
     return made
 
 
+def panels(rows: int, columns: int, size: tuple[float, float], heights: list[float]) -> list[Axes]:
+    """The panels of a new figure, which no window shows, row by row."""
+    need_matplotlib()
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    made = figure.subplots(rows, columns, sharex=True, height_ratios=heights).ravel()
+    for axes in made:
+        axes.spines[["top", "right"]].set_visible(False)
+    return list(made)
+
+
+def short(value: float) -> str:
+    """A small number as one digit and its power of ten, such as 1e-8; 0 for zero."""
+    digit, _, power = f"{value:.0e}".partition("e")
+    return f"{digit}e{int(power)}" if value else "0"
+
+
+def literal(name: str) -> str:
+    """A name as it stands: matplotlib reads what is between two dollar signs as a formula."""
+    return name.replace("$", r"\$")
+
+
+def legend_below(axes: Axes, columns: int) -> None:
+    """A legend under the axes, where it covers nothing."""
+    axes.legend(
+        ncols=columns, frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.13)
+    )
+
+
 def save_figure(axes: Axes, path: str | os.PathLike[str]) -> None:
     """Write the figure of the axes; an earlier file survives a failure."""
     check_picture(path)
@@ -73,42 +99,3 @@ def save_figure(axes: Axes, path: str | os.PathLike[str]) -> None:
 
 def _kind(path: str | os.PathLike[str]) -> str:
     return Path(path).suffix.lower().lstrip(".")
-
-
-def plot_prediction_range(
-    layers: Sequence[tuple[str, PredictionRange]],
-    axes: Axes | None = None,
-    scale: float = 1.0,
-    centre: float = 0.0,
-) -> Axes:
-    """Bars of the predictions' ranges, row by row.
-
-    Parameters
-    ----------
-    layers : sequence of (name, PredictionRange)
-        Drawn one over the other, the widest first; whiskers go to the proved bounds.
-    axes : matplotlib axes, optional
-    scale, centre : float
-        Predictions are drawn as scale · z + centre.
-    """
-    axes = new_axes(axes, (6.0, 3.2))
-    for k, (name, ranges) in enumerate(layers):
-        low, high = scale * ranges.lower + centre, scale * ranges.upper + centre
-        place = np.arange(len(ranges))
-        colour = COLOURS[min(k + (2 - len(layers)), 2) % len(COLOURS)]
-        width = 0.7 / (k + 1)
-        middle = 0.5 * (low + high)
-        floor = 0.004 * max(float(np.ptp(np.append(low, high))), 1e-12)
-        axes.bar(
-            place,
-            np.maximum(high - low, floor),
-            width,
-            middle - np.maximum(high - low, floor) / 2,
-            color=colour,
-            label=name,
-        )
-    axes.use_sticky_edges = False
-    axes.margins(y=0.1)
-    axes.set(xlabel="row", ylabel="prediction", xticks=range(len(layers[0][1])))
-    axes.legend(frameon=False, fontsize=8)
-    return axes
