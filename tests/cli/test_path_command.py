@@ -195,7 +195,7 @@ sent = []
 
 def interrupt(event):
     # As Ctrl-C does, once.
-    if event.message == message and not sent:
+    if event.message.startswith(message) and not sent:
         sent.append(True)
         os.kill(os.getpid(), signal.SIGINT)
 
