@@ -85,27 +85,7 @@ def train(table: Table, recipe: Recipe, request: Request, report: Reporter) -> T
         options=request.options,
         executor=request.executor,
     )
-    gates = program.patterns.gates
-    assert gates is not None  # noqa: S101 - sampled patterns have gates
-    model = Model(
-        network=solution.network,
-        preprocessing=preprocessing,
-        gates=gates,
-        lam=program.lam,
-        loss=program.loss,
-        activation=program.activation,
-        intercept=program.intercept,
-        nu=solution.nu,
-        provenance={
-            **solution.stats,
-            "backend": solution.backend,
-            "stop": solution.stop.value,
-            "objective": solution.objective,
-            "rel_gap": solution.rel_gap,
-            "verdict": solution.certificate.verdict.value,
-            "data": table.source,
-        },
-    )
+    model = Model.of(solution, preprocessing, table.source)
     return Trained(recipe, solution, model, built)
 
 

@@ -18,7 +18,9 @@ from relu_opt.arrays import BoolArray, FloatArray, as_targets
 from relu_opt.certificate import Certificate, Verdict
 from relu_opt.config import load_settings
 from relu_opt.errors import DataError
+from relu_opt.model import Model
 from relu_opt.paths.folds import Fold
+from relu_opt.preprocessing import Preprocessing
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.losses import Loss, get_loss
 from relu_opt.program.network import ReLUNetwork
@@ -107,6 +109,7 @@ class ReLUEstimator(BaseEstimator, ABC):
     tol: float | None
     options: Mapping[str, object] | None
     random_state: int | np.random.RandomState | None
+    n_features_in_: int
     solutions_: tuple[Solution, ...]
     scaling_: Scaling
 
@@ -162,6 +165,48 @@ class ReLUEstimator(BaseEstimator, ABC):
         check_is_fitted(self)
         return self.solutions_
 
+    def to_model(self, target: str = "target") -> Model:
+        """The network as a model of the command line, which is saved without pickle.
+
+        Features have their names, or c0, c1, … as in a CSV file without a header.
+
+        Parameters
+        ----------
+        target : str
+            The name of the target's column.
+
+        Raises
+        ------
+        DataError
+            If there are three or more classes, classes that are no numbers, or sample weights.
+        """
+        solutions = self._solved()
+        if len(solutions) > 1:
+            raise DataError(
+                f"There are {len(solutions)} networks, and a model has one. Save networks_ and "
+                "certificates_ one by one.",
+                networks=len(solutions),
+            )
+        names = getattr(self, "feature_names_in_", None)
+        if names is None:
+            names = [f"c{k}" for k in range(self.n_features_in_)]
+        if target in names:
+            raise DataError(f"A feature has the target's name {target!r}.", target=target)
+        preprocessing = Preprocessing(
+            tuple(map(str, names)),
+            target,
+            tuple(self.scaling_.centre.tolist()),
+            tuple(self.scaling_.scale.tolist()),
+            self.scaling_.bias,
+            self.scaling_.standardize,
+            **self._target_meaning(),
+        )
+        return Model.of(solutions[0], preprocessing, type(self).__name__)
+
+    @abstractmethod
+    def _target_meaning(self) -> dict[str, Any]:
+        """What `Preprocessing` has to know of the targets."""
+
     # -- fitting -------------------------------------------------------------------------
 
     @abstractmethod
@@ -216,10 +261,19 @@ class ReLUEstimator(BaseEstimator, ABC):
             )
             for y in targets
         ]
-        solutions = tuple(self._solve(programs, samples))
-        for solution in solutions:
-            warn_unless_certified(solution)
-        self.scaling_, self.solutions_ = scaling, solutions
+        self.solutions_, self.scaling_ = tuple(self._solve(programs, samples)), scaling
+
+    def _report(self) -> None:
+        """Warn of networks that are not proved to be optimal; the last thing that a fit does."""
+        for solution in self.solutions_:
+            certificate = solution.certificate
+            if certificate.verdict is not Verdict.CERTIFIED:
+                verdict = certificate.verdict.value.replace("_", " ")
+                warnings.warn(
+                    f"The network is {verdict}. {certificate.reason} {solution.stop.advice}",
+                    ConvergenceWarning,
+                    stacklevel=3,
+                )
 
     def _patterns(self, X: FloatArray) -> Patterns:
         return sample_patterns(X, self.n_gates, self._seed())
@@ -239,15 +293,3 @@ class ReLUEstimator(BaseEstimator, ABC):
         features = validate_data(self, X, reset=False, dtype=np.float64)
         rows = self.scaling_.rows(features)
         return np.column_stack([solution.network.predict(rows) for solution in solutions])
-
-
-def warn_unless_certified(solution: Solution) -> None:
-    """Say so where a network is not proved to be optimal."""
-    certificate = solution.certificate
-    if certificate.verdict is not Verdict.CERTIFIED:
-        verdict = certificate.verdict.value.replace("_", " ")
-        warnings.warn(
-            f"The network is {verdict}. {certificate.reason} {solution.stop.advice}",
-            ConvergenceWarning,
-            stacklevel=2,
-        )

@@ -65,8 +65,8 @@ class _Classifier(ClassifierMixin, ReLUEstimator):
         classes, which = np.unique(samples.targets, return_inverse=True)
         if len(classes) < 2:
             raise DataError(
-                f"y has the one class {classes[0]!r} on the rows of positive weight, and at least "
-                "two classes are needed.",
+                f"y has the one class {classes.tolist()[0]!r} on the rows of positive weight, and at "
+                "least two classes are needed.",
                 classes=1,
             )
         factors = class_factors(self.class_weight, classes, which, samples.weight)
@@ -76,6 +76,7 @@ class _Classifier(ClassifierMixin, ReLUEstimator):
         positive = range(len(classes)) if len(classes) > 2 else (1,)
         self._train(samples, [np.where(which == k, 1.0, -1.0) for k in positive])
         self.classes_ = classes
+        self._report()
         return self
 
     def decision_function(self, X: Any) -> FloatArray:
@@ -106,6 +107,13 @@ class _Classifier(ClassifierMixin, ReLUEstimator):
         against the rest, divided by their sum.
         """
         return np.asarray(np.exp(self.predict_log_proba(X)))
+
+    def _target_meaning(self) -> dict[str, Any]:
+        if self.classes_.dtype.kind not in "biuf":
+            raise DataError(
+                f"The classes are {self.classes_.tolist()}, and a model's are numbers. Encode them."
+            )
+        return {"classes": tuple(self.classes_.astype(np.float64).tolist())}
 
 
 def class_factors(

@@ -139,17 +139,20 @@ class ReLUPathCV(ReLUEstimator):
             for program in programs
         ]
         solutions = [found.solution(self.rule) for found in validations]
-        for found in validations:
+        self.validations_ = tuple(validations)
+        return solutions
+
+    def _report(self) -> None:
+        super()._report()
+        for found in self.validations_:
             if not found.is_certified:
                 warnings.warn(
                     f"The cross-validation is incomplete, or a network of it is not certified: "
                     f"{found!r}. Its path ended with {found.path.stop.value!r}. "
                     f"{found.path.stop.advice}",
                     ConvergenceWarning,
-                    stacklevel=2,
+                    stacklevel=3,
                 )
-        self.validations_ = tuple(validations)
-        return solutions
 
     def _folds(
         self, features: FloatArray, targets: NDArray[Any], kept: BoolArray

@@ -59,12 +59,16 @@ class _Regressor(RegressorMixin, ReLUEstimator):
             centre, scale = moments(targets, samples.weight, "y", name="y")
         self._train(samples, [(targets - centre) / scale])
         self.target_centre_, self.target_scale_ = centre, scale
+        self._report()
         return self
 
     def predict(self, X: Any) -> FloatArray:
         """Predictions in the target's own units, (n,)."""
         outputs = self._outputs(X)[:, 0]
         return np.asarray(outputs * self.target_scale_ + self.target_centre_)
+
+    def _target_meaning(self) -> dict[str, Any]:
+        return {"target_centre": self.target_centre_, "target_scale": self.target_scale_}
 
 
 class ReLURegressor(AtOneLam, _Regressor):
