@@ -84,7 +84,7 @@ class Table:
             )
         try:
             table = pa.table(frame)
-        except pa.ArrowException as error:
+        except (pa.ArrowException, ValueError) as error:
             raise DataError(
                 f"{source} cannot be read: {str(error).splitlines()[0]}", source=source
             ) from error

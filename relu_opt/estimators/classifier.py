@@ -65,8 +65,8 @@ class _Classifier(ClassifierMixin, ReLUEstimator):
         classes, which = np.unique(samples.targets, return_inverse=True)
         if len(classes) < 2:
             raise DataError(
-                f"y has the one class {classes.tolist()[0]!r} on the rows of positive weight, and at "
-                "least two classes are needed.",
+                f"y has the one class {classes.tolist()[0]!r} on the rows of positive weight, and "
+                "two at least are needed.",
                 classes=1,
             )
         factors = class_factors(self.class_weight, classes, which, samples.weight)
