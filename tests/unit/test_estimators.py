@@ -312,6 +312,8 @@ def test_what_a_path_refuses(numbers, two):
         ro.ReLUClassifierCV(**{**QUICK, "cv": KFold(2)}).fit(two[0], two[1] == "virginica")
     with pytest.raises(NotFittedError):
         _ = ro.ReLURegressorCV().path_
+    with pytest.raises(TypeError, match="abstract class ReLUPathCV"):
+        ro.ReLUPathCV()
 
 
 # -- certificates and warnings ---------------------------------------------------------------
@@ -443,6 +445,7 @@ def test_grid_search_clone_and_copies(two):
         np.testing.assert_array_equal(copy.predict_proba(X), best.predict_proba(X))
         assert copy.certificate_.verdict == "certified"
     assert not hasattr(clone(best), "network_")
+    assert "ReLUClassifier" in search._repr_html_()
 
 
 def _through_joblib(estimator):
