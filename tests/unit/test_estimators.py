@@ -1,4 +1,4 @@
-"""The estimators: scikit-learn's own checks, and answers against programs made by hand."""
+"""The estimators, against programs that are made and solved by hand."""
 
 import io
 import pickle
@@ -21,7 +21,6 @@ from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold, cross_
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import relu_opt as ro
 from relu_opt.cli import main
@@ -31,19 +30,6 @@ from relu_opt.model import Model
 from relu_opt.tables import Table
 
 QUICK = {"n_lams": 2, "lam_min_ratio": 0.03, "cv": 2, "n_gates": 10}
-
-
-@parametrize_with_checks([ro.ReLURegressor(n_gates=10), ro.ReLUClassifier(n_gates=10)])
-def test_checks_of_scikit_learn(estimator, check):
-    check(estimator)
-
-
-@pytest.mark.slow
-@parametrize_with_checks(
-    [ro.ReLURegressorCV(**QUICK), ro.ReLUClassifierCV(**QUICK, activation="gated")]
-)
-def test_checks_of_scikit_learn_along_the_path(estimator, check):
-    check(estimator)
 
 
 @pytest.fixture(scope="module")
