@@ -40,7 +40,7 @@ import relu_opt as ro
 DATA = {"diabetes": load_diabetes, "breast_cancer": load_breast_cancer, "wine": load_wine}
 FOLDS = 5
 LAMS, GATES = [0.03, 0.01, 0.003, 0.001, 0.0003], [20, 100]
-ALPHAS, WIDTHS = [1e-3, 1e-2, 1e-1, 1.0, 10.0], [20, 100]
+ALPHAS, WIDTHS = [1e-2, 1e-1, 1.0, 10.0, 100.0], [20, 100]
 
 
 def contenders(classes: bool) -> dict[str, tuple[BaseEstimator, dict[str, list]]]:
