@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from relu_opt.arrays import BoolArray, FloatArray, as_targets
+from relu_opt.arrays import BoolArray, FloatArray, as_count, as_targets
 from relu_opt.certificate import Certificate, Verdict
 from relu_opt.config import load_settings
 from relu_opt.errors import DataError
@@ -161,6 +161,10 @@ class ReLUEstimator(BaseEstimator, ABC):
         """How many neurons the networks have in all."""
         return sum(map(len, self.networks_))
 
+    def __sklearn_is_fitted__(self) -> bool:
+        # A fit that fails leaves n_features_in_ behind.
+        return hasattr(self, "solutions_")
+
     def _solved(self) -> tuple[Solution, ...]:
         check_is_fitted(self)
         return self.solutions_
@@ -285,7 +289,7 @@ class ReLUEstimator(BaseEstimator, ABC):
             return load_settings().seed
         if isinstance(chosen, np.random.RandomState):
             return int(chosen.randint(2**31 - 1))
-        return chosen
+        return as_count(chosen, "random_state", least=0)
 
     def _outputs(self, X: Any) -> FloatArray:
         """What the networks say of the rows of X, (n, networks)."""

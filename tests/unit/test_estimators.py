@@ -477,14 +477,17 @@ def test_metadata_routing(two):
         ({"standardize": None}, "standardize is None"),
         ({"backend": "natvie"}, "native"),
         ({"tol": 0.0}, "tol is 0.0"),
-        ({"random_state": -1}, "seed is -1"),
-        ({"random_state": "lucky"}, "seed is 'lucky'"),
+        ({"random_state": -1}, "random_state is -1"),
+        ({"random_state": "lucky"}, "random_state is 'lucky'"),
         ({"options": {"depth": 3}}, "depth"),
     ],
 )
 def test_parameters_that_cannot_be_used(numbers, parameters, part):
+    estimator = ro.ReLURegressor(**{"n_gates": 5, **parameters})
     with pytest.raises(ReluOptError, match=part):
-        ro.ReLURegressor(**{"n_gates": 5, **parameters}).fit(*numbers)
+        estimator.fit(*numbers)
+    with pytest.raises(NotFittedError):
+        estimator.predict(numbers[0])
 
 
 @pytest.mark.parametrize(
