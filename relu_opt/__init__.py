@@ -9,6 +9,8 @@ solution.network.predict(X)
 solution.certificate            # Certificate(certified, ...)
 """
 
+from typing import TYPE_CHECKING, Any
+
 from relu_opt import errors, export
 from relu_opt.certificate import Certificate, KKTReport, Verdict
 from relu_opt.certified import CertifiedNetwork
@@ -45,6 +47,15 @@ from relu_opt.sensitivity import Sensitivity, sensitivity
 from relu_opt.solution import Solution, solve
 from relu_opt.verify import Verification, verify
 
+if TYPE_CHECKING:
+    from relu_opt.estimators import (
+        ReLUClassifier,
+        ReLUClassifierCV,
+        ReLUPathCV,
+        ReLURegressor,
+        ReLURegressorCV,
+    )
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -68,7 +79,12 @@ __all__ = [
     "ProgramSolution",
     "PruningPath",
     "QuadraticProgram",
+    "ReLUClassifier",
+    "ReLUClassifierCV",
     "ReLUNetwork",
+    "ReLUPathCV",
+    "ReLURegressor",
+    "ReLURegressorCV",
     "Sensitivity",
     "Solution",
     "SolutionPath",
@@ -98,3 +114,20 @@ __all__ = [
     "solve_program",
     "verify",
 ]
+
+# Imported when they are asked for, since they import scikit-learn.
+_ESTIMATORS = frozenset(
+    {"ReLUClassifier", "ReLUClassifierCV", "ReLUPathCV", "ReLURegressor", "ReLURegressorCV"}
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ESTIMATORS:
+        from relu_opt import estimators
+
+        return getattr(estimators, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ESTIMATORS})

@@ -64,6 +64,52 @@ class Model:
                 "They must agree."
             )
 
+    @classmethod
+    def of(cls, solution: Solution, preprocessing: Preprocessing, source: str) -> Model:
+        """The model of a solution whose patterns have gates.
+
+        Parameters
+        ----------
+        solution : Solution
+            Of a program of the rows and targets that `preprocessing` makes, without weights.
+        preprocessing : Preprocessing
+            From tables to these.
+        source : str
+            Where the data come from.
+
+        Raises
+        ------
+        DataError
+            If the model could not say what it was trained on.
+        """
+        program = solution.program
+        if program.patterns.gates is None:
+            raise DataError("A model needs the gates of its patterns. Use sample_patterns.")
+        if program.sample_weight is not None:
+            raise DataError(
+                "The program has sample weights, and a model's file has no place for them. Save "
+                "the network and the certificate."
+            )
+        return cls(
+            network=solution.network,
+            preprocessing=preprocessing,
+            gates=program.patterns.gates,
+            lam=program.lam,
+            loss=program.loss,
+            activation=program.activation,
+            intercept=program.intercept,
+            nu=solution.nu,
+            provenance={
+                **solution.stats,
+                "backend": solution.backend,
+                "stop": solution.stop.value,
+                "objective": solution.objective,
+                "rel_gap": solution.rel_gap,
+                "verdict": solution.certificate.verdict.value,
+                "data": source,
+            },
+        )
+
     def program(self, table: Table, target: str | None = None) -> ConvexProgram:
         """The training program on a table: with its own data, the one that was solved.
 

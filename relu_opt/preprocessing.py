@@ -1,8 +1,7 @@
 r"""From a table to the arrays of a training program, and back to the user's units.
 
 Features are standardised (mean 0, population standard deviation 1), a hidden bias is a column
-of ones, and all of it is divided by √d₀ for d₀ features, so that rows have norm about one
-however many features there are: X = [(features − centre)/scale, 1]/√d₀. Targets of a
+of ones, and all of it is divided by √d₀ for d₀ features: see `relu_opt.scaling`. Targets of a
 regression are standardised too; the two classes of a classification become −1 and +1.
 """
 
@@ -18,6 +17,7 @@ import numpy as np
 from relu_opt.arrays import FloatArray
 from relu_opt.errors import DataError
 from relu_opt.program.losses import Loss, get_loss
+from relu_opt.scaling import moments, scaled_rows
 from relu_opt.tables import Table
 
 
@@ -80,14 +80,14 @@ class Preprocessing:
                 column=target,
             )
         values = table.numbers(target)
-        moments = [_moments(table, name, standardize) for name in features]
+        columns = [_moments(table, name, standardize) for name in features]
         classifies = get_loss(loss).classifies
         centre, scale = (0.0, 1.0) if classifies else _moments(table, target, standardize)
         return cls(
             features=features,
             target=target,
-            centre=tuple(mean for mean, _ in moments),
-            scale=tuple(deviation for _, deviation in moments),
+            centre=tuple(mean for mean, _ in columns),
+            scale=tuple(deviation for _, deviation in columns),
             bias=bias,
             standardize=standardize,
             target_centre=centre,
@@ -103,14 +103,9 @@ class Preprocessing:
         DataError
             If a feature's column is missing or not numeric and finite.
         """
-        count = len(self.features)
-        X = np.ones((len(table), count + self.bias))
-        X[:, :count] = table.matrix(self.features)
-        X[:, :count] -= self.centre
-        X[:, :count] /= self.scale
-        if self.standardize:
-            X /= math.sqrt(count)
-        return X
+        return scaled_rows(
+            table.matrix(self.features), self.centre, self.scale, self.bias, self.standardize
+        )
 
     def targets(self, table: Table, column: str | None = None) -> FloatArray:
         """The targets y of a table, (n,), from the target's column or another.
@@ -204,23 +199,12 @@ class Preprocessing:
 
 
 def _moments(table: Table, name: str, standardize: bool) -> tuple[float, float]:
-    """Mean and deviation of a column; a constant one gets the scale 1 and becomes zero."""
+    """Mean and deviation of a column, or those that leave it as it is."""
     values = table.numbers(name)
     if not standardize:
         return 0.0, 1.0
-    if values.min() == values.max():
-        return float(values[0]), 1.0
-    # Scaled first, so that squares neither overflow nor vanish.
-    size = float(np.abs(values).max())
-    mean, deviation = float((values / size).mean()) * size, float((values / size).std()) * size
-    if not (math.isfinite(deviation) and deviation > 0):
-        raise DataError(
-            f"{table.source}, column {name!r}: values up to {size:g} cannot be standardised in "
-            "double precision. Rescale the column.",
-            source=table.source,
-            column=name,
-        )
-    return mean, deviation
+    where = f"{table.source}, column {name!r}"
+    return moments(values, where=where, source=table.source, column=name)
 
 
 def _two_classes(table: Table, target: str, values: FloatArray) -> tuple[float, float]:

@@ -58,6 +58,38 @@ class Table:
     def __len__(self) -> int:
         return len(self.columns[self.names[0]])
 
+    @classmethod
+    def from_frame(cls, frame: Any, source: str = "the frame") -> Table:
+        """The table of a frame of pandas, polars, pyarrow or another that gives an Arrow stream.
+
+        Parameters
+        ----------
+        frame : object with `__arrow_c_stream__`
+            Its index, if it has one, is left out.
+        source : str
+            What errors call it.
+
+        Raises
+        ------
+        DataError
+            If it is no such frame, has no rows, or has columns without names of their own.
+        """
+        import pyarrow as pa
+
+        if not hasattr(frame, "__arrow_c_stream__"):
+            raise DataError(
+                f"{source} is a {type(frame).__name__}, and a frame with __arrow_c_stream__ is "
+                "needed, such as those of pandas, polars and pyarrow.",
+                source=source,
+            )
+        try:
+            table = pa.table(frame)
+        except (pa.ArrowException, ValueError) as error:
+            raise DataError(
+                f"{source} cannot be read: {str(error).splitlines()[0]}", source=source
+            ) from error
+        return _arrow_table(table, source)
+
     def resolve(self, name: str) -> str:
         """The column that `name` means: a name, or else a position such as 3 or −1.
 
@@ -253,10 +285,14 @@ def _read_parquet(file: Path) -> Table:
             f"{file} is not a Parquet file, or it is damaged ({str(error).splitlines()[0]}).",
             source=str(file),
         ) from error
+    return _arrow_table(table, str(file))
+
+
+def _arrow_table(table: Any, source: str) -> Table:
     # pandas stores the index of a frame beside its columns.
     kept = [name for name in table.column_names if not name.startswith("__index_level_")]
-    _check_names(kept, str(file))
-    return Table(tuple(kept), _numpy_columns(table.select(kept)), str(file), _row)
+    _check_names(kept, source)
+    return Table(tuple(kept), _numpy_columns(table.select(kept)), source, _row)
 
 
 def _row(row: int) -> str:

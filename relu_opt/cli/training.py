@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from relu_opt import ConvexProgram, Solution, sample_patterns, solve
 from relu_opt.config import load_settings
+from relu_opt.defaults import default_lam
 from relu_opt.errors import DataError
 from relu_opt.model import Model
 from relu_opt.preprocessing import Preprocessing
@@ -18,17 +19,13 @@ from relu_opt.program.losses import get_loss
 from relu_opt.progress import Reporter
 from relu_opt.tables import Table
 
-# lam when the user gives none, as a part of the gated network's lam_max. That is at least
-# the ReLU network's, and needs no projections, which take long on many rows.
-DEFAULT_LAM = 0.01
-
 
 @dataclass(frozen=True)
 class Recipe:
     """What to train: the choices that make a program of a table.
 
-    `lam` None means `DEFAULT_LAM` times lam_max of the gated network. The other fields are as in
-    `Preprocessing`, `sample_patterns` and `ConvexProgram`.
+    `lam` None means `default_lam`. The other fields are as in `Preprocessing`, `sample_patterns`
+    and `ConvexProgram`.
     """
 
     target: str
@@ -86,27 +83,7 @@ def train(table: Table, recipe: Recipe, request: Request, report: Reporter) -> T
         options=request.options,
         executor=request.executor,
     )
-    gates = program.patterns.gates
-    assert gates is not None  # noqa: S101 - sampled patterns have gates
-    model = Model(
-        network=solution.network,
-        preprocessing=preprocessing,
-        gates=gates,
-        lam=program.lam,
-        loss=program.loss,
-        activation=program.activation,
-        intercept=program.intercept,
-        nu=solution.nu,
-        provenance={
-            **solution.stats,
-            "backend": solution.backend,
-            "stop": solution.stop.value,
-            "objective": solution.objective,
-            "rel_gap": solution.rel_gap,
-            "verdict": solution.certificate.verdict.value,
-            "data": table.source,
-        },
-    )
+    model = Model.of(solution, preprocessing, table.source)
     return Trained(recipe, solution, model, built)
 
 
@@ -125,12 +102,7 @@ def build_program(
         activation=recipe.activation,
         intercept=recipe.intercept,
     )
-    if recipe.lam is not None:
-        return program
-    # Three digits, so that the lam that is shown can be typed again.
-    strongest = replace(program, activation="gated").lam_max
-    lam = float(f"{DEFAULT_LAM * strongest:.3g}")
-    return program.with_lam(lam if lam > 0 else DEFAULT_LAM)
+    return program if recipe.lam is not None else program.with_lam(default_lam(program))
 
 
 def check_memory(n: int, d: int, gates: int) -> None:

@@ -5,12 +5,14 @@ import sys
 import time
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
 from relu_opt.errors import DataError
-from relu_opt.tables import read_table
+from relu_opt.tables import Table, read_table
 
 
 @pytest.fixture
@@ -237,3 +239,37 @@ def test_reading_does_not_import_pandas(write):
         f"t = read_table({str(file)!r}); t.matrix(t.names); sys.exit('pandas' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("kind", [pd.DataFrame, pl.DataFrame, pa.table, pa.record_batch])
+def test_a_frame_is_a_table(kind):
+    frame = kind({"a": [1, 2, 3], "b": [0.5, None, 2.5], "c": ["x", "y", "z"]})
+    table = Table.from_frame(frame, "prices")
+    assert table.names == ("a", "b", "c")
+    np.testing.assert_array_equal(table.numbers("a"), [1.0, 2.0, 3.0])
+    with pytest.raises(DataError, match="prices, column 'b', row 2: the cell is empty"):
+        table.numbers("b")
+    with pytest.raises(DataError, match="prices, column 'c', row 1: the cell is 'x'"):
+        table.numbers("c")
+
+
+def test_the_index_and_slices_of_a_frame():
+    indexed = pd.DataFrame({"a": [1.0, 2.0, 3.0]}, index=["p", "q", "r"])
+    assert Table.from_frame(indexed).names == ("a",)
+    assert Table.from_frame(indexed[::-2]).numbers("a").tolist() == [3.0, 1.0]
+    assert Table.from_frame(pl.DataFrame({"a": [1, 2, 3]})[1:]).numbers("a").tolist() == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("frame", "part"),
+    [
+        (np.eye(2), "the frame is a ndarray"),
+        ({"a": [1]}, "the frame is a dict"),
+        (pd.DataFrame({"a": []}), "no data rows"),
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "columns named 'a'|Duplicate column names"),
+        (pd.DataFrame({"a": [1, "x", b"y"]}), "cannot be read"),
+    ],
+)
+def test_what_is_no_table(frame, part):
+    with pytest.raises(DataError, match=part):
+        Table.from_frame(frame)
