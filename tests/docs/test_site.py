@@ -14,7 +14,10 @@ import pytest
 import relu_opt
 
 ROOT = Path(__file__).resolve().parents[2]
-pytest.importorskip("mkdocs", reason="the extra `docs` is not installed")
+for library in ("mkdocs", "material", "mkdocstrings_handlers.python"):
+    pytest.importorskip(library, reason="the extra `docs` is not installed")
+# Building takes about ten seconds.
+pytestmark = pytest.mark.slow
 # What a browser fetches by itself.
 FETCHED = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src"}
 
