@@ -36,7 +36,13 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
 # Examples that draw into a folder.
-DRAW = ("gallery.py", "make_pictures.py", "optimal_polytope.py", "path_pictures.py")
+DRAW = (
+    "concept_pictures.py",
+    "gallery.py",
+    "make_pictures.py",
+    "optimal_polytope.py",
+    "path_pictures.py",
+)
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NEEDS = re.compile(r"^<!-- needs: (\w+) -->$", re.MULTILINE)
 NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[-+]?\d+)?")
@@ -211,6 +217,14 @@ def test_reference_names_the_whole_api():
     public = [*relu_opt.__all__, *relu_opt.export.__all__]
     names = [*public, *(kind.__name__ for kind in kinds if issubclass(kind, tree))]
     assert [name for name in names if not re.search(rf"`(ro\.)?{name}\b", reference)] == []
+
+
+def test_the_page_of_errors_names_them_all():
+    page = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    kinds = [kind for kind in vars(relu_opt.errors).values() if isinstance(kind, type)]
+    names = [kind.__name__ for kind in kinds if issubclass(kind, (Exception, Warning))]
+    assert len(names) > 10
+    assert [name for name in names if f"`{name}`" not in page and f".{name}`" not in page] == []
 
 
 @pytest.mark.parametrize(
