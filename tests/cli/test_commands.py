@@ -24,6 +24,7 @@ from relu_opt.progress import closed, progress
 COMMAND = [sys.executable, "-c", "import sys; from relu_opt.cli import main; sys.exit(main())"]
 
 
+@pytest.mark.slow
 def test_the_demo_trains_proves_and_compares(run, folder):
     result = run("demo", "--json")
     assert result.code == 0
@@ -142,6 +143,7 @@ def test_an_interruption_before_the_solve_leaves_files_alone(data, folder, monke
     assert (folder / "model.npz").read_bytes() == b"precious"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 def test_progress_is_shown_on_a_terminal_and_not_in_the_results(data):
     import pty
@@ -237,6 +239,7 @@ def test_a_backend_that_is_not_ready_is_not_checked(run, registry):
     assert not [c for c in run("backends", "--check", "--json").json["checks"] if "absent" in c]
 
 
+@pytest.mark.slow
 def test_a_broken_plugin_leaves_everything_else_working(tmp_path, data):
     """An installed distribution whose module raises when it is imported."""
     (tmp_path / "broken_plugin.py").write_text("raise ImportError('libbroken.so is missing')\n")

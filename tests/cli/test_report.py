@@ -291,6 +291,7 @@ def test_an_earlier_report_survives_a_failure(run, trained, folder, monkeypatch)
     assert (folder / "report.html").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_the_page_opens_in_a_browser(hostile, folder):
     browser = shutil.which("chromium") or shutil.which("chromium-browser")
     if browser is None:

@@ -35,6 +35,9 @@ from relu_opt.cli.demo import write_data
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
+# What takes more than ten seconds.
+SLOW = {"dask_cluster.py", "gallery.py", "make_pictures.py", "path_pictures.py"}
+SLOW |= {"estimators.md", "optimal-sets.md", "path.md", "pictures.md"}
 # Examples that draw into a folder.
 DRAW = (
     "concept_pictures.py",
@@ -150,7 +153,14 @@ def folder(tmp_path, monkeypatch, registry):
     os.environ.update(before)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def some_slow(files: list[Path]) -> list[object]:
+    """The files as parameters, the slow ones marked."""
+    return [
+        pytest.param(file, marks=[pytest.mark.slow] if file.name in SLOW else []) for file in files
+    ]
+
+
+@pytest.mark.parametrize("page", some_slow(PAGES), ids=lambda page: page.name)
 @pytest.mark.usefixtures("folder")
 def test_page_runs(page):
     for library in NEEDS.findall(page.read_text(encoding="utf-8")):
@@ -175,7 +185,7 @@ def test_page_runs(page):
         printed = output.getvalue()
 
 
-@pytest.mark.parametrize("script", EXAMPLES, ids=lambda script: script.name)
+@pytest.mark.parametrize("script", some_slow(EXAMPLES), ids=lambda script: script.name)
 def test_example_runs(script, tmp_path):
     arguments = [str(tmp_path)] if script.name in DRAW else []
     done = subprocess.run(

@@ -101,6 +101,7 @@ def test_both_routes_close_the_gap_and_agree(loss, activation, intercept, weight
         assert found.stats["iterations"] > 0
 
 
+@pytest.mark.slow
 def test_the_benchmark_of_the_theory():
     prog = diabetes()
     found = solve(prog)

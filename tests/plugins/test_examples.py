@@ -92,6 +92,7 @@ def test_a_stranger_is_chosen_in_a_config_file(fresh, table, tmp_path):
     assert (found["backend"], found["verdict"]) == ("scs", "certified")
 
 
+@pytest.mark.slow
 def test_the_strangers_conformance_test_passes(fresh, tmp_path):
     test = ROOT / "plugins" / "example_third_party" / "test_conformance.py"
     options = ("-q", "-p", "no:cacheprovider", "-c", os.devnull, f"--rootdir={tmp_path}")

@@ -207,6 +207,7 @@ def test_a_fold_needs_both_classes(make_program):
 # -- processes, Ctrl-C ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_errors_do_not_depend_on_the_number_of_processes(make_program):
     prog = make_program(n=60, d=5, p=30, loss="logistic", weighted=True)
     one, two = (
