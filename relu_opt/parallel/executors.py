@@ -96,11 +96,16 @@ class Pool:
     ----------
     make : callable
         Makes the executor; called again when its processes have died.
+    owned : bool
+        Whether to shut it down in the end.
     """
 
-    def __init__(self, make: Callable[[], concurrent.futures.Executor]) -> None:
+    def __init__(
+        self, make: Callable[[], concurrent.futures.Executor], owned: bool = False
+    ) -> None:
         self._make = make
         self._pool = make()
+        self._owned = owned
         self._folder = Path(tempfile.mkdtemp(prefix="relu-opt-"))
 
     def put(self, value: Any, everywhere: bool = False) -> Stored:
@@ -129,6 +134,8 @@ class Pool:
         self._pool = self._make()
 
     def close(self) -> None:
+        if self._owned:
+            self._pool.shutdown()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
@@ -276,10 +283,13 @@ def opened(given: Any) -> Iterator[Executor]:
 def processes(count: int) -> Executor:
     """So many processes of this machine, −1 for one a core; one is this process itself."""
     from joblib import effective_n_jobs
-    from joblib.externals.loky import get_reusable_executor
+    from joblib.externals.loky import ProcessPoolExecutor
 
     workers = effective_n_jobs(count)
-    return Serial() if workers == 1 else Pool(lambda: get_reusable_executor(max_workers=workers))
+    if workers == 1:
+        return Serial()
+    # Not the reusable executor, which is joblib.Parallel's own.
+    return Pool(lambda: ProcessPoolExecutor(max_workers=workers), owned=True)
 
 
 def _connect(address: str) -> Any:
