@@ -107,11 +107,11 @@ class Follower:
         """
         before = self.points[-1]
         point = self.solve(lam, before.solution)
-        gap = Segment(before, point).largest_gap
+        segment = Segment(before, point)
         if eps is not None:
-            self._part(before, point, eps)
+            self._fill(segment, eps)
         self.points.append(point)
-        return gap
+        return segment.largest_gap
 
     def follow_freely(self, last: float, eps: float) -> None:
         """Go from the last point to λ = `last` in steps as long as ε allows."""
@@ -129,25 +129,26 @@ class Follower:
             high, low = self.points[k : k + 2]
             far = high.lam > low.lam * (1 + tol)
             if far and any(events_between(high.optimal, low.optimal)):
-                self.points.insert(k + 1, self.part(high, low))
+                self.points.insert(k + 1, self._middle(Segment(high, low)))
             else:
                 k += 1
 
-    def part(self, high: PathPoint, low: PathPoint) -> PathPoint:
+    def _middle(self, segment: Segment) -> PathPoint:
         """The point half-way between two in log λ, started from their mixture."""
-        lam = math.sqrt(high.lam * low.lam)
-        return self.solve(lam, Segment(high, low).weights(lam))
+        lam = math.sqrt(segment.high.lam * segment.low.lam)
+        return self.solve(lam, segment.weights(lam))
 
-    def _part(self, high: PathPoint, low: PathPoint, eps: float) -> None:
+    def _fill(self, segment: Segment, eps: float) -> None:
         """Add points between two until the gap is at most ε everywhere between them."""
+        high, low = segment.high, segment.low
         hopeless = max(high.certificate.rel_gap, low.certificate.rel_gap) >= eps
         close = math.log(high.lam / low.lam) <= CLOSEST
-        if hopeless or close or Segment(high, low).largest_gap <= eps:
+        if hopeless or close or segment.largest_gap <= eps:
             return
-        middle = self.part(high, low)
-        self._part(high, middle, eps)
+        middle = self._middle(segment)
+        self._fill(Segment(high, middle), eps)
         self.points.append(middle)
-        self._part(middle, low, eps)
+        self._fill(Segment(middle, low), eps)
 
 
 def until_stopped(follow: Callable[[], None]) -> StopReason:
