@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from relu_opt.arrays import BoolArray, FloatArray, IntArray, as_count, as_positive, as_targets
 from relu_opt.certified import CertifiedNetwork
 from relu_opt.dual_bound import DualBound
-from relu_opt.errors import DataError, DoubtWarning, NotCertified, did_you_mean
+from relu_opt.errors import DataError, DoubtWarning, NotCertified, UnsupportedProgram, did_you_mean
 from relu_opt.near_optimal import NearOptimalSet
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.network import ReLUNetwork
@@ -57,6 +57,8 @@ def optimal_set(sol: Solution, backend: str = "auto") -> OptimalSet:
 
     Raises
     ------
+    UnsupportedProgram
+        If the loss has kinks, as the hinge loss.
     NotCertified
         If the solution is not certified to 1e−8, or not accurate enough to tell its neurons.
 
@@ -72,6 +74,12 @@ def optimal_set(sol: Solution, backend: str = "auto") -> OptimalSet:
             f"sol is a {type(sol).__name__}, and a Solution is needed: what solve returns."
         )
     prog = sol.program
+    if not prog.loss.smooth:
+        raise UnsupportedProgram(
+            f"Optimal networks of the {prog.loss.name} loss need not agree on the data, so that "
+            "the set that relu_opt describes is not all of them. Use the squared_hinge loss.",
+            loss=prog.loss.name,
+        )
     if sol.rel_gap > ACCURACY:
         better = solve(prog, "native", tol=ACCURACY, warm_start=sol)
         sol = better if better.rel_gap < sol.rel_gap else sol

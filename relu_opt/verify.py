@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from relu_opt.verify_claim import (
+    LABELLED,
     Checkable,
     Claim,
     Flaw,
@@ -191,6 +192,8 @@ def _primal(claim: Claim, X: FloatArray, y: FloatArray) -> float:
     squares = float((claim.hidden**2).sum() + (claim.output**2).sum())
     if claim.loss == "logistic":
         losses = np.logaddexp(0.0, -y * fits)
+    elif claim.loss == "hinge":
+        losses = np.maximum(1 - y * fits, 0.0)
     elif claim.loss == "squared_hinge":
         losses = np.maximum(1 - y * fits, 0.0) ** 2 / 2
     elif claim.loss == "huber":
@@ -205,14 +208,16 @@ def _primal(claim: Claim, X: FloatArray, y: FloatArray) -> float:
 def _dual(claim: Claim, nu: FloatArray, y: FloatArray) -> float:
     """D(ν); −inf where a conjugate is infinite."""
     slope = len(y) * nu / claim.weight  # −t of the conjugate ℓ*(t, y)
-    edge = {"logistic": 1.0, "huber": claim.delta}.get(claim.loss, math.inf)
-    labels = claim.loss in ("logistic", "squared_hinge")
+    edge = {"logistic": 1.0, "hinge": 1.0, "huber": claim.delta}.get(claim.loss, math.inf)
+    labels = claim.loss in LABELLED
     tau = slope * y if labels else np.abs(slope)
     if not ((tau >= 0) & (tau <= edge * (1 + EDGE_TOL))).all():
         return -math.inf
     tau = np.minimum(tau, edge)
     if claim.loss == "logistic":
         minus_conjugate = -_entropy(tau) - _entropy(1 - tau)
+    elif claim.loss == "hinge":
+        minus_conjugate = tau
     elif claim.loss == "squared_hinge":
         minus_conjugate = tau - tau**2 / 2
     else:

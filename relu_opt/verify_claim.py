@@ -23,6 +23,8 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 ByteArray = NDArray[np.uint8]
 
+# Losses whose targets are the labels −1 and +1.
+LABELLED = ("logistic", "squared_hinge", "hinge")
 # Entries of a temporary matrix.
 CHUNK_ENTRIES = 2**22
 # How far the weights' mean may be from 1.
@@ -113,8 +115,8 @@ def read_claim(
     digest = hashlib.sha256(f"{n},{d};".encode() + X.tobytes() + y.tobytes()).hexdigest()
     if meta.get("fingerprint") != digest:
         raise Flaw("The certificate is of other data: its fingerprint is not that of X and y.")
-    loss = _choice(meta, "loss", ("squared", "logistic", "squared_hinge", "huber"))
-    if loss in ("logistic", "squared_hinge") and not np.isin(y, (-1.0, 1.0)).all():
+    loss = _choice(meta, "loss", ("squared", "logistic", "squared_hinge", "hinge", "huber"))
+    if loss in LABELLED and not np.isin(y, (-1.0, 1.0)).all():
         raise Flaw(f"The loss is {loss}, and y holds values other than the labels −1 and +1.")
     parameters = meta.get("loss_parameters")
     known = {"delta"} if loss == "huber" else set()

@@ -108,6 +108,9 @@ def solve_with_atoms(prog):
             slack = cp.Variable(prog.n)
             constraints += [slack >= 1 - cp.multiply(prog.y, total), slack >= 0]
             losses = cp.square(slack) / 2
+        case "hinge":
+            losses = cp.Variable(prog.n)
+            constraints += [losses >= 1 - cp.multiply(prog.y, total), losses >= 0]
         case "logistic":
             losses = cp.logistic(-cp.multiply(prog.y, total))
     weight = np.ones(prog.n) if prog.sample_weight is None else prog.sample_weight

@@ -29,7 +29,7 @@ LINK = re.compile(r"(!?)\[([^\[\]]*)\]\(([^)\s#:]+)(#[^)\s]*)?\)")
 API = (
     ("Patterns", "relu_opt", "Patterns sample_patterns enumerate_patterns patterns_of_gates"),
     ("Training", "relu_opt", "ConvexProgram solve Solution StopReason ReLUNetwork"),
-    ("Losses", "relu_opt", "Squared Huber Logistic SquaredHinge"),
+    ("Losses", "relu_opt", "Squared Huber Logistic SquaredHinge Hinge"),
     (
         "Certificates",
         "relu_opt",

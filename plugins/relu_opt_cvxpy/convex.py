@@ -10,7 +10,7 @@ import numpy as np
 from relu_opt.arrays import FloatArray
 from relu_opt.errors import UnsupportedProgram
 from relu_opt.program.convex import ConvexProgram
-from relu_opt.program.losses import Huber, Logistic, Squared, SquaredHinge
+from relu_opt.program.losses import Hinge, Huber, Logistic, Squared, SquaredHinge
 from relu_opt.program.lowering import Units, check_memory, into_domain, without_idle_blocks
 from relu_opt_cvxpy.settings import library
 
@@ -102,6 +102,9 @@ def _loss(prog: ConvexProgram, units: Units, z: Any) -> tuple[Any, list[Any]]:
     if isinstance(loss, Huber):
         residual = z - (prog.y - units.centre) / units.fit
         return 0.5 * units.fit**2 * weight @ cp.huber(residual, loss.delta / units.fit), []
+    if isinstance(loss, Hinge):
+        slack = cp.Variable(prog.n, nonneg=True)
+        return weight @ slack, [slack >= 1.0 - cp.multiply(prog.y, fits)]
     if isinstance(loss, SquaredHinge):
         # cp.pos in the objective lets cvxpy derive NaN bounds from zeros in the data.
         slack = cp.Variable(prog.n)

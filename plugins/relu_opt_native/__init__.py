@@ -45,7 +45,9 @@ def _probe() -> Availability:
 
 
 def _refuses(program: Program) -> str:
-    """A quadratic program that is not small."""
+    """A quadratic program that is not small, or a loss with kinks."""
+    if isinstance(program, ConvexProgram) and not program.loss.smooth:
+        return f"it takes smooth losses only, and the {program.loss.name} loss has a kink"
     if not isinstance(program, QuadraticProgram):
         return ""
     if program.columns <= MOST_VARIABLES and program.rows <= MOST_ROWS:

@@ -60,9 +60,11 @@ def find_route(info: BackendInfo, program: Program) -> Route:
         candidates = [(ConicProgram, Route.DIRECT, _cones(program))]
     else:
         cones = {Feature.SOC} | ({Feature.EXP} if program.loss.name == "logistic" else set())
+        # Column generation takes second-order steps, which a loss with kinks has not.
+        columns = [(QuadraticProgram, Route.COLUMNS, set[Feature]())] if program.loss.smooth else []
         candidates = [
             (ConvexProgram, Route.DIRECT, set()),
-            (QuadraticProgram, Route.COLUMNS, set()),
+            *columns,
             (ConicProgram, Route.CONIC, cones),
         ]
     lacking: set[Feature] = set()

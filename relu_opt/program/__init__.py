@@ -4,7 +4,7 @@ from relu_opt.program.arrangement import enumerate_patterns
 from relu_opt.program.conic import Cones, ConicProgram
 from relu_opt.program.convex import ConvexProgram, relative_gap
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
-from relu_opt.program.losses import Huber, Logistic, Loss, Squared, SquaredHinge
+from relu_opt.program.losses import Hinge, Huber, Logistic, Loss, Squared, SquaredHinge
 from relu_opt.program.network import ReLUNetwork
 from relu_opt.program.patterns import Patterns, patterns_of_gates, sample_patterns
 
@@ -12,6 +12,7 @@ __all__ = [
     "Cones",
     "ConicProgram",
     "ConvexProgram",
+    "Hinge",
     "Huber",
     "LinearProgram",
     "Logistic",

@@ -27,10 +27,15 @@ EDGE = 1e-9
 
 @runtime_checkable
 class Loss(Protocol):
-    """What a loss must know. `classifies` asks for labels −1 and +1."""
+    """What a loss must know.
+
+    `classifies` asks for labels −1 and +1. A loss that is not `smooth` has kinks: its minimisers
+    need not have the same fits, and ∇F at them need not be a dual point.
+    """
 
     name: ClassVar[str]
     classifies: ClassVar[bool]
+    smooth: ClassVar[bool]
 
     @property
     def parameters(self) -> dict[str, float]:
@@ -76,6 +81,7 @@ class Squared:
 
     name: ClassVar[str] = "squared"
     classifies: ClassVar[bool] = False
+    smooth: ClassVar[bool] = True
 
     @property
     def parameters(self) -> dict[str, float]:
@@ -112,6 +118,7 @@ class Logistic:
 
     name: ClassVar[str] = "logistic"
     classifies: ClassVar[bool] = True
+    smooth: ClassVar[bool] = True
 
     @property
     def parameters(self) -> dict[str, float]:
@@ -154,6 +161,7 @@ class SquaredHinge:
 
     name: ClassVar[str] = "squared_hinge"
     classifies: ClassVar[bool] = True
+    smooth: ClassVar[bool] = True
 
     @property
     def parameters(self) -> dict[str, float]:
@@ -189,6 +197,50 @@ class SquaredHinge:
 
 
 @dataclass(frozen=True)
+class Hinge:
+    """max(0, 1 − yz), labels −1 and +1. Not smooth: solved as a conic or a linear program."""
+
+    name: ClassVar[str] = "hinge"
+    classifies: ClassVar[bool] = True
+    smooth: ClassVar[bool] = False
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        return {}
+
+    def value(self, z: FloatArray, y: FloatArray) -> FloatArray:
+        return np.maximum(0.0, 1 - y * z)
+
+    def gradient(self, z: FloatArray, y: FloatArray) -> FloatArray:
+        """A subgradient; at the kink the one from the flat side."""
+        return np.asarray(-y * np.heaviside(1 - y * z, 0.0))
+
+    def hessian(self, z: FloatArray, y: FloatArray) -> FloatArray:
+        return np.zeros_like(z)
+
+    def majorant(self, z: FloatArray, y: FloatArray) -> FloatArray:
+        """None touches at the kink: `inf` there."""
+        away = np.abs(1 - y * z)
+        return np.divide(0.5, away, out=np.full_like(away, np.inf), where=away > 0)
+
+    def conjugate(self, t: FloatArray, y: FloatArray) -> FloatArray:
+        tau = -t * y
+        inside = (tau >= 0) & (tau <= 1 + ROUNDING)
+        return np.where(inside, -np.minimum(tau, 1.0), np.inf)
+
+    def plateau(self, z: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+        beyond = y * z >= 1
+        above = np.where(y > 0, beyond, ~beyond)
+        return np.where(above, y, -np.inf), np.where(above, np.inf, y)
+
+    def cross(self, z: FloatArray, y: FloatArray) -> FloatArray:
+        return np.where(y * z < 1, -1.0, 0.0)
+
+    def kink_distance(self, z: FloatArray, y: FloatArray) -> FloatArray:
+        return np.abs(1 - y * z)
+
+
+@dataclass(frozen=True)
 class Huber:
     """½r² for |r| ≤ δ, δ(|r| − δ/2) beyond, with r = z − y.
 
@@ -201,6 +253,7 @@ class Huber:
     delta: float = 1.0
     name: ClassVar[str] = "huber"
     classifies: ClassVar[bool] = False
+    smooth: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "delta", as_positive(self.delta, "delta"))
@@ -239,9 +292,9 @@ class Huber:
         return np.abs(np.abs(z - y) - self.delta)
 
 
-LOSSES: dict[str, type[Squared] | type[Logistic] | type[SquaredHinge] | type[Huber]] = {
-    loss.name: loss for loss in (Squared, Logistic, SquaredHinge, Huber)
-}
+LOSSES: dict[
+    str, type[Squared] | type[Logistic] | type[SquaredHinge] | type[Hinge] | type[Huber]
+] = {loss.name: loss for loss in (Squared, Logistic, SquaredHinge, Hinge, Huber)}
 
 
 def get_loss(loss: str | Loss) -> Loss:

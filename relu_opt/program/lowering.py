@@ -21,7 +21,7 @@ from relu_opt.arrays import FloatArray, frozen
 from relu_opt.errors import DataError, UnsupportedProgram
 from relu_opt.program.conic import Cones, ConicProgram, half_square_rows
 from relu_opt.program.convex import ConvexProgram
-from relu_opt.program.losses import Huber, Logistic, Squared, SquaredHinge
+from relu_opt.program.losses import Hinge, Huber, Logistic, Squared, SquaredHinge
 
 # The most memory that the matrix of a model may take.
 LIMIT_BYTES = 8 * 2**30
@@ -146,7 +146,7 @@ def into_domain(prog: ConvexProgram, nu: FloatArray) -> FloatArray:
         largest = prog.loss.delta * prog.sample_scale
         nu = np.clip(nu, -largest, largest)
     elif prog.loss.classifies:
-        top = prog.sample_scale if isinstance(prog.loss, Logistic) else np.inf
+        top = prog.sample_scale if isinstance(prog.loss, Logistic | Hinge) else np.inf
         nu = prog.y * np.clip(prog.y * nu, 0.0, top)
     if prog.intercept:
         up, down = nu[nu > 0].sum(), -nu[nu < 0].sum()
@@ -311,6 +311,16 @@ def _loss_rows(prog: ConvexProgram, units: Units) -> _LossRows:
             _no_rows(n + 1),
             _half_square(hstack([residual, csc_array((n, 1))]), fit * root * target),
             _no_rows(n + 1),
+        )
+    if isinstance(loss, Hinge):
+        # e = (h): h ≥ 1 − y (centre + fit z) and h ≥ 0.
+        slack = hstack([-fit * diags_array(prog.y), -eye])
+        sign = hstack([csc_array((n, n)), -eye])
+        return _LossRows(
+            weight,
+            _Rows(vstack([slack, sign]), np.r_[prog.y * units.centre - 1.0, np.zeros(n)]),
+            _no_rows(2 * n),
+            _no_rows(2 * n),
         )
     if isinstance(loss, SquaredHinge):
         # e = (h, q): h ≥ 1 − y (centre + fit z) and q ≥ ½ Σ weight h²; h ≥ 0 holds by itself.

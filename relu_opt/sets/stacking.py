@@ -32,6 +32,7 @@ class StackedLoss:
     rows: int
     name: ClassVar[str] = "stacked"
     classifies: ClassVar[bool] = False
+    smooth: ClassVar[bool] = True
 
     @property
     def parameters(self) -> dict[str, float]:

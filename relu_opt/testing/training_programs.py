@@ -11,7 +11,7 @@ import numpy as np
 
 from relu_opt.arrays import FloatArray
 from relu_opt.program.convex import ConvexProgram
-from relu_opt.program.losses import Huber, Logistic, SquaredHinge
+from relu_opt.program.losses import Hinge, Huber, Logistic, SquaredHinge
 from relu_opt.program.patterns import Patterns, patterns_of_gates
 from relu_opt.testing.named import named
 
@@ -102,6 +102,12 @@ def net_squared_hinge() -> ConvexProgram:
     return ConvexProgram(X, np.sign(y), 0.03, patterns, loss=SquaredHinge())
 
 
+def net_hinge() -> ConvexProgram:
+    """The hinge loss, whose kinks leave ν to the solver."""
+    X, y, patterns = _data()
+    return ConvexProgram(X, np.sign(y), 0.03, patterns, loss=Hinge())
+
+
 def net_intercept() -> ConvexProgram:
     """An output intercept: it is not penalised and no part of the weights."""
     X, y, patterns = _data()
@@ -131,6 +137,7 @@ TRAINING_PROGRAMS = (
     named(net_huber, ConvexProgram, 0.305461913206),
     named(net_logistic, ConvexProgram, 0.464978580569),
     named(net_squared_hinge, ConvexProgram, 0.234704386952),
+    named(net_hinge, ConvexProgram, 0.32592357734),
     named(net_intercept, ConvexProgram, 0.542974017098),
     named(net_weighted, ConvexProgram, 0.418193089223),
 )

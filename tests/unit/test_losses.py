@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from relu_opt.errors import DataError
 from relu_opt.program.losses import (
     LOSSES,
+    Hinge,
     Huber,
     Logistic,
     Squared,
@@ -18,7 +19,7 @@ from relu_opt.program.losses import (
     make_loss,
 )
 
-ALL = [Squared(), Logistic(), SquaredHinge(), Huber(0.7), Huber(30.0)]
+ALL = [Squared(), Logistic(), SquaredHinge(), Hinge(), Huber(0.7), Huber(30.0)]
 NAMES = [f"{loss.name}{loss.parameters or ''}" for loss in ALL]
 every_loss = pytest.mark.parametrize("loss", ALL, ids=NAMES)
 
@@ -30,7 +31,8 @@ def points(loss, away=1e-3):
     rng = np.random.default_rng(5)
     z = np.concatenate([rng.uniform(-6, 6, 400), rng.uniform(-0.1, 0.1, 50)])
     y = np.sign(rng.standard_normal(len(z))) if loss.classifies else rng.uniform(-2, 2, len(z))
-    kinks = {"squared_hinge": y * z - 1, "huber": np.abs(z - y) - loss.parameters.get("delta", 0)}
+    margin, delta = y * z - 1, loss.parameters.get("delta", 0)
+    kinks = {"squared_hinge": margin, "hinge": margin, "huber": np.abs(z - y) - delta}
     keep = np.abs(kinks.get(loss.name, np.ones_like(z))) > away
     return z[keep], y[keep]
 
@@ -48,6 +50,9 @@ def targets_of(loss, t, y):
         (SquaredHinge(), -1.0, 1.0, 2.0),
         (SquaredHinge(), 1.5, 1.0, 0.0),
         (SquaredHinge(), 0.5, -1.0, 1.125),
+        (Hinge(), -1.0, 1.0, 2.0),
+        (Hinge(), 1.5, 1.0, 0.0),
+        (Hinge(), 0.5, -1.0, 1.5),
         (Huber(1.0), 0.5, 0.0, 0.125),
         (Huber(1.0), 3.0, 0.0, 2.5),
         (Huber(0.5), 0.0, 2.0, 0.875),
@@ -93,7 +98,7 @@ def test_fenchel_young(loss, z, t, y):
 @every_loss
 @pytest.mark.parametrize("y", [1.0, -1.0])
 def test_conjugate_is_the_supremum(loss, y):
-    domain = {"squared": (-3, 3), "logistic": (0, 1), "squared_hinge": (0, 6)}
+    domain = {"squared": (-3, 3), "logistic": (0, 1), "squared_hinge": (0, 6), "hinge": (0, 1)}
     delta = loss.parameters.get("delta", 0.0)
     low, high = domain.get(loss.name, (-delta, delta))
     z = np.linspace(-60, 60, 240_001)
@@ -115,6 +120,8 @@ def test_conjugate_is_the_supremum(loss, y):
         (Logistic(), 1.001, -1.0),
         (SquaredHinge(), 1e-9, 1.0),
         (SquaredHinge(), -1e-9, -1.0),
+        (Hinge(), 1e-9, 1.0),
+        (Hinge(), -1.001, 1.0),
         (Huber(0.7), 0.701, 5.0),
         (Huber(0.7), -0.701, 5.0),
     ],
@@ -129,7 +136,7 @@ def test_conjugate_is_infinite_outside_its_domain(loss, t, y):
     assert suprema[-1] > 10 * max(1.0, suprema[0])
 
 
-@pytest.mark.parametrize("loss", [Logistic(), Huber(0.7)])
+@pytest.mark.parametrize("loss", [Logistic(), Hinge(), Huber(0.7)])
 def test_rounding_on_the_edge_of_the_domain_is_forgiven(loss):
     edge = loss.parameters.get("delta", 1.0)
     y = np.array([-1.0])
@@ -168,11 +175,11 @@ def test_a_file_rebuilds_the_loss(loss):
 
 
 def test_names():
-    assert set(LOSSES) == {"squared", "logistic", "squared_hinge", "huber"}
+    assert set(LOSSES) == {"squared", "logistic", "squared_hinge", "hinge", "huber"}
     for name, kind in LOSSES.items():
         assert get_loss(name) == kind()
     assert get_loss("huber").delta == 1.0
-    assert [LOSSES[name].classifies for name in sorted(LOSSES)] == [False, True, False, True]
+    assert [LOSSES[name].classifies for name in sorted(LOSSES)] == [True, False, True, False, True]
 
 
 @pytest.mark.parametrize("maker", [get_loss, lambda name: make_loss(name, {})])
@@ -180,7 +187,7 @@ def test_unknown_loss_names_the_near_match(maker):
     with pytest.raises(DataError, match=r"'squred'.*Did you mean 'squared'\?") as caught:
         maker("squred")
     assert caught.value.fields["loss"] == "squred"
-    with pytest.raises(DataError, match="Known: huber, logistic, squared, squared_hinge"):
+    with pytest.raises(DataError, match="Known: hinge, huber, logistic, squared, squared_hinge"):
         maker("x")
 
 
@@ -209,13 +216,14 @@ def test_the_mixed_derivative_by_differences(loss):
 def test_the_curvature_is_smooth_as_far_as_the_next_kink(loss):
     z, y = points(loss, away=0.0)
     distance = loss.kink_distance(z, y)
+    bend = loss.hessian if loss.smooth else loss.gradient
     assert (distance > 0).all()
     for side in (-1.0, 1.0):
         inside = z + side * np.minimum(0.999 * distance, 0.5)
-        change = np.abs(loss.hessian(inside, y) - loss.hessian(z, y))
+        change = np.abs(bend(inside, y) - bend(z, y))
         # The logistic curvature moves by at most 1/(6√3) a unit.
         assert change.max() <= (0.05 if loss.name == "logistic" else 0.0)
     if np.isfinite(distance).any():
-        beyond = [loss.hessian(z + side * 1.001 * distance, y) for side in (-1.0, 1.0)]
-        jumps = [np.abs(each - loss.hessian(z, y)) for each in beyond]
+        beyond = [bend(z + side * 1.001 * distance, y) for side in (-1.0, 1.0)]
+        jumps = [np.abs(each - bend(z, y)) for each in beyond]
         assert (np.maximum(*jumps) == 1).all()

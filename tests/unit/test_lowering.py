@@ -17,7 +17,7 @@ from relu_opt.program.lowering import (
 )
 from relu_opt.program.patterns import sample_patterns
 
-LOSSES = ("squared", Huber(0.4), "squared_hinge", "logistic")
+LOSSES = ("squared", Huber(0.4), "squared_hinge", "hinge", "logistic")
 CASES = list(product(LOSSES, ("relu", "gated"), (False, True), (False, True)))
 
 
@@ -26,7 +26,7 @@ def make(loss="squared", activation="relu", intercept=False, weighted=False, lam
     X = rng.standard_normal((9, 3)) * scale.get("of_X", 1.0)
     X[4] = 0.0
     y = rng.standard_normal(9) + 0.5
-    if loss in ("squared_hinge", "logistic"):
+    if loss in ("squared_hinge", "hinge", "logistic"):
         y = np.sign(y)
     y = y * scale.get("of_y", 1.0) + scale.get("shift", 0.0)
     weight = rng.uniform(0.2, 3.0, 9) if weighted else None

@@ -1,0 +1,133 @@
+r"""The loss term F(z) = (1/n) Σ_k s_k ℓ(z_k, y_k) of a training problem, and its dual side.
+
+Everything here needs the targets, the loss and the weights of the samples only, not how the
+fits z come about: any training problem with one output has it from here.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from relu_opt.arrays import FloatArray
+from relu_opt.program.losses import Loss
+
+
+class LossTerm:
+    """What a training problem gets from its targets `y`, `loss`, `sample_weight`, `intercept`."""
+
+    y: FloatArray
+    lam: float
+    loss: Loss
+    sample_weight: FloatArray | None
+    intercept: bool
+
+    # -- the loss term F -------------------------------------------------------
+
+    @cached_property
+    def sample_scale(self) -> FloatArray:
+        """s_k / n: what multiplies sample k's loss."""
+        count = len(self.y)
+        ones = np.ones(count) if self.sample_weight is None else self.sample_weight
+        return ones / count
+
+    def mean_loss(self, fits: FloatArray) -> float:
+        """F(z)."""
+        return float(self.sample_scale @ self.loss.value(fits, self.y))
+
+    def loss_gradient(self, fits: FloatArray) -> FloatArray:
+        """∇F(z), (n,)."""
+        return self.sample_scale * self.loss.gradient(fits, self.y)
+
+    def loss_hessian(self, fits: FloatArray) -> FloatArray:
+        """The diagonal of ∇²F(z), (n,)."""
+        return self.sample_scale * self.loss.hessian(fits, self.y)
+
+    def loss_majorant(self, fits: FloatArray) -> FloatArray:
+        """The diagonal of a quadratic that lies above F and touches it at z, (n,)."""
+        return self.sample_scale * self.loss.majorant(fits, self.y)
+
+    def best_intercept(self, fits: FloatArray) -> float:
+        """argmin over c of F(z + c); 0 for a program without intercept."""
+        if not self.intercept:
+            return 0.0
+        if self.loss.name == "squared":
+            return float(self.sample_scale @ (self.y - fits))
+        low = high = 0.0
+        step = 1.0
+
+        def slope(c: float) -> float:
+            return float(self.loss_gradient(fits + c).sum())
+
+        while slope(low) > 0:
+            low, step = low - step, 2 * step
+        step = 1.0
+        while slope(high) < 0:
+            high, step = high + step, 2 * step
+        centre = 0.5 * (low + high)
+        for _ in range(200):
+            value = slope(centre)
+            low, high = (centre, high) if value < 0 else (low, centre)
+            curvature = float(self.loss_hessian(fits + centre).sum())
+            newton = centre - value / curvature if curvature > 0 else math.inf
+            proposal = newton if low < newton < high else 0.5 * (low + high)
+            if value == 0 or proposal == centre or high - low <= 1e-16 * abs(centre):
+                break
+            centre = proposal
+        return centre
+
+    # -- dual ------------------------------------------------------------------
+
+    def dual_objective(self, nu: FloatArray) -> float:
+        """D(ν) = −F*(−ν), a lower bound on the optimum *if* ν is dual feasible.
+
+        Feasible means g_b(ν) ≤ λ for every block, and Σν = 0 with an intercept.
+        −inf outside the domain of the conjugate.
+        """
+        scaled = -np.asarray(nu) / self.sample_scale
+        value = -float(self.sample_scale @ self.loss.conjugate(scaled, self.y))
+        return value if not math.isnan(value) else -math.inf
+
+    def admissible(self, nu: FloatArray) -> FloatArray:
+        """ν with Σν = 0 where the program has an intercept, by shrinking its heavier sign.
+
+        Shrinking entries never leaves the domain of the conjugate.
+        """
+        if not self.intercept:
+            return nu
+        positive, negative = np.maximum(nu, 0.0), np.minimum(nu, 0.0)
+        up, down = float(positive.sum()), -float(negative.sum())
+        if up == 0.0 or down == 0.0:
+            return np.zeros_like(nu)
+        lighter = min(up, down)
+        return positive * (lighter / up) + negative * (lighter / down)
+
+    def dual_start(self) -> FloatArray:
+        """ν = −∇F at the zero network (its intercept optimised), (n,)."""
+        if not self.loss.smooth:
+            # The best constant puts the larger class on the kink, where ∇F is no dual point.
+            return self.admissible(self.y * self.sample_scale)
+        return self.dual_candidate(np.zeros(len(self.y)))
+
+    def dual_candidate(self, fits: FloatArray) -> FloatArray:
+        """ν = −∇F(ŷ) at the fits without intercept, which is optimised first; (n,)."""
+        slope = self.loss_gradient(fits + self.best_intercept(fits))
+        return self.admissible(-slope)
+
+    def best_scale(self, nu: FloatArray, largest: float) -> float:
+        """The t in [0, min(1, λ/largest)] with the largest D(tν); largest = max_b g_b(ν)."""
+        limit = 1.0 if largest <= self.lam else self.lam / largest
+        if limit == 1.0 or self.dual_objective(limit * nu) >= self.dual_objective(
+            (1 - 1e-6) * limit * nu
+        ):
+            return limit
+        found = minimize_scalar(
+            lambda share: -self.dual_objective(share * limit * nu),
+            bounds=(0.0, 1.0),
+            method="bounded",
+            options={"xatol": 1e-9},
+        )
+        return limit * float(found.x)
