@@ -106,6 +106,29 @@ class Condition:
         return self.value <= self.limit
 
 
+@dataclass(frozen=True)
+class Coverage:
+    """Why the patterns of a certificate of scope `all` speak of every network.
+
+    Attributes
+    ----------
+    kind : {"listed", "oracle"}
+        `listed`: they are all patterns of the data, which `verify` counts. `oracle`: a search over
+        all patterns bounds max |νᵀ(Xu)₊|, ‖u‖ ≤ 1; `verify` cannot repeat it, `separation` can.
+    oracle : str
+        Who searched, and how exactly.
+    bound : float
+        What it says that |νᵀ(Xu)₊| does not exceed; at most λ.
+    """
+
+    kind: str = "listed"
+    oracle: str = ""
+    bound: float = math.nan
+
+
+LISTED = Coverage()
+
+
 @dataclass(frozen=True, eq=False)
 class Certificate:
     """A proof that a network is optimal up to a gap, with all that is needed to check it.
@@ -135,6 +158,8 @@ class Certificate:
         Why, in one sentence.
     fingerprint : str
         SHA-256 of the data.
+    coverage : Coverage
+        With scope `all`: why the patterns speak of every network.
     """
 
     network: ReLUNetwork
@@ -152,6 +177,7 @@ class Certificate:
     verdict: Verdict
     reason: str
     fingerprint: str
+    coverage: Coverage = LISTED
 
     @property
     def primal(self) -> float:
@@ -243,8 +269,14 @@ class Certificate:
             "reason": self.reason,
             "complete": self.patterns.complete,
             "fingerprint": self.fingerprint,
+            "coverage": self.coverage.kind,
+            **self._oracle(),
             **asdict(self.kkt),
         }
+
+    def _oracle(self) -> dict[str, Any]:
+        said = self.coverage
+        return {"oracle": said.oracle, "oracle_bound": said.bound} if said.oracle else {}
 
     def save(self, path: str | os.PathLike[str], extra: Mapping[str, Any] | None = None) -> None:
         """Write the certificate to an npz file (no pickle).
@@ -307,6 +339,11 @@ class Certificate:
                 Verdict(meta["verdict"]),
                 str(meta["reason"]),
                 str(meta["fingerprint"]),
+                Coverage(
+                    str(meta.get("coverage", "listed")),
+                    str(meta.get("oracle", "")),
+                    float(meta.get("oracle_bound", math.nan)),
+                ),
             )
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             if isinstance(error, DataError):

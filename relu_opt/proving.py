@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from relu_opt.arrays import FloatArray, IntArray, as_floats, as_positive
-from relu_opt.certificate import Certificate, KKTReport, Verdict, fingerprint
+from relu_opt.certificate import (
+    LISTED,
+    Certificate,
+    Coverage,
+    KKTReport,
+    Verdict,
+    fingerprint,
+)
 from relu_opt.dual_bound import DualBound, lower_bound
 from relu_opt.errors import DataError
 from relu_opt.plugins.types import ConeMultipliers
@@ -91,13 +98,23 @@ def certify(
 
 
 def certificate_of(
-    prog: ConvexProgram, network: ReLUNetwork, bound: DualBound, scope: str, tol: float
+    prog: ConvexProgram,
+    network: ReLUNetwork,
+    bound: DualBound,
+    scope: str,
+    tol: float,
+    coverage: Coverage = LISTED,
 ) -> Certificate:
-    """The certificate of a balanced network and a lower bound over the program's patterns."""
+    """The certificate of a balanced network and a lower bound over the program's patterns.
+
+    With another coverage than `LISTED` the bound speaks of every network, also of one with
+    neurons outside these patterns.
+    """
     primal = _objective(prog, network)
     place = locate_neurons(prog, network, CONE_TOLERANCE)
     kkt = _report(prog, network, place, bound, primal)
-    verdict, reason = _judge(kkt, place, scope, tol)
+    covered = coverage is not LISTED
+    verdict, reason = _judge(kkt, np.empty(0) if covered else place, scope, tol)
     return Certificate(
         network,
         bound.nu,
@@ -114,6 +131,7 @@ def certificate_of(
         verdict,
         reason,
         fingerprint(prog.X, prog.y),
+        coverage,
     )
 
 
@@ -230,7 +248,7 @@ def _report(
     )
 
 
-def _judge(kkt: KKTReport, place: IntArray, scope: str, tol: float) -> tuple[Verdict, str]:
+def _judge(kkt: KKTReport, place: np.ndarray, scope: str, tol: float) -> tuple[Verdict, str]:
     against = {
         "own": "the network's own patterns",
         "program": "the program's patterns",

@@ -66,6 +66,8 @@ class Claim:
     tol: float
     scope: str
     has_constant: bool
+    coverage: str
+    oracle: str
     verdict: str
     numbers: dict[str, float]
 
@@ -163,9 +165,31 @@ def read_claim(
         tol=_number(meta, "tol", lambda value: 0 < value < 1),
         scope=_choice(meta, "scope", ("own", "program", "all")),
         has_constant=has_constant,
+        coverage=_coverage(meta),
+        oracle=_oracle(meta),
         verdict=_choice(meta, "verdict", ("certified", "not_certified", "inconclusive")),
         numbers={name: _number(meta, name) for name in ("primal", "dual", "rel_gap")},
     )
+
+
+def _coverage(meta: Mapping[str, Any]) -> str:
+    """Why the patterns cover all networks; files of before this question list them."""
+    coverage = _choice({"coverage": "listed", **meta}, "coverage", ("listed", "oracle"))
+    if coverage != "listed" and meta.get("scope") != "all":
+        raise Flaw(f"The coverage {coverage!r} goes with the scope 'all' only.")
+    return coverage
+
+
+def _oracle(meta: Mapping[str, Any]) -> str:
+    if meta.get("coverage") != "oracle":
+        return ""
+    if meta.get("activation") != "relu":
+        raise Flaw("An oracle speaks of ReLU networks only.")
+    name, lam = meta.get("oracle"), _number(meta, "lam")
+    bound = _number(meta, "oracle_bound", lambda value: 0 <= value <= lam * (1 + 1e-12))
+    if not isinstance(name, str):
+        raise Flaw(f"oracle is {name!r:.60}, and a text is needed.")
+    return f"{name:.200} says that |νᵀ(Xu)₊| is at most {bound:.12g} for ‖u‖ ≤ 1"
 
 
 def _entry(
