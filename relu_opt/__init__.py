@@ -16,6 +16,9 @@ from relu_opt.certificate import Certificate, KKTReport, Verdict
 from relu_opt.certified import CertifiedNetwork
 from relu_opt.cross_check import CrossCheck, cross_check
 from relu_opt.elsewhere import certify_network
+from relu_opt.globally.bounds import Separation
+from relu_opt.globally.separation import separation
+from relu_opt.globally.training import GlobalSolution, train_globally
 from relu_opt.history import History, record
 from relu_opt.optimal_set import OptimalSet, optimal_set
 from relu_opt.path import SolutionPath, solution_path
@@ -69,6 +72,7 @@ __all__ = [
     "ConvexProgram",
     "CrossCheck",
     "Feature",
+    "GlobalSolution",
     "Hinge",
     "History",
     "Huber",
@@ -88,6 +92,7 @@ __all__ = [
     "ReLURegressor",
     "ReLURegressorCV",
     "Sensitivity",
+    "Separation",
     "Solution",
     "SolutionPath",
     "Squared",
@@ -110,10 +115,12 @@ __all__ = [
     "record",
     "sample_patterns",
     "sensitivity",
+    "separation",
     "show_progress",
     "solution_path",
     "solve",
     "solve_program",
+    "train_globally",
     "verify",
 ]
 

@@ -1,0 +1,1 @@
+"""Global optimality over all activation patterns: oracles, and training with them."""

@@ -1,0 +1,186 @@
+"""What an oracle finds out about max |νᵀ(Xu)₊| over ‖u‖ ≤ 1, and the space that it searches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from relu_opt.arrays import FloatArray
+from relu_opt.plugins.types import StopReason
+from relu_opt.program.cones import ConeRows, project_cones
+
+EPS = float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True, eq=False)
+class Separation:
+    """Bounds on M(ν) = max |νᵀ(Xu)₊| over ‖u‖ ≤ 1, and directions with large values.
+
+    Attributes
+    ----------
+    lower : float
+        The value at the best direction.
+    upper : float
+        What M(ν) does not exceed. With the oracle `mip` it is the claim of a MILP solver.
+    directions : (k, d) array
+        Unit vectors u, the best first; empty if every value is zero.
+    values : (k,) array
+        νᵀ(Xu)₊ of each, with its sign.
+    oracle : {"sphere", "cells", "mip"}
+    statement : str
+        Who says so, and how exactly.
+    stop : StopReason
+        `CONVERGED`, or why the bounds are no closer.
+    work : int
+        How many cones, cells or rounds it took.
+    """
+
+    lower: float
+    upper: float
+    directions: FloatArray
+    values: FloatArray
+    oracle: str
+    statement: str
+    stop: StopReason
+    work: int
+
+    @property
+    def rel_gap(self) -> float:
+        """(upper − lower)/max(1e−300, upper)."""
+        return (self.upper - self.lower) / max(1e-300, self.upper)
+
+    @property
+    def direction(self) -> FloatArray | None:
+        """The best direction, (d,), or None if every value is zero."""
+        return self.directions[0] if len(self.directions) else None
+
+    def __repr__(self) -> str:
+        return (
+            f"Separation({self.lower:.12g} to {self.upper:.12g}, oracle={self.oracle!r}, "
+            f"stop={self.stop.value!r})"
+        )
+
+
+class Oracle(Protocol):
+    """Searches all activation patterns of one data matrix."""
+
+    name: str
+
+    def search(
+        self, nu: FloatArray, target: float, rel: float, deadline: float | None
+    ) -> Separation:
+        """Bound M(ν).
+
+        Parameters
+        ----------
+        nu : (n,) array
+        target : float
+            The search may end when M(ν) is shown to be at most this.
+        rel : float
+            Or when M(ν) is known to this relative gap.
+        deadline : float, optional
+            Of `time.perf_counter`: then what is known is returned.
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class RowSpace:
+    """The data in coordinates of their row space: X ≈ rows @ axes.
+
+    Attributes
+    ----------
+    rows : (n, r) array
+    axes : (r, d) array
+        Orthonormal rows.
+    left_out : float
+        The spectral norm of X − rows @ axes: rounding.
+    """
+
+    rows: FloatArray
+    axes: FloatArray
+    left_out: float
+
+    @classmethod
+    def of(cls, X: FloatArray) -> RowSpace:
+        """The row space of a data matrix, up to rounding."""
+        _, sizes, axes = np.linalg.svd(X, full_matrices=False)
+        kept = sizes > 4 * max(X.shape) * EPS * sizes[0]
+        rest = sizes[~kept]
+        return cls(X @ axes[kept].T, axes[kept], float(rest.max(initial=0.0)))
+
+    @property
+    def rank(self) -> int:
+        return len(self.axes)
+
+    def rounding(self, nu: FloatArray) -> float:
+        """What rounding may make of νᵀ(Xu)₊ at a unit vector."""
+        size = float(np.abs(nu) @ np.linalg.norm(self.rows, axis=1))
+        sums = 8 * EPS * np.sqrt(len(nu) + 1.0) * size
+        return sums + self.left_out * float(np.linalg.norm(nu))
+
+    def outward(self, points: FloatArray) -> FloatArray:
+        """Unit vectors of the data's space, (k, d), from those of the row space, (k, r)."""
+        directions = points @ self.axes
+        norms = np.linalg.norm(directions, axis=1, keepdims=True)
+        return np.asarray(directions / np.where(norms > 0, norms, 1.0))
+
+
+def values_at(X: FloatArray, nu: FloatArray, directions: FloatArray) -> FloatArray:
+    """νᵀ(Xu)₊ of each row u of `directions`, (k,)."""
+    return np.asarray(nu @ np.maximum(X @ directions.T, 0.0))
+
+
+def ranked(
+    X: FloatArray, nu: FloatArray, directions: FloatArray, most: int
+) -> tuple[FloatArray, FloatArray]:
+    """The `most` directions with the largest |νᵀ(Xu)₊| > 0, one a pattern; with their values."""
+    values = values_at(X, nu, directions)
+    order = np.argsort(-np.abs(values), kind="stable")
+    order = order[np.abs(values[order]) > 0]
+    packed = np.packbits(X @ directions[order].T > 0, axis=0).T
+    _, first = np.unique(packed, axis=0, return_index=True)
+    chosen = order[np.sort(first)][:most]
+    return directions[chosen], values[chosen]
+
+
+def distinct_lines(
+    rows: FloatArray, nu: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray, float]:
+    """νᵀ(Xu)₊ as Σ w (ℓᵀu)₊ + bᵀu over distinct lines: parallel rows change sign as one.
+
+    Returns the lines' unit vectors ℓ, w, b, and what the merging may be wrong by.
+    """
+    norms = np.linalg.norm(rows, axis=1)
+    counts = (norms > 0) & (nu != 0)
+    units, sizes = rows[counts] / norms[counts, None], (nu * norms)[counts]
+    if not len(units):
+        return np.zeros((0, rows.shape[1])), np.zeros(0), np.zeros(rows.shape[1]), 0.0
+    largest = np.abs(units).argmax(axis=1)
+    turned = np.where(units[np.arange(len(units)), largest] > 0, 1.0, -1.0)
+    lines = turned[:, None] * units
+    _, first, which = np.unique(
+        np.round(lines, 12) + 0.0, axis=0, return_index=True, return_inverse=True
+    )
+    chosen, which = lines[first], which.ravel()
+    error = float(np.abs(sizes) @ np.linalg.norm(lines - chosen[which], axis=1))
+    weights = np.bincount(which, sizes, len(first))
+    back = turned < 0
+    return chosen, weights, -(sizes[back] @ lines[back]), error
+
+
+def polished(space: RowSpace, nu: FloatArray, points: FloatArray) -> FloatArray:
+    """The best unit vector in the cell of each point of the row space, (k, r), by projection.
+
+    Points in whose cells no value is larger stay as they are.
+    """
+    masks = (space.rows @ points.T > 0).T
+    values = nu @ np.maximum(space.rows @ points.T, 0.0)
+    targets = np.sign(values)[:, None] * ((masks * nu) @ space.rows)
+    found = project_cones(ConeRows.of(space.rows), masks, targets).points
+    norms = np.linalg.norm(found, axis=1, keepdims=True)
+    better = found / np.where(norms > 0, norms, 1.0)
+    gained = np.abs(nu @ np.maximum(space.rows @ better.T, 0.0)) >= np.abs(values)
+    return np.where(gained[:, None], better, points)

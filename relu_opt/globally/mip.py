@@ -1,0 +1,184 @@
+r"""The oracle `mip`: bounds on M(ν) by mixed-integer linear programs.
+
+For each sign, with c = ±w over the distinct lines ℓ_k of the data and slope ±b,
+
+    maximise  cᵀz + bᵀu   subject to  z ≥ 0,  z_k ≥ ℓ_kᵀu,
+                                      z_k ≤ ℓ_kᵀu + 1 − β_k,  z_k ≤ β_k in {0, 1}   where c_k > 0,
+
+and the ball ‖u‖ ≤ 1 replaced by a box and tangent cuts qᵀu ≤ 1. The program's optimum is above
+the maximum and falls to it as cuts at its solutions are added. Cuts do not depend on ν, and are
+kept between calls. The bound is the solver's own: this oracle is no proof that can be re-checked
+without one. (Ergen & Pilanci, JMLR 2021, have the cutting-plane view; the program is derived here.)
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+from scipy.sparse import block_array, csc_array, eye_array
+
+from relu_opt.arrays import FloatArray
+from relu_opt.errors import SolveFailed
+from relu_opt.globally.bounds import RowSpace, Separation, distinct_lines, polished, ranked
+from relu_opt.plugins.types import StopReason
+from relu_opt.program.linear import LinearProgram
+from relu_opt.program_solution import solve_program
+
+# Rounds of cuts at the most, with and without integers.
+MOST_ROUNDS, RELAXED_ROUNDS = 200, 40
+# A relaxed solution outside of the ball by less than this needs no further cut.
+OUTSIDE = 1e-2
+# Share of the relative gap that the solver gets, and the least that it can be asked for.
+SHARE, TIGHTEST = 0.25, 1e-6
+MOST_DIRECTIONS = 256
+
+
+class MipOracle:
+    """Mixed-integer programs for one data matrix, and the cuts that they share.
+
+    Parameters
+    ----------
+    X : (n, d) array
+    backend : str
+        Who solves them.
+    """
+
+    name = "mip"
+
+    def __init__(self, X: FloatArray, backend: str = "auto") -> None:
+        self.X = X
+        self.backend = backend
+        self.space = RowSpace.of(X)
+        self.cuts: list[FloatArray] = []
+        self.solver = ""
+
+    def search(
+        self, nu: FloatArray, target: float, rel: float, deadline: float | None
+    ) -> Separation:
+        """Bound M(ν); see `Oracle`."""
+        points = [np.zeros(self.space.rank)]
+        upper, rounds, stop = 0.0, 0, StopReason.CONVERGED
+        for sign in (1.0, -1.0):
+            side = _Side(self, sign * nu, target, rel, deadline)
+            side.run()
+            points += side.points
+            upper, rounds = max(upper, side.upper), rounds + side.rounds
+            if side.stop is not StopReason.CONVERGED:
+                stop = side.stop
+        outward = self.space.outward(np.array(points))
+        directions, values = ranked(self.X, nu, outward, MOST_DIRECTIONS)
+        lower = float(np.abs(values).max(initial=0.0))
+        return Separation(
+            lower,
+            max(upper + self.space.rounding(nu), lower),
+            directions,
+            values,
+            self.name,
+            f"the dual bounds of {rounds} mixed-integer programs, as {self.solver or 'no solver'} "
+            "states them",
+            stop,
+            rounds,
+        )
+
+
+class _Side:
+    """max νᵀ(Xu)₊ for one sign."""
+
+    def __init__(
+        self, oracle: MipOracle, nu: FloatArray, target: float, rel: float, deadline: float | None
+    ) -> None:
+        self.oracle = oracle
+        self.nu = nu
+        self.target, self.rel, self.deadline = target, rel, deadline
+        self.lines, self.c, self.b, error = distinct_lines(oracle.space.rows, nu)
+        self.error = error
+        rising = self.c > 0
+        # No unit vector has more than the sum of what can rise.
+        self.upper = float(self.c[rising].sum() + np.linalg.norm(self.b)) + error
+        self.lower = 0.0
+        self.rounds = 0
+        self.points: list[FloatArray] = []
+        self.stop = StopReason.CONVERGED
+
+    def run(self) -> None:
+        """Cuts from the relaxation first, then from the program itself."""
+        if not len(self.lines):
+            return
+        try:
+            for whole, most in ((False, RELAXED_ROUNDS), (True, MOST_ROUNDS)):
+                for _ in range(most):
+                    if self._done():
+                        return
+                    outside = self._round(whole)
+                    if not whole and outside <= OUTSIDE:
+                        break
+            self.stop = StopReason.ITERATION_LIMIT
+        except KeyboardInterrupt:
+            self.stop = StopReason.INTERRUPTED
+        except TimeoutError:
+            self.stop = StopReason.TIME_LIMIT
+
+    def _done(self) -> bool:
+        return self.upper <= max(self.target, self.lower * (1 + self.rel))
+
+    def _round(self, whole: bool) -> float:
+        """Solve once, and cut where the solution leaves the ball; by how much it does."""
+        left = None if self.deadline is None else self.deadline - time.perf_counter()
+        if left is not None and left <= 0:
+            raise TimeoutError
+        tol = max(TIGHTEST, SHARE * self.rel) if whole else None
+        try:
+            found = solve_program(self._program(whole), self.oracle.backend, tol, left)
+        except SolveFailed as error:
+            if error.fields.get("stop") is StopReason.TIME_LIMIT:
+                raise TimeoutError from error
+            raise
+        self.rounds += 1
+        self.oracle.solver = found.backend
+        bound = found.bound if whole else found.dual_objective
+        if bound is not None and np.isfinite(bound):
+            self.upper = min(self.upper, max(0.0, -bound) + self.error)
+        u = found.x[: self.oracle.space.rank]
+        size = float(np.linalg.norm(u))
+        if size > 0:
+            unit = u / size
+            better = polished(self.oracle.space, self.nu, unit[None])[0]
+            self.points += [unit, better]
+            self.oracle.cuts += [unit, better]
+            heights = np.maximum(self.lines @ better, 0.0)
+            self.lower = max(self.lower, float(self.c @ heights + self.b @ better))
+        if found.stop is StopReason.TIME_LIMIT:
+            raise TimeoutError
+        return size - 1.0
+
+    def _program(self, whole: bool) -> LinearProgram:
+        """The program with the cuts so far, as a minimisation over (u, z, β)."""
+        q, r = self.lines.shape
+        rising = np.flatnonzero(self.c > 0)
+        k = len(rising)
+        L, eye = csc_array(self.lines), eye_array(q, format="csr")
+        picked = eye_array(k, format="csc")
+        pick = eye[rising]
+        cuts = csc_array(np.array(self.oracle.cuts).reshape(-1, r))
+        A = block_array(
+            [
+                [-L, eye, None],  # z − ℓᵀu ≥ 0
+                [L[rising] if k else csc_array((0, r)), -pick, -picked],  # ≥ −1
+                [None, -pick, picked],  # ≥ 0
+                [-cuts, csc_array((cuts.shape[0], q)), csc_array((cuts.shape[0], k))],  # ≥ −1
+            ],
+            format="csc",
+        )
+        low = np.concatenate(
+            [np.zeros(q), np.full(k, -1.0), np.zeros(k), np.full(cuts.shape[0], -1.0)]
+        )
+        integer = np.concatenate([np.zeros(r + q, dtype=bool), np.ones(k, dtype=bool)])
+        return LinearProgram(
+            c=np.concatenate([-self.b, -self.c, np.zeros(k)]),
+            A=A,
+            row_lower=low,
+            lower=np.concatenate([np.full(r, -1.0), np.zeros(q + k)]),
+            upper=np.ones(r + q + k),
+            integrality=integer if whole else None,
+        )

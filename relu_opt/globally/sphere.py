@@ -1,0 +1,214 @@
+r"""The oracle `sphere`: bounds on M(ν) by branch and bound over directions.
+
+With f(u) = ±νᵀ(Xu)₊, the space is covered by simplicial cones u = Σ_j θ_j v_j, θ ≥ 0, with unit
+vectors v_j. On such a cone a term (x_kᵀu)₊ with a positive weight is at most Σ_j θ_j (x_kᵀv_j)₊,
+since it is convex, and −(x_kᵀu)₊ is at most −τ x_kᵀu for every τ in [0, 1]. So f(u) ≤ Σ_j θ_j F_j
+for some F, and for every F' ≥ F
+
+    max f over the cone and the ball  ≤  ‖V⁻¹F'‖,
+
+with an error that falls with the square of the cone's width. A maximum lies where only rows of
+negative weight change their sign. There f(u) ≤ (g₀ − Σ τ_k |ν_k| x_k)ᵀu without an error, and the
+τ in [0, 1] with the shortest vector close the cone, as Moreau's multipliers do in one cell; the
+vector also points to the maximum. Cones that stay open are cut in two across their longest edge.
+The number of cones grows with the rank of X, hardly with n. (Derived here; the tests compare it
+with all cells and with a grid.)
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+
+import numpy as np
+
+from relu_opt.arrays import BoolArray, FloatArray
+from relu_opt.globally.bounds import RowSpace, Separation, distinct_lines, ranked
+from relu_opt.plugins.types import StopReason
+from relu_opt.program.cones import least_squares
+
+# Entries of a matrix of products that are held at a time, and entries of all open cones.
+CHUNK_ENTRIES = 2_000_000
+MOST_ENTRIES = 50_000_000
+# Directions that are handed on, and those that one batch of cones may add.
+MOST_DIRECTIONS, BATCH_DIRECTIONS = 256, 32
+
+
+class SphereOracle:
+    """Branch and bound for one data matrix.
+
+    Parameters
+    ----------
+    X : (n, d) array
+    """
+
+    name = "sphere"
+
+    def __init__(self, X: FloatArray) -> None:
+        self.X = X
+        self.space = RowSpace.of(X)
+
+    def search(
+        self, nu: FloatArray, target: float, rel: float, deadline: float | None
+    ) -> Separation:
+        """Bound M(ν); see `Oracle`."""
+        if self.space.rank == 0:
+            search = _Search.nothing(target)
+        else:
+            search = _Search(self.space, nu, target, rel)
+            search.run(deadline)
+        points = np.array([search.best, *search.points])
+        directions, values = ranked(self.X, nu, self.space.outward(points), MOST_DIRECTIONS)
+        lower = float(np.abs(values).max(initial=0.0))
+        return Separation(
+            lower,
+            max(search.upper, lower),
+            directions,
+            values,
+            self.name,
+            f"branch and bound over {search.cones} cones of directions",
+            search.stop,
+            search.cones,
+        )
+
+
+class _Search:
+    """One search: its bounds, and the points with large values."""
+
+    def __init__(self, space: RowSpace, nu: FloatArray, target: float, rel: float) -> None:
+        self.rank = space.rank
+        lines, weights, self.slope, error = distinct_lines(space.rows, nu)
+        self.terms = np.abs(weights)[:, None] * lines
+        self.positive: BoolArray = weights > 0
+        self.rounding = space.rounding(nu) + error
+        self.target = target
+        self.rel = rel
+        self.lower, self.upper = 0.0, 0.0
+        self.best: FloatArray = np.zeros(self.rank)
+        self.points: list[FloatArray] = []
+        self.cones = 0
+        self.stop = StopReason.CONVERGED
+
+    @classmethod
+    def nothing(cls, target: float) -> _Search:
+        """The search in a space of rank 0."""
+        space = RowSpace(np.zeros((1, 0)), np.zeros((0, 0)), 0.0)
+        return cls(space, np.zeros(1), target, 0.0)
+
+    @property
+    def goal(self) -> float:
+        """Cones with a bound of at most this are closed."""
+        # Below a few times the rounding of a bound no cut would help.
+        known = self.lower * (1 + self.rel) + 4 * math.sqrt(self.rank) * self.rounding
+        return max(self.target, known)
+
+    def run(self, deadline: float | None) -> None:
+        """Cut cones until all are closed, or there is no more time or memory."""
+        signs = itertools.product((1.0, -1.0), repeat=self.rank)
+        cones = np.array([np.diag(each) for each in signs])
+        step = max(1, CHUNK_ENTRIES // (self.rank * max(1, len(self.terms))))
+        most = MOST_ENTRIES // self.rank**2
+        anything = np.linalg.norm(self.terms, axis=1).sum() + np.linalg.norm(self.slope)
+        before = np.full(len(cones), float(anything))
+        while len(cones):
+            bounds = before
+            try:
+                for start in range(0, len(cones), step):
+                    if deadline is not None and time.perf_counter() > deadline:
+                        raise TimeoutError
+                    part = slice(start, start + step)
+                    bounds[part] = np.minimum(before[part], self._bounds(cones[part]))
+                    self.cones += len(cones[part])
+            except (TimeoutError, KeyboardInterrupt) as error:
+                late = isinstance(error, TimeoutError)
+                self._give_up(StopReason.TIME_LIMIT if late else StopReason.INTERRUPTED, bounds)
+                return
+            closed = bounds <= self.goal
+            self.upper = max(self.upper, float(bounds[closed].max(initial=0.0)))
+            cones, bounds = cones[~closed], bounds[~closed]
+            if len(cones) > most:
+                self._give_up(StopReason.ITERATION_LIMIT, bounds)
+                return
+            if len(cones):
+                cones, before = _halves(cones), np.concatenate([bounds, bounds])
+
+    def _give_up(self, why: StopReason, bounds: FloatArray) -> None:
+        self.upper, self.stop = max(self.upper, float(bounds.max())), why
+
+    def _bounds(self, cones: FloatArray) -> FloatArray:
+        """An upper bound of |f| on each cone; the best vertices are noted."""
+        products = cones @ self.terms.T  # (m, r, n)
+        low, high = products.min(axis=1), products.max(axis=1)
+        above, crossing = low >= 0, (low < 0) & (high > 0)
+        rising = np.maximum(products, 0.0)
+        up, down = rising[:, :, self.positive].sum(axis=2), rising[:, :, ~self.positive].sum(axis=2)
+        slope = cones @ self.slope
+        self._note(cones.reshape(-1, self.rank), (up - down + slope).ravel())
+        # τ of the rows: 1 where they are active, 0 where they are not, between where they cross.
+        share = np.divide(high, high - low, out=np.zeros_like(high), where=crossing)
+        share[above] = 1.0
+        linear = share[:, None, :] * products
+        ones = np.ones((len(cones), self.rank, 1))
+        best = np.zeros(len(cones))
+        for sign, convex, rise in ((1.0, self.positive, up), (-1.0, ~self.positive, down)):
+            F = rise - linear[:, :, ~convex].sum(axis=2) + sign * slope
+            solved = np.linalg.solve(cones, np.concatenate([F[:, :, None], ones], axis=2))
+            bound = self._shortest(F, solved[:, :, 0], solved[:, :, 1])
+            smooth = ~(crossing & convex).any(axis=1)
+            for k in np.flatnonzero(smooth & (bound > self.goal)):
+                bound[k] = min(bound[k], self._moreau(sign, above[k], crossing[k]))
+            best = np.maximum(best, bound)
+        return best
+
+    def _shortest(self, F: FloatArray, g: FloatArray, level: FloatArray) -> FloatArray:
+        """‖V⁻¹F'‖ with the best F' between F and its largest entry; g = V⁻¹F, level = V⁻¹1."""
+        highest = F.max(axis=1)
+        apart = highest[:, None] * level - g
+        size = np.maximum((apart**2).sum(axis=1), np.finfo(np.float64).tiny)
+        part = np.clip(-(g * apart).sum(axis=1) / size, 0.0, 1.0)
+        bound = np.linalg.norm(g + part[:, None] * apart, axis=1)
+        bound[highest <= 0] = 0.0
+        return np.asarray(bound + self.rounding * np.linalg.norm(level, axis=1))
+
+    def _moreau(self, sign: float, above: BoolArray, crossing: BoolArray) -> float:
+        """‖g₀ − Σ τ_k |ν_k| x_k‖ with τ in [0, 1] that make it short; where it points is noted."""
+        signs = np.where(self.positive, 1.0, -1.0)
+        g = sign * (signs[above] @ self.terms[above] + self.slope)
+        normals = self.terms[crossing]
+        while len(normals):
+            share = least_squares(normals.T, g)
+            whole = share >= 1
+            if not whole.any():
+                g = g - share @ normals
+                break
+            g, normals = g - normals[whole].sum(axis=0), normals[~whole]
+        size = float(np.linalg.norm(g))
+        if size > self.lower:
+            point = g / size
+            heights = np.maximum(self.terms @ point, 0.0)
+            self._note(point[None], np.array([heights @ signs + self.slope @ point]))
+        return size + self.rounding
+
+    def _note(self, points: FloatArray, values: FloatArray) -> None:
+        sizes = np.abs(values)
+        few = min(BATCH_DIRECTIONS, len(sizes))
+        best = np.argpartition(-sizes, few - 1)[:few]
+        self.points.extend(points[best[sizes[best] > self.target]])
+        first = int(np.argmax(sizes))
+        if sizes[first] > self.lower:
+            self.lower, self.best = float(sizes[first]), points[first]
+
+
+def _halves(cones: FloatArray) -> FloatArray:
+    """Each cone cut in two at the middle of its longest edge; the second halves follow."""
+    rank = cones.shape[1]
+    cosines = cones @ cones.transpose(0, 2, 1)
+    edges = np.where(np.triu(np.ones((rank, rank), dtype=bool), 1), cosines, np.inf)
+    i, j = np.unravel_index(edges.reshape(len(cones), -1).argmin(axis=1), (rank, rank))
+    every = np.arange(len(cones))
+    middle = cones[every, i] + cones[every, j]
+    middle /= np.linalg.norm(middle, axis=1, keepdims=True)
+    first, second = cones.copy(), cones.copy()
+    first[every, i] = second[every, j] = middle
+    return np.concatenate([first, second])

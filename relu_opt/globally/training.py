@@ -1,0 +1,366 @@
+"""`train_globally`: a network that no other network beats, of any width and with any patterns."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from relu_opt.arrays import FloatArray, as_floats, as_positive
+from relu_opt.certificate import LISTED, Certificate, Coverage
+from relu_opt.dual_bound import DualBound, lower_bound
+from relu_opt.errors import DataError
+from relu_opt.globally.bounds import Oracle, Separation
+from relu_opt.globally.cells import CellsOracle
+from relu_opt.globally.separation import deadline_of, make_oracle
+from relu_opt.parallel.executors import opened
+from relu_opt.plugins.dispatch import can_start
+from relu_opt.plugins.manager import registry
+from relu_opt.plugins.types import ConeMultipliers, ProgressEvent, StopReason
+from relu_opt.program.arrangement import MAX_PATTERNS
+from relu_opt.program.convex import ConvexProgram, relative_gap
+from relu_opt.program.losses import Loss
+from relu_opt.program.network import ReLUNetwork
+from relu_opt.program.patterns import Patterns, masks_of, sample_patterns, unique_rows
+from relu_opt.proving import certificate_of
+from relu_opt.solution import Solution, solve
+
+# Gates of the first master program, and directions that join it in a round.
+FIRST_GATES, JOIN = 100, 64
+# Share of the gap that a master program is solved to, and the loosest gap.
+SHARE, LOOSEST = 0.05, 1e-2
+# Share of the tolerance that the oracle and the master program may each leave.
+AIM = 0.25
+MAX_ROUNDS = 500
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round: the bounds after it, patterns of the master program, and seconds so far."""
+
+    upper: float
+    lower: float
+    patterns: int
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class GlobalSolution:
+    """A trained network, with a bound that holds for every network.
+
+    Attributes
+    ----------
+    solution : Solution
+        Of the last master program: its own certificate is of scope `program`.
+    certificate : Certificate
+        Scope `all`. Its coverage says why: `listed` (oracle `cells`) and `searched` (`sphere`)
+        are re-checked by `verify`; with `oracle` (`mip`) the bound is a MILP solver's word.
+    separation : Separation
+        What the oracle found at the certificate's ν, before it was scaled.
+    rounds : tuple of Round
+        The bounds over time.
+    stop : StopReason
+        Why it ended; with a limit the bounds so far still hold.
+    """
+
+    solution: Solution
+    certificate: Certificate
+    separation: Separation
+    rounds: tuple[Round, ...]
+    stop: StopReason
+
+    @property
+    def network(self) -> ReLUNetwork:
+        """The best network found."""
+        return self.certificate.network
+
+    @property
+    def objective(self) -> float:
+        """The network's objective: an upper bound on the optimum."""
+        return self.certificate.primal
+
+    @property
+    def dual_objective(self) -> float:
+        """What no network's objective is below."""
+        return self.certificate.dual
+
+    @property
+    def rel_gap(self) -> float:
+        """(objective − dual_objective)/max(1e−12, |objective|)."""
+        return self.certificate.rel_gap
+
+    @property
+    def nu(self) -> FloatArray:
+        """The dual point of the bound, (n,)."""
+        return self.certificate.nu
+
+    def __repr__(self) -> str:
+        return (
+            f"GlobalSolution({self.certificate.verdict.value}, objective={self.objective:.12g}, "
+            f"rel_gap={self.rel_gap:.2e}, neurons={len(self.network)}, "
+            f"oracle={self.separation.oracle!r}, stop={self.stop.value!r})"
+        )
+
+    def certify(self, network: ReLUNetwork, tol: float | None = None) -> Certificate:
+        """How far another network, such as one that SGD trained, is from the global optimum.
+
+        Parameters
+        ----------
+        network : ReLUNetwork
+            Of the same features; it is balanced first, which never raises its objective.
+        tol : float, optional
+            The relative gap that the verdict is against; that of this solution by default.
+
+        Returns
+        -------
+        Certificate
+            Of scope `all`, with the bound of this solution.
+        """
+        if not isinstance(network, ReLUNetwork) or network.gates is not None:
+            raise DataError("A ReLUNetwork without gates is needed. See relu_opt.export.")
+        mine = self.certificate
+        if network.hidden.shape[1] != self.solution.program.d:
+            raise DataError(
+                f"The network takes {network.hidden.shape[1]} features and the data have "
+                f"{self.solution.program.d}."
+            )
+        prog = self.solution.program.with_patterns(mine.patterns)
+        if network.intercept and not prog.intercept:
+            raise DataError(
+                "The network has an output intercept, and the problem has none. Pass "
+                "intercept=True to train_globally."
+            )
+        bound = DualBound(mine.nu, mine.multipliers, mine.dual, prog.lam)
+        tol = mine.tol if tol is None else as_positive(tol, "tol")
+        return certificate_of(prog, network.balance(), bound, "all", tol, mine.coverage)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the certificate, which holds network and bound; `Certificate.load` reads it."""
+        self.certificate.save(path)
+
+
+def train_globally(
+    X: ArrayLike,
+    y: ArrayLike,
+    lam: float,
+    oracle: str = "auto",
+    tol: float = 1e-6,
+    *,
+    loss: str | Loss = "squared",
+    sample_weight: ArrayLike | None = None,
+    intercept: bool = False,
+    time_limit: float | None = None,
+    backend: str = "auto",
+    options: Mapping[str, object] | None = None,
+    max_patterns: int = MAX_PATTERNS,
+    executor: object = None,
+    seed: int = 0,
+) -> GlobalSolution:
+    """Train a two-layer ReLU network to a proved optimum of its *non-convex* training problem.
+
+    The convex program over few patterns is solved by a backend. Its dual point goes to an oracle,
+    which searches all activation patterns for directions u with |νᵀ(Xu)₊| > λ. Their patterns join
+    the program, until there are none; then no network of any width has a lower objective.
+
+    Parameters
+    ----------
+    X : (n, d) array
+        Data, one row a sample. A hidden bias is a column of ones, which is penalised.
+    y : (n,) array
+        Targets; labels −1 and +1 for the classification losses.
+    lam : float
+        Regularization strength λ > 0 on the scale of the *mean* loss. (The companion papers have
+        the sum of losses and β = nλ.)
+    oracle : {"auto", "sphere", "cells", "mip"}
+        As of `separation`; with an `executor`, `auto` is `cells`.
+    tol : float
+        Relative gap to reach.
+    loss, sample_weight, intercept
+        As of `ConvexProgram`.
+    time_limit : float, optional
+        Seconds; then the best network so far comes back with its bound.
+    backend, options
+        Who solves the programs, as of `solve`.
+    max_patterns : int
+        Of the oracle `cells`, as of `enumerate_patterns`.
+    executor : optional
+        Where the oracle `cells` prices the patterns, as of `solve`.
+    seed : int
+        Of the gates of the first program.
+
+    Returns
+    -------
+    GlobalSolution
+
+    Raises
+    ------
+    DataError
+        If the problem is none (see `ConvexProgram`), or there are too many patterns to list.
+
+    Notes
+    -----
+    Source: Pilanci & Ergen (ICML 2020) for the program, Ergen & Pilanci (JMLR 2021) for the
+    cutting planes. Whole cones join instead of single neurons, so that it ends.
+    """
+    tol = as_positive(tol, "tol")
+    deadline = deadline_of(time_limit)
+    data = as_floats(X, "X", 2)
+    first = sample_patterns(data, FIRST_GATES, seed)
+    prog = ConvexProgram(data, y, lam, first, loss, "relu", sample_weight, intercept)  # type: ignore[arg-type]
+    with opened(1 if executor is None else executor) as workers:
+        chosen = make_oracle(data, oracle, max_patterns, None if executor is None else workers)
+        search = _Search(prog, chosen, tol, deadline, backend, dict(options or {}))
+        try:
+            stop = search.run()
+        except KeyboardInterrupt:
+            stop = StopReason.INTERRUPTED
+        return search.answer(stop)
+
+
+class _Search:
+    """One run: the growing program, and the best bounds so far."""
+
+    def __init__(
+        self,
+        prog: ConvexProgram,
+        oracle: Oracle,
+        tol: float,
+        deadline: float | None,
+        backend: str,
+        options: dict[str, object],
+    ) -> None:
+        self.prog = prog
+        self.oracle = oracle
+        self.tol = tol
+        self.deadline = deadline
+        self.backend = backend
+        self.options = options
+        self.started = time.perf_counter()
+        self.warm = can_start(prog, backend)
+        self.solution: Solution | None = None
+        self.rounds: list[Round] = []
+        # ν = 0 is feasible whatever X is.
+        self.nu = np.zeros(prog.n)
+        self.lower = prog.dual_objective(self.nu)
+        self.multipliers: ConeMultipliers | None = None
+        self.found = Separation(
+            0.0,
+            0.0,
+            np.zeros((0, prog.d)),
+            np.zeros(0),
+            oracle.name,
+            "nothing: no search has ended",
+            StopReason.UNKNOWN,
+            0,
+        )
+
+    @property
+    def gap(self) -> float:
+        """The relative gap over all patterns."""
+        return math.inf if self.solution is None else self._gap_of(self.solution)
+
+    def _gap_of(self, solution: Solution) -> float:
+        return relative_gap(solution.objective, self.lower)
+
+    def run(self) -> StopReason:
+        """Rounds of solving and searching until the gap is small enough."""
+        aim = LOOSEST
+        for _ in range(MAX_ROUNDS):
+            left = None if self.deadline is None else self.deadline - time.perf_counter()
+            if left is not None and left <= 0:
+                return StopReason.TIME_LIMIT
+            solution = self._solve(aim, left)
+            if solution.stop in (StopReason.TIME_LIMIT, StopReason.INTERRUPTED):
+                return solution.stop
+            rel = max(AIM * self.tol, SHARE * min(1.0, solution.rel_gap))
+            found = self.oracle.search(solution.nu, (1 + rel) * self.prog.lam, rel, self.deadline)
+            self._bound(solution.nu, found)
+            self._tell()
+            if self.gap <= self.tol:
+                return StopReason.CONVERGED
+            if found.stop is not StopReason.CONVERGED:
+                return found.stop
+            if self._join(found):
+                aim = max(AIM * self.tol, min(LOOSEST, SHARE * self.gap))
+            elif aim > AIM * self.tol:
+                aim = AIM * self.tol
+            else:
+                # What is left is the tolerance of the oracle or of the backend.
+                return StopReason.CONVERGED_LOOSE
+        return StopReason.ITERATION_LIMIT
+
+    def answer(self, stop: StopReason) -> GlobalSolution:
+        """What was found."""
+        solution = self.solution or self._solve(LOOSEST, None)
+        prog, coverage = self.prog, LISTED
+        if isinstance(self.oracle, CellsOracle) and self.multipliers is not None:
+            prog = prog.with_patterns(self.oracle.prog.patterns)
+            bound = lower_bound(prog, self.nu, self.multipliers)
+        else:
+            sphere = self.found.oracle == "sphere"
+            coverage = Coverage(
+                "searched" if sphere else "oracle", self.found.statement, self.prog.lam
+            )
+            listed = lower_bound(prog, self.nu, None)
+            bound = DualBound(self.nu, listed.multipliers, self.lower, prog.lam)
+        proof = certificate_of(prog, solution.network.balance(), bound, "all", self.tol, coverage)
+        return GlobalSolution(solution, proof, self.found, tuple(self.rounds), stop)
+
+    # -- underneath ------------------------------------------------------------
+
+    def _solve(self, tol: float, limit: float | None) -> Solution:
+        """Solve over the patterns so far, from the last solution; the better one is kept."""
+        before, start = self.solution, None
+        if before is not None and self.warm:
+            start = np.zeros(self.prog.weights_shape)
+            start[:, : before.weights.shape[1]] = before.weights
+        found = solve(self.prog, self.backend, tol, limit, start, self.options)
+        if before is None or found.objective <= before.objective or found.rel_gap <= self.tol:
+            self.solution = found
+        return found
+
+    def _bound(self, nu: FloatArray, found: Separation) -> None:
+        """Scale ν until it is feasible for all patterns; the best bound is kept."""
+        scaled = self.prog.best_scale(nu, found.upper) * nu
+        value = self.prog.dual_objective(scaled)
+        if value > self.lower or not self.rounds:
+            self.nu, self.lower, self.found = scaled, value, found
+            if isinstance(self.oracle, CellsOracle) and found.stop is StopReason.CONVERGED:
+                self.multipliers = self.oracle.multipliers(nu)
+
+    def _join(self, found: Separation) -> bool:
+        """Let the patterns of the best directions join; whether there were new ones."""
+        beyond = np.abs(found.values) > self.prog.lam
+        gates = found.directions[beyond].T
+        packed = np.packbits(masks_of(self.prog.X, gates).T, axis=1)
+        known, count = self.prog.patterns, len(self.prog.patterns)
+        every = np.concatenate([known.packed, packed])
+        keep = unique_rows(every)[: count + JOIN]
+        if len(keep) == count:
+            return False
+        assert known.gates is not None  # noqa: S101 - they were sampled
+        joined = np.hstack([known.gates, gates])[:, keep]
+        patterns = Patterns.from_packed(every[keep], self.prog.n, joined)
+        self.prog = self.prog.with_patterns(patterns)
+        return True
+
+    def _tell(self) -> None:
+        assert self.solution is not None  # noqa: S101 - rounds begin with one
+        seconds = time.perf_counter() - self.started
+        count = len(self.prog.patterns)
+        self.rounds.append(Round(self.solution.objective, self.lower, count, seconds))
+        event = ProgressEvent(
+            "solve",
+            len(self.rounds),
+            seconds,
+            self.solution.objective,
+            self.lower,
+            self.gap,
+            f"{count} patterns, oracle {self.oracle.name}",
+        )
+        registry().notify("relu_opt_progress", event=event)
