@@ -1,0 +1,354 @@
+r"""Networks that fit the data exactly at the least cost ½ Σ_j (‖u_j‖² + a_j²).
+
+As a convex program over activation patterns, both signs,
+
+    minimise Σ_b ‖w_b‖   subject to  Σ_b X_b w_b = y,  w_b ∈ K_b,
+
+with the dual: maximise νᵀy subject to g_b(ν) = ‖P_K(X_bᵀν)‖ ≤ 1 for every block. It is the limit of
+training as λ → 0. Optimal networks have neurons of directions v_b = P_K(X_bᵀν) with ‖v_b‖ = 1 only,
+for *every* optimal ν, so that they are {α ≥ 0 : Aα = y} with the columns s_b(Xv_b)_+.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import nnls
+from scipy.sparse import block_diag, csc_array, eye_array, hstack, vstack
+
+from relu_opt.arrays import FloatArray, IntArray, as_floats, as_targets
+from relu_opt.closed.formula import network_of_blocks, ones_pattern, out_of_reach
+from relu_opt.dual_bound import feasibility
+from relu_opt.errors import NotCertified, SolveFailed
+from relu_opt.plugins.types import ConeMultipliers, StopReason
+from relu_opt.program.arrangement import enumerate_patterns
+from relu_opt.program.conic import Cones, ConicProgram
+from relu_opt.program.convex import ConvexProgram, relative_gap
+from relu_opt.program.network import ReLUNetwork, group_rows
+from relu_opt.program.patterns import Patterns
+from relu_opt.program.spike_free import is_spike_free
+from relu_opt.program_solution import solve_program
+
+# Relative gap of the conic program that is asked for.
+SOLVER_TOL = 1e-10
+# Blocks with 1 − g_b(ν) up to this may be in an optimal network; above it, up to `DOUBT`, they
+# could be.
+TIGHT = 1e-6
+DOUBT = 1e-4
+# Entries of unit neurons that differ by at most this are those of one neuron.
+SAME = 1e-5
+# Largest residual of the fits, relative to the largest target.
+FIT_TOLERANCE = 1e-9
+NEWTON_STEPS = 12
+
+
+@dataclass(frozen=True, eq=False)
+class Interpolant:
+    """A network that fits the data, with a proof of how near its cost is to the least.
+
+    Attributes
+    ----------
+    network : ReLUNetwork
+        Balanced.
+    cost : float
+        ½ Σ_j (‖u_j‖² + a_j²) of the network; there is no loss and no λ in it.
+    bound : float
+        νᵀy: no network that fits the data costs less.
+    nu : (n,) array
+        Dual point, |νᵀ(Xu)_+| ≤ 1 for every ‖u‖ ≤ 1.
+    multipliers : ConeMultipliers
+        ρ ≥ 0 of the blocks: ‖X_bᵀν + (S_iX)ᵀρ_b‖ ≤ 1 for each of them, which proves the bound.
+    patterns : Patterns
+        The patterns that the bound speaks of.
+    coverage : {"listed", "spike_free"}
+        Why they speak of all networks.
+    residual : float
+        Largest |f(x_k) − y_k|, over the largest |y_k|.
+    """
+
+    network: ReLUNetwork
+    cost: float
+    bound: float
+    nu: FloatArray
+    multipliers: ConeMultipliers
+    patterns: Patterns
+    coverage: str
+    residual: float
+
+    @property
+    def rel_gap(self) -> float:
+        """(cost − bound)/max(1e−12, |cost|)."""
+        return relative_gap(self.cost, self.bound)
+
+    def __repr__(self) -> str:
+        return (
+            f"Interpolant(neurons={len(self.network)}, cost={self.cost:.12g}, "
+            f"rel_gap={self.rel_gap:.2e})"
+        )
+
+
+def unit_program(X: FloatArray, y: FloatArray, patterns: Patterns) -> ConvexProgram:
+    """The program whose blocks, cones and dual constraints g_b(ν) ≤ 1 are those of interpolation."""
+    return ConvexProgram(X, y, 1.0, patterns)
+
+
+def prove_interpolant(
+    prog: ConvexProgram,
+    network: ReLUNetwork,
+    nu: FloatArray,
+    coverage: str,
+    known: ConeMultipliers | None = None,
+) -> Interpolant:
+    """The network with the bound that ν gives, scaled until it is feasible.
+
+    Parameters
+    ----------
+    prog : ConvexProgram
+        What `unit_program` made.
+    network : ReLUNetwork
+    nu : (n,) array
+        Any vector.
+    coverage : str
+        Why the program's patterns speak of all networks.
+    known : ConeMultipliers, optional
+        Multipliers that go with ν; missing ones are found by projection.
+    """
+    multipliers, largest = feasibility(prog, nu, known)
+    scale = 1 / largest if largest > 0 else 0.0
+    network = network.balance()
+    size = float(np.abs(prog.y).max()) or 1.0
+    return Interpolant(
+        network,
+        network.penalty(),
+        scale * float(nu @ prog.y),
+        scale * nu,
+        ConeMultipliers(
+            multipliers.blocks, multipliers.starts, multipliers.rows, scale * multipliers.values
+        ),
+        prog.patterns,
+        coverage,
+        float(np.abs(network.predict(prog.X) - prog.y).max()) / size,
+    )
+
+
+def minimum_norm_interpolant(
+    X: ArrayLike, y: ArrayLike, backend: str = "auto", tol: float = 1e-8
+) -> Interpolant:
+    """The network of least cost ½ Σ_j (‖u_j‖² + a_j²) that fits the data exactly, of any width.
+
+    Parameters
+    ----------
+    X : (n, d) array
+        Data, one row a sample; a hidden bias is a column of ones. All patterns of X are listed,
+        unless it is spike-free.
+    y : (n,) array
+        Targets.
+    backend : str
+        Who solves the conic program.
+    tol : float
+        The relative gap to certify.
+
+    Returns
+    -------
+    Interpolant
+
+    Raises
+    ------
+    DataError
+        If no network fits, or the patterns of X are too many to be listed.
+    NotCertified
+        If the gap or the residual stays above the tolerance.
+    """
+    data = as_floats(X, "X", 2)
+    targets = as_targets(y, "y", len(data), "X")
+    if is_spike_free(data):
+        prog, coverage = unit_program(data, targets, ones_pattern(len(data))), "spike_free"
+    else:
+        prog, coverage = unit_program(data, targets, enumerate_patterns(data)), "listed"
+    if not targets.any():
+        nothing = ReLUNetwork(np.zeros((0, data.shape[1])), np.zeros(0))
+        return prove_interpolant(prog, nothing, np.zeros(len(data)), coverage)
+    nu = polished_dual(prog, *solve_conic(prog, backend))
+    face = Face.of(prog, nu)
+    found = prove_interpolant(prog, face.vertex(), nu, coverage)
+    if not (found.rel_gap <= tol and found.residual <= FIT_TOLERANCE):
+        raise NotCertified(
+            f"The interpolating network has a gap of {found.rel_gap:.1e} and a residual of "
+            f"{found.residual:.1e}. Scale the data to like sizes, or try another backend.",
+            rel_gap=found.rel_gap,
+            residual=found.residual,
+        )
+    return found
+
+
+def solve_conic(prog: ConvexProgram, backend: str = "auto") -> tuple[FloatArray, FloatArray]:
+    """Blocks (2, p, d) of an optimum and its dual point ν, as a conic solver leaves them.
+
+    Raises
+    ------
+    DataError
+        If no network fits.
+    """
+    conic, unit, height = conic_program(prog)
+    try:
+        answer = solve_program(conic, backend, tol=SOLVER_TOL)
+    except SolveFailed as error:
+        if error.fields.get("stop") is not StopReason.INFEASIBLE:
+            raise
+        raise _no_fit(prog) from error
+    p, d = len(prog.patterns), prog.d
+    weights = answer.x[: 2 * p * d].reshape(2, p, d) * (height / unit)
+    if np.abs(prog.fits(weights) - prog.y).max() > 1e-4 * height:
+        raise _no_fit(prog)
+    assert answer.duals is not None
+    return weights, -answer.duals[: prog.n] / unit
+
+
+def conic_program(prog: ConvexProgram) -> tuple[ConicProgram, float, float]:
+    """min Σ t_b subject to Σ X_b w_b = y, S_iX w_b ≥ 0, ‖w_b‖ ≤ t_b over x = (w, t).
+
+    Returns
+    -------
+    program : ConicProgram
+        Of data over `unit` and targets over `height`: w is to be multiplied by height/unit, and ν,
+        minus the first n multipliers, to be divided by unit.
+    unit, height : float
+    """
+    n, d, p = prog.n, prog.d, len(prog.patterns)
+    unit = float(np.linalg.norm(prog.X, axis=1).max()) or 1.0
+    height = float(np.abs(prog.y).max()) or 1.0
+    X, masks = prog.X / unit, prog.patterns.unpack(slice(None))
+    gated = np.hstack([mask[:, None] * X for mask in masks])
+    cones = block_diag([np.where(mask, -1.0, 1.0)[:, None] * X for mask in masks])
+    nothing = csc_array((n, 2 * p))
+    fits = hstack([csc_array(gated), csc_array(-gated), nothing])
+    sides = hstack([block_diag([cones, cones]), csc_array((2 * p * n, 2 * p))])
+    # Each cone (t_b, w_b): its rows are those of −t_b and −w_b.
+    order = np.concatenate(
+        [np.r_[2 * p * d + b, b * d : (b + 1) * d] for b in range(2 * p)]
+    ).astype(np.intp)
+    norms = -csc_array(eye_array(2 * p * (d + 1)))[order]
+    A = csc_array(vstack([fits, sides, norms]))
+    b = np.r_[prog.y / height, np.zeros(A.shape[0] - n)]
+    c = np.r_[np.zeros(2 * p * d), np.ones(2 * p)]
+    return ConicProgram(c, A, b, Cones(n, 2 * p * n, (d + 1,) * (2 * p))), unit, height
+
+
+def _no_fit(prog: ConvexProgram) -> Exception:
+    """The error of targets that no network has: what the pattern-wise linear fit leaves."""
+    masks = prog.patterns.unpack(slice(None))
+    gated = np.hstack([mask[:, None] * prog.X for mask in masks])
+    fit = gated @ np.linalg.lstsq(gated, prog.y, rcond=None)[0]
+    return out_of_reach(prog.y, prog.y - fit)
+
+
+def polished_dual(prog: ConvexProgram, weights: FloatArray, nu: FloatArray) -> FloatArray:
+    """ν to the last digits: Newton's method on w_b/‖w_b‖ = X_bᵀν on the faces that carry neurons.
+
+    Kept only where it lowers the largest residual.
+    """
+    norms = np.linalg.norm(weights, axis=2)
+    sign, which = np.nonzero(norms > 1e-5 * norms.sum())
+    signs = np.where(sign == 0, 1.0, -1.0)
+    blocks = weights[sign, which]
+    projected = prog.project(prog.correlations(nu), sign * len(prog.patterns) + which)
+    masks = prog.patterns.unpack(which)
+    pieces = []
+    for k, rows in enumerate(projected.rows):
+        basis = _null_basis(prog.X[rows], prog.d)
+        pieces.append((basis, signs[k] * (masks[k][:, None] * prog.X) @ basis))
+    z = [basis.T @ block for (basis, _), block in zip(pieces, blocks, strict=True)]
+    best, least = nu, np.inf
+    for _ in range(NEWTON_STEPS):
+        heads = [M.T @ nu - part / np.linalg.norm(part) for (_, M), part in zip(pieces, z, strict=True)]
+        tail = sum(M @ part for (_, M), part in zip(pieces, z, strict=True)) - prog.y
+        residual = np.concatenate([*heads, tail])
+        size = float(np.abs(residual).max())
+        if not size < least:
+            break
+        best, least = nu, size
+        curved = [
+            -(np.eye(len(part)) - np.outer(part, part) / (part @ part)) / np.linalg.norm(part)
+            for part in z
+        ]
+        M = np.hstack([M for _, M in pieces])
+        system = np.block(
+            [[block_diag(curved).toarray(), M.T], [M, np.zeros((prog.n, prog.n))]]
+        )
+        step = np.linalg.lstsq(system, -residual, rcond=1e-12)[0]
+        ends = np.cumsum([len(part) for part in z])
+        z = [part + move for part, move in zip(z, np.split(step[: ends[-1]], ends[:-1]), strict=True)]
+        nu = nu + step[ends[-1] :]
+    return best
+
+
+def _null_basis(rows: FloatArray, d: int) -> FloatArray:
+    """An orthonormal basis of {u : rows @ u = 0}, (d, k)."""
+    if not len(rows):
+        return np.eye(d)
+    _, sizes, axes = np.linalg.svd(rows)
+    rank = int((sizes > 1e-10 * sizes[0]).sum())
+    return np.asarray(axes[rank:].T)
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """All networks of least cost: {α ≥ 0 : Aα = y}, each column one neuron of norm 1.
+
+    Attributes
+    ----------
+    directions : (k, d) array
+        Unit neurons v, distinct.
+    signs : (k,) array
+        Output signs.
+    columns : (n, k) array
+        A = s (Xv)_+.
+    y : (n,) array
+    doubtful : int
+        Neurons that a larger tolerance would have added.
+    """
+
+    directions: FloatArray
+    signs: FloatArray
+    columns: FloatArray
+    y: FloatArray
+    doubtful: int
+
+    @classmethod
+    def of(cls, prog: ConvexProgram, nu: FloatArray) -> Face:
+        """The face that an optimal ν shows."""
+        points = prog.project(prog.correlations(nu), np.arange(2 * len(prog.patterns))).points
+        norms = np.linalg.norm(points, axis=1)
+        slack = 1 - norms / norms.max()
+        on = np.flatnonzero(slack <= TIGHT)
+        units = points[on] / norms[on, None]
+        signs = np.where(on < len(prog.patterns), 1.0, -1.0)
+        firsts, _ = group_rows(np.column_stack([units, signs]), SAME)
+        units, signs = units[firsts], signs[firsts]
+        near = points[(slack > TIGHT) & (slack <= DOUBT)]
+        return cls(
+            units,
+            signs,
+            signs * np.maximum(prog.X @ units.T, 0.0),
+            prog.y,
+            len(group_rows(near, SAME)[0]),
+        )
+
+    def sizes_on(self, chosen: IntArray) -> FloatArray | None:
+        """α ≥ 0 on some columns with Aα = y, all of it positive; None if there is none."""
+        sizes, _ = nnls(self.columns[:, chosen], self.y)
+        left = self.columns[:, chosen] @ sizes - self.y
+        if np.abs(left).max() > FIT_TOLERANCE * np.abs(self.y).max():
+            return None
+        return np.asarray(sizes)
+
+    def network(self, chosen: IntArray, sizes: FloatArray) -> ReLUNetwork:
+        """The network of some of the neurons and their sizes."""
+        return network_of_blocks(sizes[:, None] * self.directions[chosen], self.signs[chosen])
+
+    def vertex(self) -> ReLUNetwork:
+        """A network of least cost with linearly independent neurons, as near to the data as any."""
+        every = np.arange(len(self.signs))
+        return self.network(every, np.asarray(nnls(self.columns, self.y)[0]))
