@@ -205,8 +205,9 @@ def _formula(X: FloatArray, y: FloatArray, lam: float | None, loss: str) -> Form
             if margin >= -CONDITION_TOLERANCE:
                 return spike_free_interpolation(X, y)
             ending = (
-                "X is spike-free, but the formula's two neurons are not the cheapest here: its "
-                f"condition fails by {-margin:.3g} of its largest entry. {ending}"
+                "X is spike-free, but the formula's two neurons are not the cheapest here: the "
+                f"least entry of a_+ + a_- is {margin:.3g} of the largest, and has to be at least "
+                f"0. {ending}"
             )
     elif spikes:
         ending = (

@@ -82,10 +82,9 @@ def out_of_reach(y: FloatArray, residual: FloatArray) -> DataError:
     """The error of targets that no network has."""
     worst = int(np.argmax(np.abs(residual)))
     return DataError(
-        f"No network without biases has these targets: row {worst} stays {abs(residual[worst]):.3g} "
-        f"from y = {y[worst]:.3g}. Rows that are positive multiples of each other need targets in "
-        "the same proportion, and rows of zeros the target 0. Add a column of ones to X, or train "
-        "with a loss.",
+        f"No network of these data has these targets: row {worst} stays {abs(residual[worst]):.3g} "
+        f"from y = {y[worst]:.3g}. Parallel rows tie their targets to each other, and rows of zeros "
+        "have the target 0. Add a column of ones to X, or train with a loss.",
         row=worst,
         residual=float(np.abs(residual[worst])),
     )
