@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 from relu_opt import errors, export
 from relu_opt.certificate import Certificate, KKTReport, Verdict
 from relu_opt.certified import CertifiedNetwork
+from relu_opt.closed_form import ClosedForm, closed_form
 from relu_opt.cross_check import CrossCheck, cross_check
 from relu_opt.elsewhere import certify_network
 from relu_opt.history import History, record
+from relu_opt.interpolation import Interpolant, minimum_norm_interpolant
 from relu_opt.optimal_set import OptimalSet, optimal_set
 from relu_opt.path import SolutionPath, solution_path
 from relu_opt.path_cv import PathCV, cross_validate
@@ -39,6 +41,7 @@ from relu_opt.program import (
     patterns_of_gates,
     sample_patterns,
 )
+from relu_opt.program.spike_free import SpikeFree, is_spike_free
 from relu_opt.program_solution import ProgramSolution, solve_program
 from relu_opt.progress import show_progress
 from relu_opt.proving import certify
@@ -46,6 +49,7 @@ from relu_opt.pruning import prune
 from relu_opt.pruning_path import PruningPath
 from relu_opt.sensitivity import Sensitivity, sensitivity
 from relu_opt.solution import Solution, solve
+from relu_opt.sparsity import Sparsity, sparsest_interpolant
 from relu_opt.verify import Verification, verify
 
 if TYPE_CHECKING:
@@ -64,6 +68,7 @@ __all__ = [
     "BackendStatus",
     "Certificate",
     "CertifiedNetwork",
+    "ClosedForm",
     "Cones",
     "ConicProgram",
     "ConvexProgram",
@@ -72,6 +77,7 @@ __all__ = [
     "Hinge",
     "History",
     "Huber",
+    "Interpolant",
     "KKTReport",
     "LinearProgram",
     "Logistic",
@@ -90,6 +96,8 @@ __all__ = [
     "Sensitivity",
     "Solution",
     "SolutionPath",
+    "Sparsity",
+    "SpikeFree",
     "Squared",
     "SquaredHinge",
     "State",
@@ -99,11 +107,14 @@ __all__ = [
     "backends",
     "certify",
     "certify_network",
+    "closed_form",
     "cross_check",
     "cross_validate",
     "enumerate_patterns",
     "errors",
     "export",
+    "is_spike_free",
+    "minimum_norm_interpolant",
     "optimal_set",
     "patterns_of_gates",
     "prune",
@@ -114,6 +125,7 @@ __all__ = [
     "solution_path",
     "solve",
     "solve_program",
+    "sparsest_interpolant",
     "verify",
 ]
 

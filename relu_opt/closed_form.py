@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from relu_opt.arrays import FloatArray, as_count, as_floats, as_positive, as_targets
-from relu_opt.certificate import Certificate
+from relu_opt.certificate import LISTED, SPIKE_FREE, Certificate
 from relu_opt.closed.formula import INTERPOLATION, LOSSES, Formula, ones_pattern
 from relu_opt.closed.rank_one import TOLERANCE as RANK_ONE_TOLERANCE
 from relu_opt.closed.rank_one import distance_from_rank_one, rank_one
@@ -37,6 +37,7 @@ from relu_opt.proving import certificate_of
 # may be from the network's own.
 TOL = 1e-8
 AGREEMENT = 1e-9
+COVERAGES = {"listed": LISTED, "spike_free": SPIKE_FREE}
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,10 +166,8 @@ def _training(X: FloatArray, y: FloatArray, lam: float, loss: str) -> ClosedForm
     prog = prog.with_patterns(formula.patterns)
     network = formula.network
     bound = lower_bound(prog, formula.nu, formula.multipliers)
-    certificate = certificate_of(prog, network, bound, "all", TOL)
-    return _agreed(
-        ClosedForm(formula.kind, loss, network, formula.value, certificate.require())
-    )
+    certificate = certificate_of(prog, network, bound, "all", TOL, COVERAGES[formula.coverage])
+    return _agreed(ClosedForm(formula.kind, loss, network, formula.value, certificate.require()))
 
 
 def _interpolation(X: FloatArray, y: FloatArray) -> ClosedForm:

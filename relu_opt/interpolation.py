@@ -21,9 +21,9 @@ from scipy.sparse import block_diag, csc_array, eye_array, hstack, vstack
 from relu_opt.arrays import FloatArray, IntArray, as_floats, as_targets
 from relu_opt.closed.formula import network_of_blocks, ones_pattern, out_of_reach
 from relu_opt.dual_bound import feasibility
-from relu_opt.errors import NotCertified, SolveFailed
+from relu_opt.errors import DataError, NotCertified, SolveFailed
 from relu_opt.plugins.types import ConeMultipliers, StopReason
-from relu_opt.program.arrangement import enumerate_patterns
+from relu_opt.program.arrangement import count_patterns_bound, enumerate_patterns
 from relu_opt.program.conic import Cones, ConicProgram
 from relu_opt.program.convex import ConvexProgram, relative_gap
 from relu_opt.program.network import ReLUNetwork, group_rows
@@ -31,6 +31,8 @@ from relu_opt.program.patterns import Patterns
 from relu_opt.program.spike_free import is_spike_free
 from relu_opt.program_solution import solve_program
 
+# Entries of a conic program.
+MAX_ENTRIES = 5_000_000
 # Relative gap of the conic program that is asked for.
 SOLVER_TOL = 1e-10
 # Blocks with 1 − g_b(ν) up to this may be in an optimal network; above it, up to `DOUBT`, they
@@ -90,8 +92,23 @@ class Interpolant:
 
 
 def unit_program(X: FloatArray, y: FloatArray, patterns: Patterns) -> ConvexProgram:
-    """The program whose blocks, cones and dual constraints g_b(ν) ≤ 1 are those of interpolation."""
+    """The program whose blocks, cones and g_b(ν) ≤ 1 are those of interpolation."""
     return ConvexProgram(X, y, 1.0, patterns)
+
+
+def listed_program(X: FloatArray, y: FloatArray) -> ConvexProgram:
+    """The `unit_program` over all patterns of X, refused before any is listed if too large."""
+    patterns = count_patterns_bound(X)
+    entries = 2 * patterns * X.size
+    if entries > MAX_ENTRIES:
+        raise DataError(
+            f"X has up to {patterns} patterns, and a conic program over all of them about "
+            f"{entries:.1e} entries, more than {MAX_ENTRIES:.0e}. Take fewer rows or columns, or "
+            "use train_globally(X, y, lam) with a small lam, which lists none.",
+            patterns=patterns,
+            entries=entries,
+        )
+    return unit_program(X, y, enumerate_patterns(X))
 
 
 def prove_interpolant(
@@ -166,7 +183,7 @@ def minimum_norm_interpolant(
     if is_spike_free(data):
         prog, coverage = unit_program(data, targets, ones_pattern(len(data))), "spike_free"
     else:
-        prog, coverage = unit_program(data, targets, enumerate_patterns(data)), "listed"
+        prog, coverage = listed_program(data, targets), "listed"
     if not targets.any():
         nothing = ReLUNetwork(np.zeros((0, data.shape[1])), np.zeros(0))
         return prove_interpolant(prog, nothing, np.zeros(len(data)), coverage)
@@ -202,7 +219,8 @@ def solve_conic(prog: ConvexProgram, backend: str = "auto") -> tuple[FloatArray,
     weights = answer.x[: 2 * p * d].reshape(2, p, d) * (height / unit)
     if np.abs(prog.fits(weights) - prog.y).max() > 1e-4 * height:
         raise _no_fit(prog)
-    assert answer.duals is not None
+    if answer.duals is None:
+        raise NotCertified(f"Backend {answer.backend!r} returns no dual point. Use another.")
     return weights, -answer.duals[: prog.n] / unit
 
 
@@ -262,7 +280,9 @@ def polished_dual(prog: ConvexProgram, weights: FloatArray, nu: FloatArray) -> F
     z = [basis.T @ block for (basis, _), block in zip(pieces, blocks, strict=True)]
     best, least = nu, np.inf
     for _ in range(NEWTON_STEPS):
-        heads = [M.T @ nu - part / np.linalg.norm(part) for (_, M), part in zip(pieces, z, strict=True)]
+        heads = [
+            M.T @ nu - part / np.linalg.norm(part) for (_, M), part in zip(pieces, z, strict=True)
+        ]
         tail = sum(M @ part for (_, M), part in zip(pieces, z, strict=True)) - prog.y
         residual = np.concatenate([*heads, tail])
         size = float(np.abs(residual).max())
@@ -274,12 +294,12 @@ def polished_dual(prog: ConvexProgram, weights: FloatArray, nu: FloatArray) -> F
             for part in z
         ]
         M = np.hstack([M for _, M in pieces])
-        system = np.block(
-            [[block_diag(curved).toarray(), M.T], [M, np.zeros((prog.n, prog.n))]]
-        )
+        system = np.block([[block_diag(curved).toarray(), M.T], [M, np.zeros((prog.n, prog.n))]])
         step = np.linalg.lstsq(system, -residual, rcond=1e-12)[0]
         ends = np.cumsum([len(part) for part in z])
-        z = [part + move for part, move in zip(z, np.split(step[: ends[-1]], ends[:-1]), strict=True)]
+        z = [
+            part + move for part, move in zip(z, np.split(step[: ends[-1]], ends[:-1]), strict=True)
+        ]
         nu = nu + step[ends[-1] :]
     return best
 

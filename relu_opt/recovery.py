@@ -128,7 +128,7 @@ def _statement(unique: bool, sparsest: bool, size: int, spark: int | None) -> st
 
 def _spark(columns: FloatArray) -> int | None:
     """The fewest linearly dependent columns; None if there are too many sets to look at."""
-    n, k = columns.shape
+    n, k = map(int, columns.shape)
     looked = 0
     for size in range(1, min(n, k) + 1):
         looked += math.comb(k, size)

@@ -1,13 +1,13 @@
 r"""How few neurons fit the data, against how few the least cost gets by with: ℓ0 and ℓ1.
 
-ℓ0 is the least k for which some k blocks (pattern, sign) have Σ s D X u = y with each u in its cone.
-Two neurons of one block are one, u + u', so that sets of blocks are all there is to try. Each set is
-one linear program, min ‖Σ s D X u − y‖₁, and its multipliers ν show that a set cannot fit:
+ℓ0 is the least k for which some k blocks (pattern, sign) have Σ s D X u = y with each u in its
+cone. Two neurons of one block are one, u + u', so that sets of blocks are all there is to try. Each
+set is one linear program, min ‖Σ s D X u − y‖₁, and its multipliers ν show that a set cannot fit:
 νᵀy > 0 although g_b(ν) = ‖P_K(X_bᵀν)‖ = 0 for its blocks. That rules out every set of such blocks,
 and few programs are left to solve.
 
-ℓ1 is the least number of neurons among the networks of least cost, {α ≥ 0 : Aα = y} over the neurons
-that an optimal ν shows.
+ℓ1 is the least number of neurons among the networks of least cost, {α ≥ 0 : Aα = y} over the
+neurons that an optimal ν shows.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from numpy.typing import ArrayLike
 from scipy.sparse import block_diag, csc_array, eye_array, hstack, vstack
 
 from relu_opt.arrays import FloatArray, IntArray, as_count, as_floats, as_targets
+from relu_opt.closed.formula import network_of_blocks
 from relu_opt.errors import DataError, NotCertified
 from relu_opt.interpolation import (
     FIT_TOLERANCE,
     Face,
     Interpolant,
+    listed_program,
     polished_dual,
     prove_interpolant,
     solve_conic,
-    unit_program,
 )
-from relu_opt.closed.formula import network_of_blocks
-from relu_opt.program.arrangement import count_patterns_bound, enumerate_patterns
+from relu_opt.program.arrangement import count_patterns_bound
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.linear import LinearProgram
 from relu_opt.program.network import ReLUNetwork
-from relu_opt.progress import Announcer
 from relu_opt.program_solution import solve_program
+from relu_opt.progress import Announcer
 from relu_opt.recovery import Recovery, recovery
 
 # Sets of blocks that are tried at most, unless more are asked for.
@@ -48,6 +48,8 @@ REACH = 1e5
 FITS = 1e-6
 # Rows of a neuron that are this near to zero, relative to the largest, are put on zero.
 ON_FACE = 1e-6
+# A neuron of a size up to this, relative to the largest, is not there.
+ABSENT = 1e-9
 # The gap of the least cost.
 TOL = 1e-8
 
@@ -139,12 +141,15 @@ def sparsest_interpolant(
     patterns = count_patterns_bound(data)
     if 2 * patterns > limit:
         raise _too_many(2 * patterns, patterns, limit)
-    prog = unit_program(data, targets, enumerate_patterns(data))
+    prog = listed_program(data, targets)
     if not targets.any():
         return _nothing(prog)
     nu = polished_dual(prog, *solve_conic(prog, backend))
     face = Face.of(prog, nu)
-    least = _least_norm(prog, face, nu, limit)
+    vertices = _vertices(face, limit)
+    least = prove_interpolant(prog, face.network(*vertices[0]), nu, "listed")
+    if not (least.rel_gap <= TOL and least.residual <= FIT_TOLERANCE):
+        raise _unclear()
     count = len(least.network)
     blocks = 2 * len(prog.patterns)
     sets = sum(math.comb(blocks, k) for k in range(1, count))
@@ -159,7 +164,7 @@ def sparsest_interpolant(
         cost=least.cost,
         sparsest=sparsest,
         least_norm=least,
-        is_unique=int(np.linalg.matrix_rank(face.columns)) == len(face.signs),
+        is_unique=len(vertices) == 1,
         recovery=recovery(prog, face, nu, least.network),
         sets=search.sets,
         programs=search.programs,
@@ -189,26 +194,34 @@ def _nothing(prog: ConvexProgram) -> Sparsity:
 # -- ℓ1 ------------------------------------------------------------------------
 
 
-def _least_norm(prog: ConvexProgram, face: Face, nu: FloatArray, limit: int) -> Interpolant:
-    """A network of least cost with the fewest neurons: subsets of the face's neurons, by size."""
-    most = np.linalg.matrix_rank(face.columns)
+def _vertices(face: Face, limit: int) -> list[tuple[IntArray, FloatArray]]:
+    """The vertices of the face, the narrowest first: each its neurons and their sizes."""
+    most = int(np.linalg.matrix_rank(face.columns))
     sets = sum(math.comb(len(face.signs), k) for k in range(1, most + 1))
     if sets > limit:
-        raise _too_many(sets, len(prog.patterns), limit)
+        raise DataError(
+            f"{len(face.signs)} neurons may be in a network of least cost, and there are {sets} "
+            f"sets of them, more than max_sets = {limit}. Raise max_sets; "
+            "minimum_norm_interpolant(X, y) has no such limit.",
+            sets=sets,
+            limit=limit,
+        )
     tell = Announcer("sparsity", sets)
-    done = 0
+    found, done = [], 0
     for k in range(1, most + 1):
         for chosen in combinations(range(len(face.signs)), k):
             tell(done, f"networks of least cost, {k} neurons")
             done += 1
             sizes = face.sizes_on(np.array(chosen))
-            if sizes is None:
-                continue
-            network = face.network(np.array(chosen), sizes)
-            found = prove_interpolant(prog, network, nu, "listed")
-            if found.rel_gap <= TOL and found.residual <= FIT_TOLERANCE:
-                return found
-    raise NotCertified(
+            if sizes is not None and (sizes > ABSENT * sizes.max()).all():
+                found.append((np.array(chosen), sizes))
+    if not found:
+        raise _unclear()
+    return found
+
+
+def _unclear() -> NotCertified:
+    return NotCertified(
         "No network of least cost came out to the last digits. Scale the data to like sizes, or "
         "try another backend."
     )
@@ -267,7 +280,7 @@ class _Search:
             misfit = np.abs(network.predict(self.prog.X) - self.prog.y).max()
             if misfit <= FIT_TOLERANCE * np.abs(self.prog.y).max():
                 return network
-        assert answer.duals is not None
+        assert answer.duals is not None  # noqa: S101 - a certified answer has them
         nu = -answer.duals[: self.prog.n]
         if nu @ self.prog.y > 0 and not self._rule_out(nu) & bits:
             return None

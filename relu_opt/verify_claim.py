@@ -174,9 +174,13 @@ def read_claim(
 
 def _coverage(meta: Mapping[str, Any]) -> str:
     """Why the patterns cover all networks; files of before this question list them."""
-    coverage = _choice({"coverage": "listed", **meta}, "coverage", ("listed", "oracle"))
+    coverage = _choice(
+        {"coverage": "listed", **meta}, "coverage", ("listed", "spike_free", "oracle")
+    )
     if coverage != "listed" and meta.get("scope") != "all":
         raise Flaw(f"The coverage {coverage!r} goes with the scope 'all' only.")
+    if coverage == "spike_free" and meta.get("activation") != "relu":
+        raise Flaw("Data are spike-free for ReLU networks only.")
     return coverage
 
 

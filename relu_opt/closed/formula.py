@@ -82,8 +82,8 @@ def out_of_reach(y: FloatArray, residual: FloatArray) -> DataError:
     """The error of targets that no network has."""
     worst = int(np.argmax(np.abs(residual)))
     return DataError(
-        f"No network of these data has these targets: row {worst} stays {abs(residual[worst]):.3g} "
-        f"from y = {y[worst]:.3g}. Parallel rows tie their targets to each other, and rows of zeros "
+        f"No network has these targets: row {worst} stays {abs(residual[worst]):.3g} away from "
+        f"y = {y[worst]:.3g}. Parallel rows tie their targets to each other, and rows of zeros "
         "have the target 0. Add a column of ones to X, or train with a loss.",
         row=worst,
         residual=float(np.abs(residual[worst])),

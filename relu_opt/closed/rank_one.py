@@ -1,7 +1,7 @@
 r"""Rank one, X = c aᵀ with ‖a‖ = 1, no bias: only the two neurons ±a matter.
 
-Their features h_+ = c_+ and h_- = (−c)_+ have disjoint supports, so their sizes w_± are two problems
-of one variable. With the sum of losses and strength β = nλ,
+Their features h_+ = c_+ and h_- = (−c)_+ have disjoint supports, so their sizes w_± are two
+problems of one variable. With the sum of losses and strength β = nλ,
 
     squared         w = soft(hᵀy, β)/‖h‖²,      optimum ½‖y‖² − ½ Σ_± (|h_±ᵀy| − β)_+²/‖h_±‖²;
     hinge           w is 0 or a kink 1/(y_i h_i) of the piecewise-linear loss;

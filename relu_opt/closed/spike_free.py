@@ -8,20 +8,27 @@ and 0 elsewhere is then dual feasible, and νᵀy is the cost. (Derived here.)
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from relu_opt.arrays import FloatArray
+from relu_opt.certificate import SPIKE_FREE
 from relu_opt.closed.formula import (
     Formula,
     ones_pattern,
     out_of_reach,
     spike_free_multipliers,
 )
+from relu_opt.dual_bound import DualBound
 from relu_opt.errors import DataError
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.losses import Loss
 from relu_opt.program.spike_free import is_spike_free
+from relu_opt.proving import certificate_of
+from relu_opt.solution import Solution, solve
 
 # Residual of an interpolation, relative to the largest target.
 FIT_TOLERANCE = 1e-9
@@ -75,8 +82,31 @@ def spike_free_program(
     )
 
 
+def train_spike_free(prog: ConvexProgram, backend: str = "auto", **settings: Any) -> Solution:
+    """Train over D = I alone, certified among networks of all widths.
+
+    Parameters
+    ----------
+    prog : ConvexProgram
+        What `spike_free_program` made.
+    backend, **settings
+        As of `solve`.
+
+    Returns
+    -------
+    Solution
+        Its certificate has the scope "all" and the coverage "spike_free".
+    """
+    solution = solve(prog, backend, **settings)
+    said = solution.certificate
+    largest = prog.lam * (1 + said.kkt.dual_infeasibility)
+    bound = DualBound(said.nu, said.multipliers, said.dual, largest)
+    certificate = certificate_of(prog, solution.network, bound, "all", said.tol, SPIKE_FREE)
+    return replace(solution, certificate=certificate)
+
+
 def interpolation_margin(X: FloatArray, y: FloatArray) -> float:
-    """min(a_+ + a_-) over its largest entry: the formula is optimal iff this is ≥ 0; inf for one sign."""
+    """min(a_+ + a_-) over its largest entry; inf for one sign. The formula is optimal iff ≥ 0."""
     _, duals, sizes = _parts(X, y)
     if not sizes.all():
         return np.inf

@@ -108,9 +108,10 @@ def is_spike_free(X: ArrayLike) -> SpikeFree:
         why = "The rows have more directions than features, so they are dependent."
         return _refuted(data, chosen, _dependence(C), why, np.inf)
     pseudo = np.linalg.pinv(C, rcond=EPS)
-    pseudo /= np.linalg.norm(pseudo, axis=0)
+    diagonal = np.linalg.norm(pseudo, axis=0)
+    pseudo /= diagonal
     partial = pseudo.T @ pseudo
-    stretch = _stretch(C, pseudo, partial)
+    stretch = _stretch(C, diagonal, partial)
     if stretch <= 1 + STRETCH_TOL:
         return SpikeFree(
             "spike_free",
@@ -140,10 +141,11 @@ def _distinct(units: FloatArray) -> IntArray:
     return np.array(chosen, dtype=np.intp)
 
 
-def _stretch(C: FloatArray, pseudo: FloatArray, partial: FloatArray) -> float:
+def _stretch(C: FloatArray, diagonal: FloatArray, partial: FloatArray) -> float:
     """A bound on ‖v‖ over the (Cu)_+ = Cv with ‖u‖ ≤ 1.
 
-    With N = G scaled to the diagonal 1, E its positive off-diagonal part and e = ‖E‖/λ_min(N),
+    With N = G scaled to the diagonal 1 (`diagonal` holds √G_ii, `partial` is N), E its positive
+    off-diagonal part and e = ‖E‖/λ_min(N),
     z_+ᵀGz_- ≤ e ‖z_+‖_G ‖z_-‖_G, and ‖z_+‖_G² + ‖z_-‖_G² − 2e ‖z_+‖_G ‖z_-‖_G ≤ 1 gives
     ‖z_+‖_G ≤ 1/√(1 − e²): entries that rounding made positive hardly matter.
     """
@@ -155,11 +157,9 @@ def _stretch(C: FloatArray, pseudo: FloatArray, partial: FloatArray) -> float:
     np.fill_diagonal(positive, 0.0)
     if not positive.any():
         return 1.0
-    root = float(np.linalg.svd(pseudo, compute_uv=False)[-1]) - error
-    if root <= 0:
-        return np.inf
-    e = float(np.linalg.norm(positive, 2)) / root**2
-    return 1 / np.sqrt(1 - e**2) if e < 1 else np.inf
+    # N⁻¹ is CCᵀ scaled, so 1/λ_min(N) is a norm.
+    e = float(np.linalg.norm(positive, 2) * np.linalg.norm(diagonal[:, None] * C, 2) ** 2)
+    return float(1 / np.sqrt(1 - e**2)) if e < 1 else np.inf
 
 
 def _pair(C: FloatArray, i: int, j: int) -> tuple[FloatArray, FloatArray]:
@@ -223,7 +223,5 @@ def _refuted(
         witness /= 1 + 4 * EPS
         excess = float(a @ np.maximum(X @ witness, 0.0) - np.linalg.norm(a @ X))
         if excess > max(best.excess, 64 * EPS * np.sqrt(sum(X.shape))):
-            best = SpikeFree(
-                "not_spike_free", why, stretch, frozen(witness), frozen(a), excess
-            )
+            best = SpikeFree("not_spike_free", why, stretch, frozen(witness), frozen(a), excess)
     return best
