@@ -115,7 +115,7 @@ class Coverage:
     kind : {"listed", "spike_free", "oracle"}
         `listed`: they are all patterns of the data, which `verify` counts. `spike_free`: the data
         need the pattern that is active everywhere only, which `verify` tests. `oracle`: a search
-        over all patterns bounds max |νᵀ(Xu)₊|, ‖u‖ ≤ 1; `verify` cannot repeat it, `separation` can.
+        over all patterns bounds max |νᵀ(Xu)₊|, ‖u‖ ≤ 1; `separation` can repeat it, `verify` not.
     oracle : str
         Who searched, and how exactly.
     bound : float

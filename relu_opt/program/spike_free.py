@@ -214,7 +214,8 @@ def _refuted(
         "spike-free.",
         stretch,
     )
-    norms = np.linalg.norm(X, axis=1)
+    largest = np.abs(X).max(axis=1)
+    norms = largest * np.linalg.norm(X / np.where(largest > 0, largest, 1.0)[:, None], axis=1)
     for u, weights in candidates:
         witness = u / np.linalg.norm(u)
         a = np.zeros(len(X))
