@@ -23,11 +23,11 @@ from relu_opt.closed.whitened import distance_from_whitened, whitened
 from relu_opt.dual_bound import lower_bound
 from relu_opt.errors import DataError, NotCertified, did_you_mean
 from relu_opt.interpolation import (
-    FIT_TOLERANCE,
     Interpolant,
     prove_interpolant,
     unit_program,
 )
+from relu_opt.least_cost import FIT_TOLERANCE
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.network import ReLUNetwork
 from relu_opt.program.spike_free import is_spike_free

@@ -5,8 +5,7 @@ As a convex program over activation patterns, both signs,
     minimise Σ_b ‖w_b‖   subject to  Σ_b X_b w_b = y,  w_b ∈ K_b,
 
 with the dual: maximise νᵀy subject to g_b(ν) = ‖P_K(X_bᵀν)‖ ≤ 1 for every block. It is the limit of
-training as λ → 0. Optimal networks have neurons of directions v_b = P_K(X_bᵀν) with ‖v_b‖ = 1 only,
-for *every* optimal ν, so that they are {α ≥ 0 : Aα = y} with the columns s_b(Xv_b)_+.
+training as λ → 0.
 """
 
 from __future__ import annotations
@@ -15,18 +14,18 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import nnls
 from scipy.sparse import block_diag, csc_array, eye_array, hstack, vstack
 
-from relu_opt.arrays import FloatArray, IntArray, as_floats, as_targets
-from relu_opt.closed.formula import network_of_blocks, ones_pattern, out_of_reach
+from relu_opt.arrays import FloatArray, as_floats, as_targets
+from relu_opt.closed.formula import ones_pattern, out_of_reach
 from relu_opt.dual_bound import feasibility
 from relu_opt.errors import DataError, NotCertified, SolveFailed
+from relu_opt.least_cost import FIT_TOLERANCE, Face, polished_dual
 from relu_opt.plugins.types import ConeMultipliers, StopReason
 from relu_opt.program.arrangement import count_patterns_bound, enumerate_patterns
 from relu_opt.program.conic import Cones, ConicProgram
 from relu_opt.program.convex import ConvexProgram, relative_gap
-from relu_opt.program.network import ReLUNetwork, group_rows
+from relu_opt.program.network import ReLUNetwork
 from relu_opt.program.patterns import Patterns
 from relu_opt.program.spike_free import is_spike_free
 from relu_opt.program_solution import solve_program
@@ -35,15 +34,6 @@ from relu_opt.program_solution import solve_program
 MAX_ENTRIES = 5_000_000
 # Relative gap of the conic program that is asked for.
 SOLVER_TOL = 1e-10
-# Blocks with 1 − g_b(ν) up to this may be in an optimal network; above it, up to `DOUBT`, they
-# could be.
-TIGHT = 1e-6
-DOUBT = 1e-4
-# Entries of unit neurons that differ by at most this are those of one neuron.
-SAME = 1e-5
-# Largest residual of the fits, relative to the largest target.
-FIT_TOLERANCE = 1e-9
-NEWTON_STEPS = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,115 +250,3 @@ def _no_fit(prog: ConvexProgram) -> Exception:
     gated = np.hstack([mask[:, None] * prog.X for mask in masks])
     fit = gated @ np.linalg.lstsq(gated, prog.y, rcond=None)[0]
     return out_of_reach(prog.y, prog.y - fit)
-
-
-def polished_dual(prog: ConvexProgram, weights: FloatArray, nu: FloatArray) -> FloatArray:
-    """ν to the last digits: Newton's method on w_b/‖w_b‖ = X_bᵀν on the faces that carry neurons.
-
-    Kept only where it lowers the largest residual.
-    """
-    norms = np.linalg.norm(weights, axis=2)
-    sign, which = np.nonzero(norms > 1e-5 * norms.sum())
-    signs = np.where(sign == 0, 1.0, -1.0)
-    blocks = weights[sign, which]
-    projected = prog.project(prog.correlations(nu), sign * len(prog.patterns) + which)
-    masks = prog.patterns.unpack(which)
-    pieces = []
-    for k, rows in enumerate(projected.rows):
-        basis = _null_basis(prog.X[rows], prog.d)
-        pieces.append((basis, signs[k] * (masks[k][:, None] * prog.X) @ basis))
-    z = [basis.T @ block for (basis, _), block in zip(pieces, blocks, strict=True)]
-    best, least = nu, np.inf
-    for _ in range(NEWTON_STEPS):
-        heads = [
-            M.T @ nu - part / np.linalg.norm(part) for (_, M), part in zip(pieces, z, strict=True)
-        ]
-        tail = sum(M @ part for (_, M), part in zip(pieces, z, strict=True)) - prog.y
-        residual = np.concatenate([*heads, tail])
-        size = float(np.abs(residual).max())
-        if not size < least:
-            break
-        best, least = nu, size
-        curved = [
-            -(np.eye(len(part)) - np.outer(part, part) / (part @ part)) / np.linalg.norm(part)
-            for part in z
-        ]
-        M = np.hstack([M for _, M in pieces])
-        system = np.block([[block_diag(curved).toarray(), M.T], [M, np.zeros((prog.n, prog.n))]])
-        step = np.linalg.lstsq(system, -residual, rcond=1e-12)[0]
-        ends = np.cumsum([len(part) for part in z])
-        z = [
-            part + move for part, move in zip(z, np.split(step[: ends[-1]], ends[:-1]), strict=True)
-        ]
-        nu = nu + step[ends[-1] :]
-    return best
-
-
-def _null_basis(rows: FloatArray, d: int) -> FloatArray:
-    """An orthonormal basis of {u : rows @ u = 0}, (d, k)."""
-    if not len(rows):
-        return np.eye(d)
-    _, sizes, axes = np.linalg.svd(rows)
-    rank = int((sizes > 1e-10 * sizes[0]).sum())
-    return np.asarray(axes[rank:].T)
-
-
-@dataclass(frozen=True, eq=False)
-class Face:
-    """All networks of least cost: {α ≥ 0 : Aα = y}, each column one neuron of norm 1.
-
-    Attributes
-    ----------
-    directions : (k, d) array
-        Unit neurons v, distinct.
-    signs : (k,) array
-        Output signs.
-    columns : (n, k) array
-        A = s (Xv)_+.
-    y : (n,) array
-    doubtful : int
-        Neurons that a larger tolerance would have added.
-    """
-
-    directions: FloatArray
-    signs: FloatArray
-    columns: FloatArray
-    y: FloatArray
-    doubtful: int
-
-    @classmethod
-    def of(cls, prog: ConvexProgram, nu: FloatArray) -> Face:
-        """The face that an optimal ν shows."""
-        points = prog.project(prog.correlations(nu), np.arange(2 * len(prog.patterns))).points
-        norms = np.linalg.norm(points, axis=1)
-        slack = 1 - norms / norms.max()
-        on = np.flatnonzero(slack <= TIGHT)
-        units = points[on] / norms[on, None]
-        signs = np.where(on < len(prog.patterns), 1.0, -1.0)
-        firsts, _ = group_rows(np.column_stack([units, signs]), SAME)
-        units, signs = units[firsts], signs[firsts]
-        near = points[(slack > TIGHT) & (slack <= DOUBT)]
-        return cls(
-            units,
-            signs,
-            signs * np.maximum(prog.X @ units.T, 0.0),
-            prog.y,
-            len(group_rows(near, SAME)[0]),
-        )
-
-    def sizes_on(self, chosen: IntArray) -> FloatArray | None:
-        """α ≥ 0 on some columns with Aα = y, all of it positive; None if there is none."""
-        sizes, _ = nnls(self.columns[:, chosen], self.y)
-        left = self.columns[:, chosen] @ sizes - self.y
-        if np.abs(left).max() > FIT_TOLERANCE * np.abs(self.y).max():
-            return None
-        return np.asarray(sizes)
-
-    def network(self, chosen: IntArray, sizes: FloatArray) -> ReLUNetwork:
-        """The network of some of the neurons and their sizes."""
-        return network_of_blocks(sizes[:, None] * self.directions[chosen], self.signs[chosen])
-
-    def vertex(self) -> ReLUNetwork:
-        """A network of least cost with linearly independent neurons, as near to the data as any."""
-        every = np.arange(len(self.signs))
-        return self.network(every, np.asarray(nnls(self.columns, self.y)[0]))

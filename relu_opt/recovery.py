@@ -19,7 +19,7 @@ from itertools import combinations
 import numpy as np
 
 from relu_opt.arrays import FloatArray
-from relu_opt.interpolation import SAME, Face
+from relu_opt.least_cost import SAME, Face
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.network import ReLUNetwork, group_rows
 

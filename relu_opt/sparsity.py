@@ -24,14 +24,12 @@ from relu_opt.arrays import FloatArray, IntArray, as_count, as_floats, as_target
 from relu_opt.closed.formula import network_of_blocks
 from relu_opt.errors import DataError, NotCertified
 from relu_opt.interpolation import (
-    FIT_TOLERANCE,
-    Face,
     Interpolant,
     listed_program,
-    polished_dual,
     prove_interpolant,
     solve_conic,
 )
+from relu_opt.least_cost import FIT_TOLERANCE, Face, polished_dual
 from relu_opt.program.arrangement import count_patterns_bound
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.linear import LinearProgram

@@ -34,7 +34,8 @@ def check(answer, X, y, lam, loss="squared"):
     own = answer.network.objective(X, y, lam, loss)
     assert answer.value == pytest.approx(own, rel=1e-12)
     assert answer.objective == own
-    assert answer.certificate.scope == "all" and answer.rel_gap < 1e-10
+    assert answer.certificate.scope == "all"
+    assert answer.rel_gap < 1e-10
     assert ro.verify(answer.certificate, X, y).valid
 
 
@@ -171,7 +172,8 @@ def test_whitened_interpolation():
     for y, cost in (((1, 2, 3), 3.74165739), ((1, -2, 3), 5.16227766), ((-1, -1, 0), 1.41421356)):
         answer = ro.closed_form(np.eye(3), y, loss="interpolation")
         assert answer.value == pytest.approx(cost, abs=5e-9)
-        assert answer.proof.residual < 1e-14 and answer.rel_gap < 1e-12
+        assert answer.proof.residual < 1e-14
+        assert answer.rel_gap < 1e-12
         twice = ro.closed_form(2 * np.eye(3), y, loss="interpolation")
         assert twice.value == pytest.approx(cost / 2, abs=5e-9)
 
@@ -230,7 +232,8 @@ def test_a_refusal_says_by_how_much_each_precondition_fails():
     fields = caught.value.fields
     sizes = np.linalg.svd(X, compute_uv=False)
     assert fields["rank_one"] == pytest.approx(sizes[1] / sizes[0])
-    assert fields["whitened"] > 1e-3 and fields["spike_free"] == "not_spike_free"
+    assert fields["whitened"] > 1e-3
+    assert fields["spike_free"] == "not_spike_free"
     with pytest.raises(DataError, match="D = I alone"):
         ro.closed_form(TRAP_X, TRAP_Y, 0.1)
     # Whitened columns are no whitened rows.
@@ -271,6 +274,7 @@ def test_bad_input_gives_no_result(arguments, message):
 def test_targets_of_zero_need_no_neuron():
     assert len(ro.closed_form(np.eye(3), np.zeros(3), 0.1).network) == 0
     answer = ro.closed_form(np.eye(3), np.zeros(3), loss="interpolation")
-    assert len(answer.network) == 0 and answer.objective == answer.bound == 0
+    assert len(answer.network) == 0
+    assert answer.objective == answer.bound == 0
     with pytest.raises(DataError, match="no certificate"):
         _ = answer.certificate

@@ -1,4 +1,4 @@
-"""Spike-free data: the exact test against a search for violations, its witnesses, its certificate."""
+"""Spike-free data: the exact test against a search, its witnesses, its certificate."""
 
 from __future__ import annotations
 
@@ -92,7 +92,9 @@ def test_witnesses_hold_by_two_products_and_by_least_squares():
         X = random_data(seed)
         found = ro.is_spike_free(X)
         if found:
-            assert found.witness is None and found.separator is None and found.excess == 0
+            assert found.witness is None
+            assert found.separator is None
+            assert found.excess == 0
             assert found.stretch <= 1 + 1e-13
             continue
         seen += 1
@@ -151,7 +153,8 @@ def test_near_ties_are_decided_by_how_much_longer_v_is():
     """G_12 of X = [[1, −ε], [0, 1]] is ε: v is longer by ε²/2, which 1e-13 tolerates."""
     for tiny in (1e-7, 1e-9, 1e-12):
         found = ro.is_spike_free([[1.0, -tiny], [0.0, 1.0]])
-        assert found and 1 <= found.stretch <= 1 + 1e-13
+        assert found
+        assert 1 <= found.stretch <= 1 + 1e-13
     for small in (1e-2, 1e-4, 1e-6):
         found = ro.is_spike_free([[1.0, -small], [0.0, 1.0]])
         assert found.verdict == "not_spike_free"
@@ -216,7 +219,8 @@ def test_the_certificate_is_re_checked(tmp_path):
     loaded = ro.Certificate.load(tmp_path / "proof.npz")
     assert loaded.coverage == SPIKE_FREE
     checked = ro.verify(tmp_path / "proof.npz", SPIKE_FREE_X, y)
-    assert checked.valid and "of any width" in checked.statement
+    assert checked.valid
+    assert "of any width" in checked.statement
     # Not with another pattern than D = I.
     other = ro.Patterns(np.array([[True], [True], [False]]))
     assert not ro.verify(replace(certificate, patterns=other), SPIKE_FREE_X, y).valid
