@@ -118,7 +118,8 @@ def sparsest_interpolant(
     y : (n,) array
         Targets.
     max_sets : int
-        The search is refused, before it begins, if there are more sets to try than this.
+        The search is refused, before it begins, if there are more sets to try than this, or more
+        pairs of blocks.
     backend : str
         Who solves the linear and conic programs.
 
@@ -137,8 +138,8 @@ def sparsest_interpolant(
     targets = as_targets(y, "y", len(data), "X")
     limit = as_count(max_sets, "max_sets")
     patterns = count_patterns_bound(data)
-    if 2 * patterns > limit:
-        raise _too_many(2 * patterns, patterns, limit)
+    if math.comb(2 * patterns, 2) > limit:
+        raise _too_many(math.comb(2 * patterns, 2), patterns, limit)
     prog = listed_program(data, targets)
     if not targets.any():
         return _nothing(prog)
