@@ -2,7 +2,8 @@ r"""The networks that fit the data at the least cost, as a polytope, and the ν 
 
 For *every* optimal ν of the dual of `relu_opt.interpolation`, an optimal network has neurons of
 directions v_b = P_K(X_bᵀν) with ‖v_b‖ = 1 only: the networks of least cost are {α ≥ 0 : Aα = y}
-with the columns s_b (Xv_b)_+. Which blocks belong is a question about a number, so ν has to be exact.
+with the columns s_b (Xv_b)_+. Which blocks belong is a question about a number, so ν has to be
+exact.
 """
 
 from __future__ import annotations

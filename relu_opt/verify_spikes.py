@@ -14,8 +14,8 @@ FloatArray = NDArray[np.float64]
 
 # Unit rows that differ by no more are one.
 SAME_ROW = 1e-12
-# How much longer than u, relative to it, the v of (Xu)_+ = Xv may be.
-STRETCH = 1e-11
+# How much longer than u, relative to it, the v of (Xu)_+ = Xv may be; a bound is off by no more.
+STRETCH = 1e-12
 EPS = float(np.finfo(np.float64).eps)
 
 

@@ -112,8 +112,9 @@ def draw_spike_free(path: Path) -> None:
             axes.plot(*(X @ found.witness), "o", color="black", ms=5)
             axes.plot(*spiked, "o", color=RED, ms=6)
             axes.annotate("", spiked, X @ found.witness, arrowprops={"arrowstyle": "->"})
-            axes.text(*(X @ found.witness + (-0.06, -0.06)), "Xu", ha="right", va="top", fontsize=9)
-            axes.text(*(spiked + (0.08, 0.09)), "(Xu)₊", fontsize=9)
+            x, y = X @ found.witness - 0.06
+            axes.text(x, y, "Xu", ha="right", va="top", fontsize=9)
+            axes.text(spiked[0] + 0.08, spiked[1] + 0.09, "(Xu)₊", fontsize=9)
         axes.axhline(0, color=GREY, lw=0.6)
         axes.axvline(0, color=GREY, lw=0.6)
         axes.set(aspect="equal", xlim=(-1.3, 1.5), ylim=(-1.3, 1.3), xlabel="first row")
@@ -129,7 +130,7 @@ def draw_spike_free(path: Path) -> None:
 # -- sparsity --------------------------------------------------------------------------------
 
 
-def draw_sparsity(path: Path) -> None:
+def draw_sparsity(path: Path) -> ro.Sparsity:
     """The two networks as functions, and what each neuron adds."""
     found = ro.sparsest_interpolant(np.column_stack([POINTS, np.ones(4)]), HEIGHTS)
     figure, panels = plt.subplots(1, 2, figsize=(9.4, 3.6), layout="constrained", sharey=True)
@@ -157,6 +158,7 @@ def draw_sparsity(path: Path) -> None:
     figure.legend(handles=kinds, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     figure.savefig(path, dpi=150)
     plt.close(figure)
+    return found
 
 
 def main() -> None:
@@ -165,7 +167,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     draw_whitened(folder / "whitened.png")
     draw_spike_free(folder / "spike_free.png")
-    draw_sparsity(folder / "sparsity.png")
+    print(draw_sparsity(folder / "sparsity.png"))
 
 
 if __name__ == "__main__":
