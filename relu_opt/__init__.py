@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 from relu_opt import errors, export
 from relu_opt.certificate import Certificate, KKTReport, Verdict
 from relu_opt.certified import CertifiedNetwork
+from relu_opt.closed_form import ClosedForm, closed_form
 from relu_opt.cross_check import CrossCheck, cross_check
 from relu_opt.elsewhere import certify_network
 from relu_opt.globally.bounds import Separation
 from relu_opt.globally.separation import separation
 from relu_opt.globally.training import GlobalSolution, train_globally
 from relu_opt.history import History, record
+from relu_opt.interpolation import Interpolant, minimum_norm_interpolant
 from relu_opt.optimal_set import OptimalSet, optimal_set
 from relu_opt.path import SolutionPath, solution_path
 from relu_opt.path_cv import PathCV, cross_validate
@@ -42,6 +44,7 @@ from relu_opt.program import (
     patterns_of_gates,
     sample_patterns,
 )
+from relu_opt.program.spike_free import SpikeFree, is_spike_free
 from relu_opt.program_solution import ProgramSolution, solve_program
 from relu_opt.progress import show_progress
 from relu_opt.proving import certify
@@ -49,6 +52,7 @@ from relu_opt.pruning import prune
 from relu_opt.pruning_path import PruningPath
 from relu_opt.sensitivity import Sensitivity, sensitivity
 from relu_opt.solution import Solution, solve
+from relu_opt.sparsity import Sparsity, sparsest_interpolant
 from relu_opt.verify import Verification, verify
 
 if TYPE_CHECKING:
@@ -67,6 +71,7 @@ __all__ = [
     "BackendStatus",
     "Certificate",
     "CertifiedNetwork",
+    "ClosedForm",
     "Cones",
     "ConicProgram",
     "ConvexProgram",
@@ -76,6 +81,7 @@ __all__ = [
     "Hinge",
     "History",
     "Huber",
+    "Interpolant",
     "KKTReport",
     "LinearProgram",
     "Logistic",
@@ -95,6 +101,8 @@ __all__ = [
     "Separation",
     "Solution",
     "SolutionPath",
+    "Sparsity",
+    "SpikeFree",
     "Squared",
     "SquaredHinge",
     "State",
@@ -104,11 +112,14 @@ __all__ = [
     "backends",
     "certify",
     "certify_network",
+    "closed_form",
     "cross_check",
     "cross_validate",
     "enumerate_patterns",
     "errors",
     "export",
+    "is_spike_free",
+    "minimum_norm_interpolant",
     "optimal_set",
     "patterns_of_gates",
     "prune",
@@ -120,6 +131,7 @@ __all__ = [
     "solution_path",
     "solve",
     "solve_program",
+    "sparsest_interpolant",
     "train_globally",
     "verify",
 ]

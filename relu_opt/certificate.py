@@ -112,9 +112,10 @@ class Coverage:
 
     Attributes
     ----------
-    kind : {"listed", "oracle"}
-        `listed`: they are all patterns of the data, which `verify` counts. `oracle`: a search over
-        all patterns bounds max |νᵀ(Xu)₊|, ‖u‖ ≤ 1; `verify` cannot repeat it, `separation` can.
+    kind : {"listed", "spike_free", "searched", "oracle"}
+        `listed`: they are all patterns of the data, which `verify` counts. `spike_free`: the data
+        need the pattern that is active everywhere only, which `verify` tests. `oracle`: a search
+        over all patterns bounds max |νᵀ(Xu)₊|, ‖u‖ ≤ 1; `separation` can repeat it, `verify` not.
     oracle : str
         Who searched, and how exactly.
     bound : float
@@ -127,6 +128,7 @@ class Coverage:
 
 
 LISTED = Coverage()
+SPIKE_FREE = Coverage("spike_free")
 
 
 @dataclass(frozen=True, eq=False)

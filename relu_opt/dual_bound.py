@@ -43,14 +43,7 @@ def lower_bound(prog: ConvexProgram, nu: FloatArray, known: ConeMultipliers | No
     """Scale ν until it is feasible; find the multipliers that show it."""
     if abs(nu.sum()) > 1e-13 * np.abs(nu).sum():
         nu = prog.admissible(nu)
-    common = prog.correlations(nu)
-    norms = np.linalg.norm(common, axis=1)
-    if prog.activation == "gated":
-        multipliers, largest = ConeMultipliers.pack({}), float(norms.max())
-    else:
-        multipliers, bounds = _cone_bounds(prog, common, norms, known)
-        largest = max(float(norms[norms <= prog.lam].max(initial=0.0)), bounds)
-    largest += _rounding(prog.n) * float(np.linalg.norm(np.abs(nu) @ np.abs(prog.X)))
+    multipliers, largest = feasibility(prog, nu, known)
     scale = prog.best_scale(nu, largest)
     nu = scale * nu
     value = prog.dual_objective(nu)
@@ -60,6 +53,24 @@ def lower_bound(prog: ConvexProgram, nu: FloatArray, known: ConeMultipliers | No
         value if math.isfinite(value) else -math.inf,
         scale * largest,
     )
+
+
+def feasibility(
+    prog: ConvexProgram, nu: FloatArray, known: ConeMultipliers | None
+) -> tuple[ConeMultipliers, float]:
+    """Multipliers of the blocks with ‖X_bᵀν‖ > λ, and the largest ‖X_bᵀν + (S_iX)ᵀρ_b‖ of all.
+
+    The largest includes what rounding may have taken from it; ν over it is feasible for λ = 1.
+    """
+    common = prog.correlations(nu)
+    norms = np.linalg.norm(common, axis=1)
+    if prog.activation == "gated":
+        multipliers, largest = ConeMultipliers.pack({}), float(norms.max())
+    else:
+        multipliers, bounds = _cone_bounds(prog, common, norms, known)
+        largest = max(float(norms[norms <= prog.lam].max(initial=0.0)), bounds)
+    largest += _rounding(prog.n) * float(np.linalg.norm(np.abs(nu) @ np.abs(prog.X)))
+    return multipliers, largest
 
 
 def _rounding(n: int) -> float:

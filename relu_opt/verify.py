@@ -40,6 +40,7 @@ from relu_opt.verify_claim import (
     parts,
     read_claim,
 )
+from relu_opt.verify_spikes import spikes
 
 # How far a claimed number may be from the recomputed one, relative to the primal objective.
 CLAIM_TOL = 1e-9
@@ -275,6 +276,8 @@ def _scope_doubts(claim: Claim, X: FloatArray) -> list[str]:
     rows /= np.where(largest > 0, np.linalg.norm(rows, axis=1), 1.0)[:, None]
     if claim.coverage == "oracle":
         return []
+    if claim.coverage == "spike_free":
+        return _spike_doubts(claim, rows)
     doubts = [] if claim.scope != "all" else _incompleteness(claim, rows)
     for j in np.flatnonzero((claim.output != 0) & claim.hidden.any(axis=1)):
         neuron = claim.hidden[j] / np.abs(claim.hidden[j]).max()
@@ -285,6 +288,18 @@ def _scope_doubts(claim: Claim, X: FloatArray) -> list[str]:
             wanted, matters = claim.gate_bits[j], np.packbits(largest > 0)
         if ((claim.patterns ^ wanted) & matters).any(axis=1).all():
             doubts.append(f"Neuron {j} lies in none of the certificate's patterns.")
+    return doubts
+
+
+def _spike_doubts(claim: Claim, rows: FloatArray) -> list[str]:
+    """Why the pattern that is active everywhere may not speak of every network."""
+    everywhere = np.packbits(rows.any(axis=1))
+    doubts = []
+    if not ((claim.patterns & everywhere) == everywhere).all(axis=1).any():
+        doubts.append("The pattern that is active everywhere is not listed.")
+    found = spikes(rows)
+    if found:
+        doubts.append(f"The data are not shown to be spike-free: {found}.")
     return doubts
 
 

@@ -174,9 +174,12 @@ def read_claim(
 
 def _coverage(meta: Mapping[str, Any]) -> str:
     """Why the patterns cover all networks; files of before this question list them."""
-    coverage = _choice({"coverage": "listed", **meta}, "coverage", ("listed", "searched", "oracle"))
+    known = ("listed", "searched", "spike_free", "oracle")
+    coverage = _choice({"coverage": "listed", **meta}, "coverage", known)
     if coverage != "listed" and meta.get("scope") != "all":
         raise Flaw(f"The coverage {coverage!r} goes with the scope 'all' only.")
+    if coverage in ("searched", "spike_free") and meta.get("activation") != "relu":
+        raise Flaw(f"The coverage {coverage!r} goes with ReLU networks only.")
     return coverage
 
 

@@ -41,6 +41,12 @@ API = (
         "relu_opt",
         "optimal_set OptimalSet CertifiedNetwork prune PruningPath sensitivity Sensitivity",
     ),
+    (
+        "Special data",
+        "relu_opt",
+        "closed_form ClosedForm is_spike_free SpikeFree minimum_norm_interpolant Interpolant "
+        "sparsest_interpolant Sparsity",
+    ),
     ("Paths", "relu_opt", "solution_path SolutionPath cross_validate PathCV"),
     ("Export and import", "relu_opt.export", " ".join(export.__all__)),
     (

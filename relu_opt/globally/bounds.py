@@ -119,7 +119,7 @@ class RowSpace:
         """What rounding may make of νᵀ(Xu)₊ at a unit vector."""
         size = float(np.abs(nu) @ np.linalg.norm(self.rows, axis=1))
         sums = 8 * EPS * np.sqrt(len(nu) + 1.0) * size
-        return sums + self.left_out * float(np.linalg.norm(nu))
+        return float(sums + self.left_out * np.linalg.norm(nu))
 
     def outward(self, points: FloatArray) -> FloatArray:
         """Unit vectors of the data's space, (k, d), from those of the row space, (k, r)."""
@@ -166,7 +166,7 @@ def distinct_lines(
     )
     chosen, which = lines[first], which.ravel()
     error = float(np.abs(sizes) @ np.linalg.norm(lines - chosen[which], axis=1))
-    weights = np.bincount(which, sizes, len(first))
+    weights: FloatArray = np.bincount(which, sizes, len(first)).astype(np.float64)
     back = turned < 0
     return chosen, weights, -(sizes[back] @ lines[back]), error
 

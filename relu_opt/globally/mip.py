@@ -170,9 +170,7 @@ class _Side:
             ],
             format="csc",
         )
-        low = np.concatenate(
-            [np.zeros(q), np.full(k, -1.0), np.zeros(k), np.full(cuts.shape[0], -1.0)]
-        )
+        low = np.repeat([0.0, -1.0, 0.0, -1.0], [q, k, k, cuts.shape[0]])
         integer = np.concatenate([np.zeros(r + q, dtype=bool), np.ones(k, dtype=bool)])
         return LinearProgram(
             c=np.concatenate([-self.b, -self.c, np.zeros(k)]),

@@ -40,6 +40,7 @@ SLOW = {"dask_cluster.py", "gallery.py", "make_pictures.py", "path_pictures.py"}
 SLOW |= {"estimators.md", "optimal-sets.md", "path.md", "pictures.md"}
 # Examples that draw into a folder.
 DRAW = (
+    "closed_form_pictures.py",
     "concept_pictures.py",
     "gallery.py",
     "make_pictures.py",

@@ -1,0 +1,1 @@
+"""Optimal networks by formulas, for data of a special form."""

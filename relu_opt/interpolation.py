@@ -1,0 +1,252 @@
+r"""Networks that fit the data exactly at the least cost ½ Σ_j (‖u_j‖² + a_j²).
+
+As a convex program over activation patterns, both signs,
+
+    minimise Σ_b ‖w_b‖   subject to  Σ_b X_b w_b = y,  w_b ∈ K_b,
+
+with the dual: maximise νᵀy subject to g_b(ν) = ‖P_K(X_bᵀν)‖ ≤ 1 for every block. It is the limit of
+training as λ → 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.sparse import block_diag, csc_array, eye_array, hstack, vstack
+
+from relu_opt.arrays import FloatArray, as_floats, as_targets
+from relu_opt.closed.formula import ones_pattern, out_of_reach
+from relu_opt.dual_bound import feasibility
+from relu_opt.errors import DataError, NotCertified, SolveFailed
+from relu_opt.least_cost import FIT_TOLERANCE, Face, polished_dual
+from relu_opt.plugins.types import ConeMultipliers, StopReason
+from relu_opt.program.arrangement import count_patterns_bound, enumerate_patterns
+from relu_opt.program.conic import Cones, ConicProgram
+from relu_opt.program.convex import ConvexProgram, relative_gap
+from relu_opt.program.network import ReLUNetwork
+from relu_opt.program.patterns import Patterns
+from relu_opt.program.spike_free import is_spike_free
+from relu_opt.program_solution import solve_program
+
+# Entries of a conic program.
+MAX_ENTRIES = 5_000_000
+# Relative gap of the conic program that is asked for.
+SOLVER_TOL = 1e-10
+
+
+@dataclass(frozen=True, eq=False)
+class Interpolant:
+    """A network that fits the data, with a proof of how near its cost is to the least.
+
+    Attributes
+    ----------
+    network : ReLUNetwork
+        Balanced.
+    cost : float
+        ½ Σ_j (‖u_j‖² + a_j²) of the network; there is no loss and no λ in it.
+    bound : float
+        νᵀy: no network that fits the data costs less.
+    nu : (n,) array
+        Dual point, |νᵀ(Xu)_+| ≤ 1 for every ‖u‖ ≤ 1.
+    multipliers : ConeMultipliers
+        ρ ≥ 0 of the blocks: ‖X_bᵀν + (S_iX)ᵀρ_b‖ ≤ 1 for each of them, which proves the bound.
+    patterns : Patterns
+        The patterns that the bound speaks of.
+    coverage : {"listed", "spike_free"}
+        Why they speak of all networks.
+    residual : float
+        Largest |f(x_k) − y_k|, over the largest |y_k|.
+    """
+
+    network: ReLUNetwork
+    cost: float
+    bound: float
+    nu: FloatArray
+    multipliers: ConeMultipliers
+    patterns: Patterns
+    coverage: str
+    residual: float
+
+    @property
+    def rel_gap(self) -> float:
+        """(cost − bound)/max(1e−12, |cost|)."""
+        return relative_gap(self.cost, self.bound)
+
+    def __repr__(self) -> str:
+        return (
+            f"Interpolant(neurons={len(self.network)}, cost={self.cost:.12g}, "
+            f"rel_gap={self.rel_gap:.2e})"
+        )
+
+
+def unit_program(X: FloatArray, y: FloatArray, patterns: Patterns) -> ConvexProgram:
+    """The program whose blocks, cones and g_b(ν) ≤ 1 are those of interpolation."""
+    return ConvexProgram(X, y, 1.0, patterns)
+
+
+def listed_program(X: FloatArray, y: FloatArray) -> ConvexProgram:
+    """The `unit_program` over all patterns of X, refused before any is listed if too large."""
+    patterns = count_patterns_bound(X)
+    entries = 2 * patterns * X.size
+    if entries > MAX_ENTRIES:
+        raise DataError(
+            f"X has up to {patterns} patterns, and a conic program over all of them about "
+            f"{entries:.1e} entries, more than {MAX_ENTRIES:.0e}. Take fewer rows or columns, or "
+            "use train_globally(X, y, lam) with a small lam, which lists none.",
+            patterns=patterns,
+            entries=entries,
+        )
+    return unit_program(X, y, enumerate_patterns(X))
+
+
+def prove_interpolant(
+    prog: ConvexProgram,
+    network: ReLUNetwork,
+    nu: FloatArray,
+    coverage: str,
+    known: ConeMultipliers | None = None,
+) -> Interpolant:
+    """The network with the bound that ν gives, scaled until it is feasible.
+
+    Parameters
+    ----------
+    prog : ConvexProgram
+        What `unit_program` made.
+    network : ReLUNetwork
+    nu : (n,) array
+        Any vector.
+    coverage : str
+        Why the program's patterns speak of all networks.
+    known : ConeMultipliers, optional
+        Multipliers that go with ν; missing ones are found by projection.
+    """
+    multipliers, largest = feasibility(prog, nu, known)
+    scale = 1 / largest if largest > 0 else 0.0
+    network = network.balance()
+    size = float(np.abs(prog.y).max()) or 1.0
+    return Interpolant(
+        network,
+        network.penalty(),
+        scale * float(nu @ prog.y),
+        scale * nu,
+        ConeMultipliers(
+            multipliers.blocks, multipliers.starts, multipliers.rows, scale * multipliers.values
+        ),
+        prog.patterns,
+        coverage,
+        float(np.abs(network.predict(prog.X) - prog.y).max()) / size,
+    )
+
+
+def minimum_norm_interpolant(
+    X: ArrayLike, y: ArrayLike, backend: str = "auto", tol: float = 1e-8
+) -> Interpolant:
+    """The network of least cost ½ Σ_j (‖u_j‖² + a_j²) that fits the data exactly, of any width.
+
+    Parameters
+    ----------
+    X : (n, d) array
+        Data, one row a sample; a hidden bias is a column of ones. All patterns of X are listed,
+        unless it is spike-free.
+    y : (n,) array
+        Targets.
+    backend : str
+        Who solves the conic program.
+    tol : float
+        The relative gap to certify.
+
+    Returns
+    -------
+    Interpolant
+
+    Raises
+    ------
+    DataError
+        If no network fits, or the patterns of X are too many to be listed.
+    NotCertified
+        If the gap or the residual stays above the tolerance.
+    """
+    data = as_floats(X, "X", 2)
+    targets = as_targets(y, "y", len(data), "X")
+    if is_spike_free(data):
+        prog, coverage = unit_program(data, targets, ones_pattern(len(data))), "spike_free"
+    else:
+        prog, coverage = listed_program(data, targets), "listed"
+    if not targets.any():
+        nothing = ReLUNetwork(np.zeros((0, data.shape[1])), np.zeros(0))
+        return prove_interpolant(prog, nothing, np.zeros(len(data)), coverage)
+    nu = polished_dual(prog, *solve_conic(prog, backend))
+    face = Face.of(prog, nu)
+    found = prove_interpolant(prog, face.vertex(), nu, coverage)
+    if not (found.rel_gap <= tol and found.residual <= FIT_TOLERANCE):
+        raise NotCertified(
+            f"The interpolating network has a gap of {found.rel_gap:.1e} and a residual of "
+            f"{found.residual:.1e}. Scale the data to like sizes, or try another backend.",
+            rel_gap=found.rel_gap,
+            residual=found.residual,
+        )
+    return found
+
+
+def solve_conic(prog: ConvexProgram, backend: str = "auto") -> tuple[FloatArray, FloatArray]:
+    """Blocks (2, p, d) of an optimum and its dual point ν, as a conic solver leaves them.
+
+    Raises
+    ------
+    DataError
+        If no network fits.
+    """
+    conic, unit, height = conic_program(prog)
+    try:
+        answer = solve_program(conic, backend, tol=SOLVER_TOL)
+    except SolveFailed as error:
+        if error.fields.get("stop") is not StopReason.INFEASIBLE:
+            raise
+        raise _no_fit(prog) from error
+    p, d = len(prog.patterns), prog.d
+    weights = answer.x[: 2 * p * d].reshape(2, p, d) * (height / unit)
+    if np.abs(prog.fits(weights) - prog.y).max() > 1e-4 * height:
+        raise _no_fit(prog)
+    if answer.duals is None:
+        raise NotCertified(f"Backend {answer.backend!r} returns no dual point. Use another.")
+    return weights, -answer.duals[: prog.n] / unit
+
+
+def conic_program(prog: ConvexProgram) -> tuple[ConicProgram, float, float]:
+    """min Σ t_b subject to Σ X_b w_b = y, S_iX w_b ≥ 0, ‖w_b‖ ≤ t_b over x = (w, t).
+
+    Returns
+    -------
+    program : ConicProgram
+        Of data over `unit` and targets over `height`: w is to be multiplied by height/unit, and ν,
+        minus the first n multipliers, to be divided by unit.
+    unit, height : float
+    """
+    n, d, p = prog.n, prog.d, len(prog.patterns)
+    unit = float(np.linalg.norm(prog.X, axis=1).max()) or 1.0
+    height = float(np.abs(prog.y).max()) or 1.0
+    X, masks = prog.X / unit, prog.patterns.unpack(slice(None))
+    gated = np.hstack([mask[:, None] * X for mask in masks])
+    cones = block_diag([np.where(mask, -1.0, 1.0)[:, None] * X for mask in masks])
+    nothing = csc_array((n, 2 * p))
+    fits = hstack([csc_array(gated), csc_array(-gated), nothing])
+    sides = hstack([block_diag([cones, cones]), csc_array((2 * p * n, 2 * p))])
+    # Each cone (t_b, w_b): its rows are those of −t_b and −w_b.
+    order = np.concatenate(
+        [np.r_[2 * p * d + b, b * d : (b + 1) * d] for b in range(2 * p)]
+    ).astype(np.intp)
+    norms = -csc_array(eye_array(2 * p * (d + 1)))[order]
+    A = csc_array(vstack([fits, sides, norms]))
+    b = np.r_[prog.y / height, np.zeros(A.shape[0] - n)]
+    c = np.r_[np.zeros(2 * p * d), np.ones(2 * p)]
+    return ConicProgram(c, A, b, Cones(n, 2 * p * n, (d + 1,) * (2 * p))), unit, height
+
+
+def _no_fit(prog: ConvexProgram) -> Exception:
+    """The error of targets that no network has: what the pattern-wise linear fit leaves."""
+    masks = prog.patterns.unpack(slice(None))
+    gated = np.hstack([mask[:, None] * prog.X for mask in masks])
+    fit = gated @ np.linalg.lstsq(gated, prog.y, rcond=None)[0]
+    return out_of_reach(prog.y, prog.y - fit)
