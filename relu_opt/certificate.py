@@ -114,8 +114,9 @@ class Coverage:
     ----------
     kind : {"listed", "spike_free", "searched", "oracle"}
         `listed`: they are all patterns of the data, which `verify` counts. `spike_free`: the data
-        need the pattern that is active everywhere only, which `verify` tests. `oracle`: a search
-        over all patterns bounds max |νᵀ(Xu)₊|, ‖u‖ ≤ 1; `separation` can repeat it, `verify` not.
+        need the pattern that is active everywhere only, which `verify` tests. Otherwise a search
+        over all patterns bounds max |νᵀ(Xu)₊|, ‖u‖ ≤ 1: `searched` is a branch and bound, which
+        `verify` repeats by its own; `oracle` a MILP, which `separation` can repeat, `verify` not.
     oracle : str
         Who searched, and how exactly.
     bound : float

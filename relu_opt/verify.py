@@ -40,6 +40,7 @@ from relu_opt.verify_claim import (
     parts,
     read_claim,
 )
+from relu_opt.verify_search import reach
 from relu_opt.verify_spikes import spikes
 
 # How far a claimed number may be from the recomputed one, relative to the primal objective.
@@ -51,6 +52,8 @@ PARALLEL_TOL = 1e-9
 # Share of `tol` that the allowance for rounding may add to the gap of the numbers themselves;
 # solvers stop just below `tol`, and the last bits should not undo that.
 ROUNDING_SHARE = 0.01
+# Share of `tol` that the search over all directions may be off by.
+SEARCH_SHARE = 0.005
 # A value on the edge of a conjugate's domain may leave it by the last bits.
 EDGE_TOL = 1e-14
 # Elementary steps that counting the cells of the data may take.
@@ -129,6 +132,11 @@ def _judge(claim: Claim, X: FloatArray, y: FloatArray) -> Verification:
     primal = _primal(claim, X, y)
     plain = _dual(claim, claim.nu, y)
     largest, false = _feasibility(claim, X)
+    doubts = _scope_doubts(claim, X)
+    if claim.coverage == "searched":
+        bound, problem = reach(X, claim.nu, claim.lam * (1 + SEARCH_SHARE * claim.tol))
+        largest = max(largest, bound)
+        doubts += [f"The scope is all patterns, and {problem}."] if problem else []
     shrink = min(1.0, claim.lam / largest) if largest else 1.0
     dual = min(plain, _dual(claim, shrink * claim.nu, y))
     scale = max(1e-12, abs(primal))
@@ -139,7 +147,6 @@ def _judge(claim: Claim, X: FloatArray, y: FloatArray) -> Verification:
         said, slack = claim.numbers[name], CLAIM_TOL * (1.0 if name == "rel_gap" else scale)
         if not (said == value or abs(said - value) <= slack):
             false.append(f"The certificate says {name} = {said:.17g}, and it is {value:.17g}.")
-    doubts = _scope_doubts(claim, X)
     if not (math.isfinite(primal) and math.isfinite(dual)):
         doubts.append("The network or ν gives no finite bound.")
     elif rel_gap < -CLAIM_TOL:
@@ -274,7 +281,7 @@ def _scope_doubts(claim: Claim, X: FloatArray) -> list[str]:
     largest = np.abs(X).max(axis=1)
     rows = X / np.where(largest > 0, largest, 1.0)[:, None]
     rows /= np.where(largest > 0, np.linalg.norm(rows, axis=1), 1.0)[:, None]
-    if claim.coverage == "oracle":
+    if claim.coverage in ("searched", "oracle"):
         return []
     if claim.coverage == "spike_free":
         return _spike_doubts(claim, rows)

@@ -107,31 +107,34 @@ class _Search:
         """Cut cones until all are closed, or there is no more time or memory."""
         signs = itertools.product((1.0, -1.0), repeat=self.rank)
         cones = np.array([np.diag(each) for each in signs])
-        step = max(1, CHUNK_ENTRIES // (self.rank * max(1, len(self.terms))))
-        most = MOST_ENTRIES // self.rank**2
         anything = np.linalg.norm(self.terms, axis=1).sum() + np.linalg.norm(self.slope)
-        before = np.full(len(cones), float(anything))
-        while len(cones):
-            bounds = before
-            try:
-                for start in range(0, len(cones), step):
-                    if deadline is not None and time.perf_counter() > deadline:
-                        raise TimeoutError
-                    part = slice(start, start + step)
-                    bounds[part] = np.minimum(before[part], self._bounds(cones[part]))
-                    self.cones += len(cones[part])
-            except (TimeoutError, KeyboardInterrupt) as error:
-                late = isinstance(error, TimeoutError)
-                self._give_up(StopReason.TIME_LIMIT if late else StopReason.INTERRUPTED, bounds)
-                return
-            closed = bounds <= self.goal
-            self.upper = max(self.upper, float(bounds[closed].max(initial=0.0)))
-            cones, bounds = cones[~closed], bounds[~closed]
-            if len(cones) > most:
-                self._give_up(StopReason.ITERATION_LIMIT, bounds)
-                return
-            if len(cones):
-                cones, before = _halves(cones), np.concatenate([bounds, bounds])
+        # What is known of the cones; a stop at any point finds bounds that hold.
+        bounds = np.full(len(cones), float(anything))
+        try:
+            while len(cones):
+                self._look(cones, bounds, deadline)
+                closed = bounds <= self.goal
+                self.upper = max(self.upper, float(bounds[closed].max(initial=0.0)))
+                cones, bounds = cones[~closed], bounds[~closed]
+                if len(cones) > MOST_ENTRIES // self.rank**2:
+                    self._give_up(StopReason.ITERATION_LIMIT, bounds)
+                    return
+                if len(cones):
+                    cones, bounds = _halves(cones), np.concatenate([bounds, bounds])
+        except TimeoutError:
+            self._give_up(StopReason.TIME_LIMIT, bounds)
+        except KeyboardInterrupt:
+            self._give_up(StopReason.INTERRUPTED, bounds)
+
+    def _look(self, cones: FloatArray, bounds: FloatArray, deadline: float | None) -> None:
+        """Bound the cones in batches, and lower `bounds` in place."""
+        step = max(1, CHUNK_ENTRIES // (self.rank * max(1, len(self.terms))))
+        for start in range(0, len(cones), step):
+            if deadline is not None and time.perf_counter() > deadline:
+                raise TimeoutError
+            part = slice(start, start + step)
+            bounds[part] = np.minimum(bounds[part], self._bounds(cones[part]))
+            self.cones += len(cones[part])
 
     def _give_up(self, why: StopReason, bounds: FloatArray) -> None:
         self.upper, self.stop = max(self.upper, float(bounds.max())), why

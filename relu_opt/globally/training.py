@@ -6,13 +6,15 @@ import math
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from relu_opt.arrays import FloatArray, as_floats, as_positive
 from relu_opt.certificate import LISTED, Certificate, Coverage
+from relu_opt.closed.formula import ones_pattern
+from relu_opt.closed.spike_free import train_spike_free
 from relu_opt.dual_bound import DualBound, lower_bound
 from relu_opt.errors import DataError
 from relu_opt.globally.bounds import Oracle, Separation
@@ -27,6 +29,7 @@ from relu_opt.program.convex import ConvexProgram, relative_gap
 from relu_opt.program.losses import Loss
 from relu_opt.program.network import ReLUNetwork
 from relu_opt.program.patterns import Patterns, masks_of, sample_patterns, unique_rows
+from relu_opt.program.spike_free import is_spike_free
 from relu_opt.proving import certificate_of
 from relu_opt.solution import Solution, solve
 
@@ -177,7 +180,8 @@ def train_globally(
         Regularization strength λ > 0 on the scale of the *mean* loss. (The companion papers have
         the sum of losses and β = nλ.)
     oracle : {"auto", "sphere", "cells", "mip"}
-        As of `separation`; with an `executor`, `auto` is `cells`.
+        As of `separation`; with an `executor`, `auto` is `cells`. Data that `is_spike_free` need
+        no oracle, and `auto` uses none.
     tol : float
         Relative gap to reach.
     loss, sample_weight, intercept
@@ -212,6 +216,8 @@ def train_globally(
     data = as_floats(X, "X", 2)
     first = sample_patterns(data, FIRST_GATES, seed)
     prog = ConvexProgram(data, y, lam, first, loss, "relu", sample_weight, intercept)  # type: ignore[arg-type]
+    if oracle == "auto" and executor is None and is_spike_free(data):
+        return _over_ones(prog, tol, time_limit, backend, options)
     with opened(1 if executor is None else executor) as workers:
         chosen = make_oracle(data, oracle, max_patterns, None if executor is None else workers)
         search = _Search(prog, chosen, tol, deadline, backend, dict(options or {}))
@@ -220,6 +226,32 @@ def train_globally(
         except KeyboardInterrupt:
             stop = StopReason.INTERRUPTED
         return search.answer(stop)
+
+
+def _over_ones(
+    prog: ConvexProgram,
+    tol: float,
+    time_limit: float | None,
+    backend: str,
+    options: Mapping[str, object] | None,
+) -> GlobalSolution:
+    """Spike-free data need the pattern that is active everywhere, and no search."""
+    started = time.perf_counter()
+    alone = prog.with_patterns(ones_pattern(prog.n))
+    solution = train_spike_free(alone, backend, tol=tol, time_limit=time_limit, options=options)
+    proof = solution.certificate
+    found = Separation(
+        0.0,
+        prog.lam,
+        np.zeros((0, prog.d)),
+        np.zeros(0),
+        "spike_free",
+        "X is spike-free, and the pattern D = I speaks of all",
+        solution.stop,
+        0,
+    )
+    only = Round(proof.primal, proof.dual, 1, time.perf_counter() - started)
+    return GlobalSolution(solution, proof, found, (only,), solution.stop)
 
 
 class _Search:
@@ -262,10 +294,9 @@ class _Search:
     @property
     def gap(self) -> float:
         """The relative gap over all patterns."""
-        return math.inf if self.solution is None else self._gap_of(self.solution)
-
-    def _gap_of(self, solution: Solution) -> float:
-        return relative_gap(solution.objective, self.lower)
+        if self.solution is None:
+            return math.inf
+        return relative_gap(self.solution.objective, self.lower)
 
     def run(self) -> StopReason:
         """Rounds of solving and searching until the gap is small enough."""
@@ -316,6 +347,8 @@ class _Search:
     def _solve(self, tol: float, limit: float | None) -> Solution:
         """Solve over the patterns so far, from the last solution; the better one is kept."""
         before, start = self.solution, None
+        # Interior-point methods start afresh, and gain nothing from a loose tolerance.
+        tol = tol if self.warm else AIM * self.tol
         if before is not None and self.warm:
             start = np.zeros(self.prog.weights_shape)
             start[:, : before.weights.shape[1]] = before.weights
@@ -326,12 +359,13 @@ class _Search:
 
     def _bound(self, nu: FloatArray, found: Separation) -> None:
         """Scale ν until it is feasible for all patterns; the best bound is kept."""
-        scaled = self.prog.best_scale(nu, found.upper) * nu
-        value = self.prog.dual_objective(scaled)
+        scale = self.prog.best_scale(nu, found.upper)
+        value = self.prog.dual_objective(scale * nu)
         if value > self.lower or not self.rounds:
-            self.nu, self.lower, self.found = scaled, value, found
+            self.nu, self.lower, self.found = scale * nu, value, found
             if isinstance(self.oracle, CellsOracle) and found.stop is StopReason.CONVERGED:
-                self.multipliers = self.oracle.multipliers(nu)
+                known = self.oracle.multipliers(nu)
+                self.multipliers = replace(known, values=scale * known.values)
 
     def _join(self, found: Separation) -> bool:
         """Let the patterns of the best directions join; whether there were new ones."""

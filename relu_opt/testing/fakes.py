@@ -87,7 +87,8 @@ class FakeBackend:
 
     def solve_honestly(self, program: Program, options: SolveOptions) -> RawSolution:
         """The answer of the real backend."""
-        info = registry().find(self.inner[type(program)])
+        kinked = isinstance(program, ConvexProgram) and not program.loss.smooth
+        info = registry().find(self.inner[ConicProgram if kinked else type(program)])
         options = replace(options, extra=make_options(info, {}).extra)
         if Feature.WARM_START not in info.features:
             options = replace(options, warm_start=None, state=None)
