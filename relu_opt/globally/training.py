@@ -282,7 +282,7 @@ class _Search:
         self.multipliers: ConeMultipliers | None = None
         self.found = Separation(
             0.0,
-            0.0,
+            math.inf,
             np.zeros((0, prog.d)),
             np.zeros(0),
             oracle.name,

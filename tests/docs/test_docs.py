@@ -37,12 +37,14 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
 # What takes more than ten seconds.
 SLOW = {"dask_cluster.py", "gallery.py", "make_pictures.py", "path_pictures.py"}
+SLOW |= {"global_pictures.py"}
 SLOW |= {"estimators.md", "optimal-sets.md", "path.md", "pictures.md"}
 # Examples that draw into a folder.
 DRAW = (
     "closed_form_pictures.py",
     "concept_pictures.py",
     "gallery.py",
+    "global_pictures.py",
     "make_pictures.py",
     "optimal_polytope.py",
     "path_pictures.py",
