@@ -49,6 +49,14 @@ def fit(
         ),
     ] = None,
     gates: Gates = GATES,
+    oracle: Annotated[
+        str | None,
+        typer.Option(
+            help="Search all patterns, for a proof over all networks: auto, sphere, cells or mip. "
+            "For a few features.",
+            show_default="the sampled patterns only",
+        ),
+    ] = None,
     backend: BackendName = None,
     loss: LossName = LOSS,
     activation: Activation = ACTIVATION,
@@ -81,7 +89,7 @@ def fit(
 
     check_writable("--out", out, data)
     check_writable("--certificate", certificate, data, out)
-    recipe = Recipe(target, lam, gates, loss, activation, bias, standardize, intercept)
+    recipe = Recipe(target, lam, gates, loss, activation, bias, standardize, intercept, oracle)
     options = backend_options(option, seed, threads, as_json)
     with config_file(config):
         settings = load_settings().with_arguments(

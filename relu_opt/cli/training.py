@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from relu_opt import ConvexProgram, Solution, sample_patterns, solve
+from relu_opt import ConvexProgram, Solution, sample_patterns, solve, train_globally
 from relu_opt.config import load_settings
 from relu_opt.defaults import default_lam
 from relu_opt.errors import DataError
@@ -19,13 +19,17 @@ from relu_opt.program.losses import get_loss
 from relu_opt.progress import Reporter
 from relu_opt.tables import Table
 
+# The relative gap of training over all patterns, unless the user says otherwise.
+GLOBAL_TOL = 1e-6
+
 
 @dataclass(frozen=True)
 class Recipe:
     """What to train: the choices that make a program of a table.
 
-    `lam` None means `default_lam`. The other fields are as in `Preprocessing`, `sample_patterns`
-    and `ConvexProgram`.
+    `lam` None means `default_lam`. With an `oracle` all patterns are searched, and `gates` plays a
+    part in that default only. The other fields are as in `Preprocessing`, `sample_patterns` and
+    `ConvexProgram`.
     """
 
     target: str
@@ -36,6 +40,7 @@ class Recipe:
     bias: bool = True
     standardize: bool = True
     intercept: bool = False
+    oracle: str | None = None
 
 
 @dataclass(frozen=True)
@@ -75,16 +80,45 @@ def train(table: Table, recipe: Recipe, request: Request, report: Reporter) -> T
     program = build_program(table, preprocessing, recipe, seed)
     built = time.perf_counter() - started
     report("solving")
-    solution = solve(
-        program,
-        backend=request.backend or "auto",
-        tol=request.tol,
-        time_limit=request.time_limit,
-        options=request.options,
-        executor=request.executor,
-    )
+    if recipe.oracle is not None:
+        solution = _over_all_patterns(program, recipe.oracle, request, seed)
+    else:
+        solution = solve(
+            program,
+            backend=request.backend or "auto",
+            tol=request.tol,
+            time_limit=request.time_limit,
+            options=request.options,
+            executor=request.executor,
+        )
     model = Model.of(solution, preprocessing, table.source)
     return Trained(recipe, solution, model, built)
+
+
+def _over_all_patterns(
+    program: ConvexProgram, oracle: str, request: Request, seed: int
+) -> Solution:
+    """The solution of global training, with its certificate of scope `all`."""
+    if program.activation != "relu":
+        raise DataError(
+            "Searching all patterns is for ReLU networks. Leave --activation or --oracle out.",
+            option="--oracle",
+        )
+    found = train_globally(
+        program.X,
+        program.y,
+        program.lam,
+        oracle,
+        GLOBAL_TOL if request.tol is None else request.tol,
+        loss=program.loss,
+        intercept=program.intercept,
+        time_limit=request.time_limit,
+        backend=request.backend or "auto",
+        options=request.options,
+        executor=request.executor,
+        seed=seed,
+    )
+    return replace(found.solution, certificate=found.certificate, nu=found.nu, stop=found.stop)
 
 
 def build_program(
@@ -165,11 +199,11 @@ def program_facts(program: ConvexProgram, preprocessing: Preprocessing) -> dict[
 
 def data_text(data: Mapping[str, Any], program: Mapping[str, Any]) -> dict[str, object]:
     """The same, for people: two rows of the facts."""
+    searched = "all" if program.get("scope") == "all" else f"{program['patterns']}"
     features = f"{data['features']} features" + (" + bias" if program["bias"] else "")
     return {
         "data": f"{data['file']}: {data['rows']} rows, {features}, target {data['target']!r}",
-        "program": f"{program['activation']}, {program['loss']} loss, "
-        f"{program['patterns']} patterns",
+        "program": f"{program['activation']}, {program['loss']} loss, {searched} patterns",
     }
 
 
@@ -181,6 +215,7 @@ def summary(trained: Trained, table: Table) -> dict[str, Any]:
         "data": data_facts(table, preprocessing),
         "program": {
             **program_facts(program, preprocessing),
+            "scope": solution.certificate.scope,
             "lam": program.lam,
             "lam_is_default": trained.recipe.lam is None,
         },

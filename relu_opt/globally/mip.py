@@ -75,11 +75,15 @@ class MipOracle:
             directions,
             values,
             self.name,
-            f"the dual bounds of {rounds} mixed-integer programs, as {self.solver or 'no solver'} "
-            "states them",
+            self._statement(rounds),
             stop,
             rounds,
         )
+
+    def _statement(self, rounds: int) -> str:
+        if not rounds:
+            return "the sum of all terms that can rise, since no mixed-integer program ended,"
+        return f"the bound of {self.solver} in {rounds} linear and mixed-integer programs"
 
 
 class _Side:

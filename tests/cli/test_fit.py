@@ -162,3 +162,36 @@ def test_other_formats_give_the_same_answer(run, data, folder, ending):
     from_csv = run("fit", data, "--target", "y", *QUICK).json
     other = run("fit", f"data.{ending}", "--target", "y", *QUICK).json
     assert other["objective"] == from_csv["objective"]
+
+
+def test_all_patterns_are_searched_on_request(run, data, folder):
+    path = folder / "two.csv"
+    table = read_table(data)
+    names = [name for name in table.names if name != "y"][:2]
+    columns = np.column_stack([table.numbers(name) for name in [*names, "y"]])
+    header = ",".join([*names, "y"])
+    np.savetxt(path, columns, delimiter=",", header=header, comments="", fmt="%.17g")
+    arguments = ("--target", "y", "--lam", "0.05", "--oracle", "auto", "--certificate", "c.npz")
+    result = run("fit", path, *arguments, "--json").json
+    assert (result["verdict"], result["program"]["scope"]) == ("certified", "all")
+    assert result["rel_gap"] <= 1e-6
+    sampled = run("fit", path, "--target", "y", "--lam", "0.05", *QUICK).json
+    assert result["dual_objective"] <= sampled["objective"]
+    told = run("verify", "c.npz", path, "--target", "y")
+    assert told.code == 0
+    assert "every ReLU network of any width" in " ".join(told.out.split())
+    assert "all patterns" in run("fit", path, *arguments).out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--oracle", "cell"), "Unknown oracle"),
+        (("--oracle", "auto", "--activation", "gated"), "for ReLU networks"),
+    ],
+)
+def test_oracles_that_there_are_not(run, data, folder, arguments, said):
+    result = run("fit", data, "--target", "y", *arguments)
+    assert result.code == 2
+    assert said in result.err
+    assert not (folder / "model.npz").exists()
