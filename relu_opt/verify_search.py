@@ -6,6 +6,7 @@ and −(x_kᵀu)₊ below −τ x_kᵀu for c_k < 0 and any τ in [0, 1]; so h(u
 values of these at the rows of V, or anything larger. A cone is settled when some such g has
 ‖g‖ ≤ level; other cones are cut in two. Where only rows with c_k < 0 change sign within the cone, g
 needs no V: it is b + Σ c_k x_k over the active rows, less Σ τ_k |c_k| x_k over those that change.
+Convex kinks are added by looking at both sides: where ±x_kᵀu ≥ 0, any ρ_k ≥ 0 gives ± ρ_k x_k.
 """
 
 from __future__ import annotations
@@ -17,9 +18,13 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
-# Cones that are looked at before the search gives up, and entries of a matrix of products.
-MOST_CONES = 3_000_000
+# Convex kinks in a cone whose sides are looked at one by one.
+MOST_KINKS = 2
+# Cones that are looked at before the search gives up, the length of an edge that rounding hides,
+# and entries of a matrix of products.
+MOST_CONES, SHORTEST = 3_000_000, 1e-6
 CHUNK_ENTRIES = 2**21
 EPS = float(np.finfo(np.float64).eps)
 
@@ -75,9 +80,7 @@ def _one_side(a: FloatArray, c: FloatArray, b: FloatArray, level: float, slack: 
     corners = np.where(np.arange(2**r)[:, None] >> np.arange(r) & 1, -1.0, 1.0)
     cones = corners[:, :, None] * np.eye(r)
     step = max(1, CHUNK_ENTRIES // (r * max(1, len(a))))
-    while len(cones):
-        if r == 1 and looked:
-            return "a ray was not settled"
+    while True:
         looked += len(cones)
         if looked > MOST_CONES:
             return "the search for directions with |νᵀ(Xu)₊| > lam is too long to repeat here"
@@ -92,8 +95,13 @@ def _one_side(a: FloatArray, c: FloatArray, b: FloatArray, level: float, slack: 
             for k in np.flatnonzero(open_):
                 open_[k] = not _settled_exactly(a, c, b, heights[k], level, slack)
             left.append(part[open_])
-        cones = _cut(np.concatenate(left))
-    return ""
+        open_cones = np.concatenate(left)
+        if not len(open_cones):
+            return ""
+        i, j, length = _edges(open_cones)
+        if length.min() < SHORTEST:
+            return "rounding hides whether a direction has |νᵀ(Xu)₊| > lam"
+        cones = _cut(open_cones, i, j)
 
 
 def _settled(
@@ -120,34 +128,47 @@ def _settled_exactly(
     """Whether τ is found with which h ≤ gᵀu and ‖g‖ ≤ level on one cone."""
     low, high = heights.min(axis=0), heights.max(axis=0)
     changes = (low < 0) & (high > 0)
-    if (c[changes] > 0).any():
+    kinks = np.flatnonzero(changes & (c > 0))
+    if len(kinks) > MOST_KINKS:
         return False
-    g = b + c[low >= 0] @ a[low >= 0]
-    pull = -c[changes, None] * a[changes]
-    free = np.ones(len(pull), dtype=np.bool_)
-    while free.any():
-        tau = nnls(pull[free].T, g)[0]
-        if (tau < 1).all():
-            g = g - tau @ pull[free]
-            break
-        fixed = np.flatnonzero(free)[tau >= 1]
-        g = g - pull[fixed].sum(axis=0)
-        free[fixed] = False
-    return float(np.linalg.norm(g)) <= level + slack
+    falling = changes & (c < 0)
+    for choice in range(2 ** len(kinks)):
+        # One side of each convex kink, where side · a_kᵀu ≥ 0.
+        side = np.where(choice >> np.arange(len(kinks)) & 1, 1.0, -1.0)
+        active = low >= 0
+        active[kinks] = side > 0
+        g = b + c[active] @ a[active]
+        pull = np.concatenate([-c[falling, None] * a[falling], -side[:, None] * a[kinks]])
+        limit = np.concatenate([np.ones(falling.sum()), np.full(len(kinks), math.inf)])
+        while len(pull):
+            tau = nnls(pull.T, g)[0]
+            over = tau >= limit
+            if not over.any():
+                g = g - tau @ pull
+                break
+            g = g - limit[over] @ pull[over]
+            pull, limit = pull[~over], limit[~over]
+        if not float(np.linalg.norm(g)) <= level + slack:
+            return False
+    return True
 
 
-def _cut(cones: FloatArray) -> FloatArray:
-    """Every cone in two, at the middle of its longest edge."""
-    if not len(cones):
-        return cones
-    r = cones.shape[1]
-    i, j = np.triu_indices(r, 1)
-    edges = ((cones[:, i] - cones[:, j]) ** 2).sum(axis=2)
+def _edges(cones: FloatArray) -> tuple[IntArray, IntArray, FloatArray]:
+    """The corners of each cone that are farthest apart, and how far; a ray has none."""
+    i, j = np.triu_indices(cones.shape[1], 1)
+    if not len(i):
+        return i[:0], j[:0], np.zeros(1)
+    edges = np.sqrt(((cones[:, i] - cones[:, j]) ** 2).sum(axis=2))
     longest = edges.argmax(axis=1)
-    all_, one, two = np.arange(len(cones)), i[longest], j[longest]
-    middle = cones[all_, one] + cones[all_, two]
+    return i[longest], j[longest], edges.max(axis=1)
+
+
+def _cut(cones: FloatArray, one: IntArray, two: IntArray) -> FloatArray:
+    """Every cone in two, at the middle of an edge."""
+    every = np.arange(len(cones))
+    middle = cones[every, one] + cones[every, two]
     middle /= np.sqrt((middle**2).sum(axis=1, keepdims=True))
     halves = np.stack([cones, cones])
-    halves[0, all_, one] = middle
-    halves[1, all_, two] = middle
-    return halves.reshape(-1, r, r)
+    halves[0, every, one] = middle
+    halves[1, every, two] = middle
+    return halves.reshape(-1, *cones.shape[1:])

@@ -10,7 +10,8 @@ for some F, and for every F' ≥ F
 with an error that falls with the square of the cone's width. A maximum lies where only rows of
 negative weight change their sign. There f(u) ≤ (g₀ − Σ τ_k |ν_k| x_k)ᵀu without an error, and the
 τ in [0, 1] with the shortest vector close the cone, as Moreau's multipliers do in one cell; the
-vector also points to the maximum. Cones that stay open are cut in two across their longest edge.
+vector also points to the maximum. (Degenerate data may have a convex kink there as well; both its
+sides are then looked at.) Cones that stay open are cut in two across their longest edge.
 The number of cones grows with the rank of X, hardly with n. (Derived here; the tests compare it
 with all cells and with a grid.)
 """
@@ -23,7 +24,7 @@ import time
 
 import numpy as np
 
-from relu_opt.arrays import BoolArray, FloatArray
+from relu_opt.arrays import BoolArray, FloatArray, IntArray
 from relu_opt.globally.bounds import RowSpace, Separation, distinct_lines, ranked
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.cones import least_squares
@@ -31,6 +32,11 @@ from relu_opt.program.cones import least_squares
 # Entries of a matrix of products that are held at a time, and entries of all open cones.
 CHUNK_ENTRIES = 2_000_000
 MOST_ENTRIES = 50_000_000
+# Convex kinks in a cone whose sides are looked at one by one, and how near to its goal, relative
+# to it, the cone has to be.
+MOST_KINKS, NEAR = 3, 1e-3
+# Cones whose longest edge is shorter are lost in rounding.
+NARROWEST = 1e-6
 # Directions that are handed on, and those that one batch of cones may add.
 MOST_DIRECTIONS, BATCH_DIRECTIONS = 256, 32
 
@@ -116,11 +122,13 @@ class _Search:
                 closed = bounds <= self.goal
                 self.upper = max(self.upper, float(bounds[closed].max(initial=0.0)))
                 cones, bounds = cones[~closed], bounds[~closed]
-                if len(cones) > MOST_ENTRIES // self.rank**2:
+                if not len(cones):
+                    return
+                i, j, length = _longest_edges(cones)
+                if length.min() < NARROWEST or len(cones) > MOST_ENTRIES // self.rank**2:
                     self._give_up(StopReason.ITERATION_LIMIT, bounds)
                     return
-                if len(cones):
-                    cones, bounds = _halves(cones), np.concatenate([bounds, bounds])
+                cones, bounds = _halves(cones, i, j), np.concatenate([bounds, bounds])
         except TimeoutError:
             self._give_up(StopReason.TIME_LIMIT, bounds)
         except KeyboardInterrupt:
@@ -158,9 +166,10 @@ class _Search:
             F = rise - linear[:, :, ~convex].sum(axis=2) + sign * slope
             solved = np.linalg.solve(cones, np.concatenate([F[:, :, None], ones], axis=2))
             bound = self._shortest(F, solved[:, :, 0], solved[:, :, 1])
-            smooth = ~(crossing & convex).any(axis=1)
-            for k in np.flatnonzero(smooth & (bound > self.goal)):
-                bound[k] = min(bound[k], self._moreau(sign, above[k], crossing[k]))
+            kinks = (crossing & convex).sum(axis=1)
+            near = (kinks == 0) | ((kinks <= MOST_KINKS) & (bound <= self.goal * (1 + NEAR)))
+            for k in np.flatnonzero(near & (bound > self.goal)):
+                bound[k] = min(bound[k], self._moreau(sign, convex, above[k], crossing[k]))
             best = np.maximum(best, bound)
         return best
 
@@ -174,24 +183,32 @@ class _Search:
         bound[highest <= 0] = 0.0
         return np.asarray(bound + self.rounding * np.linalg.norm(level, axis=1))
 
-    def _moreau(self, sign: float, above: BoolArray, crossing: BoolArray) -> float:
-        """‖g₀ − Σ τ_k |ν_k| x_k‖ with τ in [0, 1] that make it short; where it points is noted."""
+    def _moreau(
+        self, sign: float, convex: BoolArray, above: BoolArray, crossing: BoolArray
+    ) -> float:
+        """The largest ‖g‖ over the sides of the convex kinks; where g points is noted.
+
+        On one side, ±x_kᵀu ≥ 0 for these rows, and g is g₀ − Σ τ_k |ν_k| x_k ± Σ ρ_k x_k, as short
+        as τ in [0, 1] and ρ ≥ 0 make it.
+        """
         signs = np.where(self.positive, 1.0, -1.0)
-        g = sign * (signs[above] @ self.terms[above] + self.slope)
-        normals = self.terms[crossing]
-        while len(normals):
-            share = least_squares(normals.T, g)
-            whole = share >= 1
-            if not whole.any():
-                g = g - share @ normals
-                break
-            g, normals = g - normals[whole].sum(axis=0), normals[~whole]
-        size = float(np.linalg.norm(g))
-        if size > self.lower:
-            point = g / size
-            heights = np.maximum(self.terms @ point, 0.0)
-            self._note(point[None], np.array([heights @ signs + self.slope @ point]))
-        return size + self.rounding
+        both = np.flatnonzero(crossing & convex)
+        concave = self.terms[crossing & ~convex]
+        most = np.concatenate([np.ones(len(concave)), np.full(len(both), np.inf)])
+        largest = 0.0
+        for sides in itertools.product((True, False), repeat=len(both)):
+            active = above.copy()
+            active[both] = sides
+            g = sign * (signs[active] @ self.terms[active] + self.slope)
+            outward = np.where(sides, -1.0, 1.0)[:, None] * self.terms[both]
+            g = _shortened(g, np.concatenate([concave, outward]), most)
+            size = float(np.linalg.norm(g))
+            largest = max(largest, size)
+            if size > self.lower:
+                point = g / size
+                heights = np.maximum(self.terms @ point, 0.0)
+                self._note(point[None], np.array([heights @ signs + self.slope @ point]))
+        return largest + self.rounding
 
     def _note(self, points: FloatArray, values: FloatArray) -> None:
         sizes = np.abs(values)
@@ -203,12 +220,30 @@ class _Search:
             self.lower, self.best = float(sizes[first]), points[first]
 
 
-def _halves(cones: FloatArray) -> FloatArray:
-    """Each cone cut in two at the middle of its longest edge; the second halves follow."""
+def _shortened(g: FloatArray, normals: FloatArray, most: FloatArray) -> FloatArray:
+    """g − Σ s_k normals_k, as short as can be with 0 ≤ s_k ≤ most_k (not always the shortest)."""
+    while len(normals):
+        share = least_squares(normals.T, g)
+        whole = share >= most
+        if not whole.any():
+            return np.asarray(g - share @ normals)
+        g, normals, most = g - most[whole] @ normals[whole], normals[~whole], most[~whole]
+    return g
+
+
+def _longest_edges(cones: FloatArray) -> tuple[IntArray, IntArray, FloatArray]:
+    """The ends of each cone's longest edge, and its length; cones of rank 1 have none."""
     rank = cones.shape[1]
-    cosines = cones @ cones.transpose(0, 2, 1)
-    edges = np.where(np.triu(np.ones((rank, rank), dtype=bool), 1), cosines, np.inf)
-    i, j = np.unravel_index(edges.reshape(len(cones), -1).argmin(axis=1), (rank, rank))
+    one, two = np.triu_indices(rank, 1)
+    if not len(one):
+        return np.zeros(len(cones), np.intp), np.zeros(len(cones), np.intp), np.zeros(len(cones))
+    lengths = np.linalg.norm(cones[:, one] - cones[:, two], axis=2)
+    longest = lengths.argmax(axis=1)
+    return one[longest], two[longest], lengths.max(axis=1)
+
+
+def _halves(cones: FloatArray, i: IntArray, j: IntArray) -> FloatArray:
+    """Each cone cut in two at the middle of an edge; the second halves follow."""
     every = np.arange(len(cones))
     middle = cones[every, i] + cones[every, j]
     middle /= np.linalg.norm(middle, axis=1, keepdims=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 import relu_opt as ro
 from relu_opt.errors import DataError
 from relu_opt.plugins.types import StopReason
+from relu_opt.verify_search import reach
 
 TINY = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [1.0, -1.0]])
 TARGETS = np.array([1.0, -1.0, 2.0, 0.5])
@@ -109,6 +112,34 @@ def test_many_columns_of_low_rank():
     assert found.upper == pytest.approx(by_cells(wide, nu), rel=1e-7)
 
 
+def by_arcs(X, nu):
+    """The closed form in rank 2: on each arc the stationary direction, if it lies there, or an end.
+
+    Section A2 of the companions: the arcs end where a row's product changes its sign.
+    """
+    breaks = np.sort((np.arctan2(X[:, 1], X[:, 0])[:, None] + [np.pi / 2, -np.pi / 2]).ravel())
+    breaks = np.append(breaks, breaks[0] + 2 * np.pi)
+    best = 0.0
+    for start, end in itertools.pairwise(breaks):
+        middle = np.array([np.cos((start + end) / 2), np.sin((start + end) / 2)])
+        g = X.T @ (nu * (X @ middle > 0))
+        for angle in (start, end):
+            best = max(best, abs(g @ [np.cos(angle), np.sin(angle)]))
+        for sign in (1.0, -1.0):
+            turn = (np.arctan2(sign * g[1], sign * g[0]) - start) % (2 * np.pi)
+            best = max(best, np.linalg.norm(g) if turn <= end - start else 0.0)
+    return best
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 100, 2000])
+def test_rank_two_against_its_closed_form(n):
+    rng = np.random.default_rng(n)
+    X, nu = np.c_[rng.standard_normal(n), np.ones(n)], rng.standard_normal(n)
+    found = ro.separation(X, nu, tol=1e-10)
+    assert found.upper == pytest.approx(by_arcs(X, nu), rel=1e-9)
+    assert found.work < 1000
+
+
 def test_a_target_ends_the_search_early():
     X, nu = data_of(2, 40, 4)
     exact = ro.separation(X, nu, tol=1e-9)
@@ -131,11 +162,11 @@ def test_interrupts_return_a_bound_that_holds(monkeypatch):
     X, nu = data_of(3, 25, 3)
     calls = []
 
-    def interrupted(cones):
-        calls.append(len(cones))
+    def interrupted(*arguments):
+        calls.append(arguments)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return halves(cones)
+        return halves(*arguments)
 
     halves = sphere._halves
     monkeypatch.setattr(sphere, "_halves", interrupted)
@@ -168,6 +199,32 @@ def test_bad_input(changes, match):
     given_ = {"X": TINY, "nu": TARGETS, **changes}
     with pytest.raises(DataError, match=match):
         ro.separation(given_.pop("X"), given_.pop("nu"), **given_)
+
+
+DEGENERATE = (
+    np.array([[1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 1], [1, 0, 1.0]]),
+    np.array([-1.0, -1.0, 0.5, 2.0, 0.0]),
+)
+
+
+def test_a_convex_kink_at_the_maximum_is_looked_at_from_both_sides():
+    """At the best direction a convex kink crosses two concave ones."""
+    found = ro.separation(*DEGENERATE, "sphere", tol=1e-12)
+    assert found.stop is StopReason.CONVERGED
+    assert found.upper == pytest.approx(2.0, rel=1e-11)
+    assert reach(*DEGENERATE, 2.0 * (1 + 1e-12))[1] == ""
+
+
+def test_cones_that_rounding_hides_end_the_search(monkeypatch):
+    from relu_opt import verify_search
+    from relu_opt.globally import sphere
+
+    monkeypatch.setattr(sphere, "MOST_KINKS", 0)
+    monkeypatch.setattr(verify_search, "MOST_KINKS", 0)
+    found = ro.separation(*DEGENERATE, "sphere", tol=1e-12)
+    assert found.stop is StopReason.ITERATION_LIMIT
+    assert 2.0 <= found.upper <= 2.0 + 1e-5
+    assert "rounding hides" in reach(*DEGENERATE, 2.0 * (1 + 1e-12))[1]
 
 
 def test_too_many_cells_are_refused():

@@ -18,7 +18,7 @@ def maximum(X, nu):
     return ro.separation(X, nu, "cells").upper if X.any() else 0.0
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(st.integers(0, 10**6), st.integers(2, 9), st.integers(1, 4), st.booleans())
 def test_it_tells_a_level_above_from_one_below(seed, n, d, integers):
     rng = np.random.default_rng(seed)
