@@ -57,11 +57,12 @@ def _kinks(rows: FloatArray, nu: FloatArray) -> tuple[FloatArray, FloatArray, Fl
     a: list[FloatArray] = []
     c: list[float] = []
     b, error = np.zeros(rows.shape[1]), 0.0
+    general = np.random.default_rng(1).uniform(1.0, 2.0, rows.shape[1])
     for row, weight in zip(rows, nu, strict=True):
         size = float(np.linalg.norm(row))
         if size == 0 or weight == 0:
             continue
-        side = math.copysign(1.0, row[int(np.argmax(np.abs(row)))])
+        side = math.copysign(1.0, float(row @ general))
         unit = side / size * row
         k = found.setdefault((np.round(unit, 12) + 0.0).tobytes(), len(a))
         if k == len(a):

@@ -158,8 +158,9 @@ def distinct_lines(
     units, sizes = rows[counts] / norms[counts, None], (nu * norms)[counts]
     if not len(units):
         return np.zeros((0, rows.shape[1])), np.zeros(0), np.zeros(rows.shape[1]), 0.0
-    largest = np.abs(units).argmax(axis=1)
-    turned = np.where(units[np.arange(len(units)), largest] > 0, 1.0, -1.0)
+    # A direction in no special position turns parallel rows alike.
+    general = np.random.default_rng(0).standard_normal(rows.shape[1])
+    turned = np.where(units @ general > 0, 1.0, -1.0)
     lines = turned[:, None] * units
     _, first, which = np.unique(
         np.round(lines, 12) + 0.0, axis=0, return_index=True, return_inverse=True
