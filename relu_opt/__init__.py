@@ -17,9 +17,10 @@ from relu_opt.certified import CertifiedNetwork
 from relu_opt.closed_form import ClosedForm, closed_form
 from relu_opt.cross_check import CrossCheck, cross_check
 from relu_opt.elsewhere import certify_network
+from relu_opt.globally.answer import GlobalSolution
 from relu_opt.globally.bounds import Separation
 from relu_opt.globally.separation import separation
-from relu_opt.globally.training import GlobalSolution, train_globally
+from relu_opt.globally.training import train_globally
 from relu_opt.history import History, record
 from relu_opt.interpolation import Interpolant, minimum_norm_interpolant
 from relu_opt.optimal_set import OptimalSet, optimal_set

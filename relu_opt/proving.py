@@ -113,8 +113,10 @@ def certificate_of(
     primal = _objective(prog, network)
     place = locate_neurons(prog, network, CONE_TOLERANCE)
     kkt = _report(prog, network, place, bound, primal)
-    covered = coverage is not LISTED
+    covered = coverage.kind != "listed"
     verdict, reason = _judge(kkt, np.empty(0) if covered else place, scope, tol)
+    if coverage.kind == "oracle":
+        reason = f"{reason} The lower bound rests on {coverage.oracle}."
     return Certificate(
         network,
         bound.nu,

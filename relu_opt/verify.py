@@ -158,7 +158,7 @@ def _judge(claim: Claim, X: FloatArray, y: FloatArray) -> Verification:
         false.append(f"The certificate says 'certified', and the verdict is {verdict!r}.")
     if claim.coverage == "oracle" and not doubts:
         # All else was checked: what is left is the word of the oracle.
-        doubts.append(f"{claim.oracle}, which is not re-checked here: relu_opt.separation does.")
+        doubts.append(f"{claim.oracle[0].upper()}{claim.oracle[1:]}, which is not re-checked here.")
         verdict = "inconclusive"
     problems = (*false, *doubts, *gaps)
     if false:

@@ -192,7 +192,7 @@ def _oracle(meta: Mapping[str, Any]) -> str:
     bound = _number(meta, "oracle_bound", lambda value: 0 <= value <= lam * (1 + 1e-12))
     if not isinstance(name, str):
         raise Flaw(f"oracle is {name!r:.60}, and a text is needed.")
-    return f"{name:.200} says that |νᵀ(Xu)₊| is at most {bound:.12g} for ‖u‖ ≤ 1"
+    return f"that |νᵀ(Xu)₊| ≤ {bound:.12g} for ‖u‖ ≤ 1 rests on {name:.200}"
 
 
 def _entry(

@@ -82,7 +82,7 @@ class MipOracle:
 
     def _statement(self, rounds: int) -> str:
         if not rounds:
-            return "the sum of all terms that can rise, since no mixed-integer program ended,"
+            return "the sum of all terms that can rise, since no program ended"
         return f"the bound of {self.solver} in {rounds} linear and mixed-integer programs"
 
 

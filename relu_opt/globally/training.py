@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from relu_opt.arrays import FloatArray, as_floats, as_positive
-from relu_opt.certificate import LISTED, Certificate, Coverage
+from relu_opt.certificate import LISTED, Coverage
 from relu_opt.closed.formula import ones_pattern
 from relu_opt.closed.spike_free import train_spike_free
 from relu_opt.dual_bound import DualBound, lower_bound
-from relu_opt.errors import DataError
+from relu_opt.globally.answer import GlobalSolution, Round
 from relu_opt.globally.bounds import Oracle, Separation
 from relu_opt.globally.cells import CellsOracle
 from relu_opt.globally.separation import deadline_of, make_oracle
@@ -27,7 +26,6 @@ from relu_opt.plugins.types import ConeMultipliers, ProgressEvent, StopReason
 from relu_opt.program.arrangement import MAX_PATTERNS
 from relu_opt.program.convex import ConvexProgram, relative_gap
 from relu_opt.program.losses import Loss
-from relu_opt.program.network import ReLUNetwork
 from relu_opt.program.patterns import Patterns, masks_of, sample_patterns, unique_rows
 from relu_opt.program.spike_free import is_spike_free
 from relu_opt.proving import certificate_of
@@ -40,111 +38,6 @@ SHARE, LOOSEST = 0.05, 1e-2
 # Share of the tolerance that the oracle and the master program may each leave.
 AIM = 0.25
 MAX_ROUNDS = 500
-
-
-@dataclass(frozen=True)
-class Round:
-    """One round: the bounds after it, patterns of the master program, and seconds so far."""
-
-    upper: float
-    lower: float
-    patterns: int
-    seconds: float
-
-
-@dataclass(frozen=True, eq=False)
-class GlobalSolution:
-    """A trained network, with a bound that holds for every network.
-
-    Attributes
-    ----------
-    solution : Solution
-        Of the last master program: its own certificate is of scope `program`.
-    certificate : Certificate
-        Scope `all`. Its coverage says why: `listed` (oracle `cells`) and `searched` (`sphere`)
-        are re-checked by `verify`; with `oracle` (`mip`) the bound is a MILP solver's word.
-    separation : Separation
-        What the oracle found at the certificate's ν, before it was scaled.
-    rounds : tuple of Round
-        The bounds over time.
-    stop : StopReason
-        Why it ended; with a limit the bounds so far still hold.
-    """
-
-    solution: Solution
-    certificate: Certificate
-    separation: Separation
-    rounds: tuple[Round, ...]
-    stop: StopReason
-
-    @property
-    def network(self) -> ReLUNetwork:
-        """The best network found."""
-        return self.certificate.network
-
-    @property
-    def objective(self) -> float:
-        """The network's objective: an upper bound on the optimum."""
-        return self.certificate.primal
-
-    @property
-    def dual_objective(self) -> float:
-        """What no network's objective is below."""
-        return self.certificate.dual
-
-    @property
-    def rel_gap(self) -> float:
-        """(objective − dual_objective)/max(1e−12, |objective|)."""
-        return self.certificate.rel_gap
-
-    @property
-    def nu(self) -> FloatArray:
-        """The dual point of the bound, (n,)."""
-        return self.certificate.nu
-
-    def __repr__(self) -> str:
-        return (
-            f"GlobalSolution({self.certificate.verdict.value}, objective={self.objective:.12g}, "
-            f"rel_gap={self.rel_gap:.2e}, neurons={len(self.network)}, "
-            f"oracle={self.separation.oracle!r}, stop={self.stop.value!r})"
-        )
-
-    def certify(self, network: ReLUNetwork, tol: float | None = None) -> Certificate:
-        """How far another network, such as one that SGD trained, is from the global optimum.
-
-        Parameters
-        ----------
-        network : ReLUNetwork
-            Of the same features; it is balanced first, which never raises its objective.
-        tol : float, optional
-            The relative gap that the verdict is against; that of this solution by default.
-
-        Returns
-        -------
-        Certificate
-            Of scope `all`, with the bound of this solution.
-        """
-        if not isinstance(network, ReLUNetwork) or network.gates is not None:
-            raise DataError("A ReLUNetwork without gates is needed. See relu_opt.export.")
-        mine = self.certificate
-        if network.hidden.shape[1] != self.solution.program.d:
-            raise DataError(
-                f"The network takes {network.hidden.shape[1]} features and the data have "
-                f"{self.solution.program.d}."
-            )
-        prog = self.solution.program.with_patterns(mine.patterns)
-        if network.intercept and not prog.intercept:
-            raise DataError(
-                "The network has an output intercept, and the problem has none. Pass "
-                "intercept=True to train_globally."
-            )
-        bound = DualBound(mine.nu, mine.multipliers, mine.dual, prog.lam)
-        tol = mine.tol if tol is None else as_positive(tol, "tol")
-        return certificate_of(prog, network.balance(), bound, "all", tol, mine.coverage)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the certificate, which holds network and bound; `Certificate.load` reads it."""
-        self.certificate.save(path)
 
 
 def train_globally(
