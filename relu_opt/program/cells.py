@@ -1,0 +1,224 @@
+r"""The cells of a central hyperplane arrangement, one after another, without a memory of them.
+
+Lines here are unit normals of hyperplanes through the origin, no two parallel, of full rank r.
+Cells come in pairs ±C. Turn a hyperplane about a subspace B of codimension 2, in no special
+position: while it goes round once, it enters each pair that does not meet B at just one corner,
+a ray in which r − 1 or more of the hyperplanes meet. The pairs that do meet B are those of the
+arrangement within B: recursion. So 2 (C(m, r−1) + C(m, r−3) + …) cells belong to m lines in
+general position, which is Cover's 2 Σ_{k<r} C(m−1, k).
+
+At a corner of r − 1 hyperplanes the entered cell has the corner's signs, and on those r − 1 the
+signs that the turning hyperplane's normal has in the basis of their normals. At a corner of more
+hyperplanes the entered cells are those of the arrangement about the corner that lie wholly ahead.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from relu_opt.arrays import BoolArray, FloatArray, IntArray, frozen
+from relu_opt.program.lines import PARALLEL_TOL, ROUNDING, merge, too_close, units
+
+# Numbers in an array of corners by lines.
+BATCH = 2**20
+EPS = float(np.finfo(np.float64).eps)
+
+Cells = tuple[BoolArray, FloatArray]
+
+
+@dataclass(frozen=True, eq=False)
+class Corners:
+    """Rays in which t = s − 1 independent hyperplanes of an s-dimensional space meet.
+
+    Attributes
+    ----------
+    chosen : (k, t) array of int
+        The hyperplanes.
+    rays : (k, s) array
+        Unit vectors.
+    frames : (k, s, t) array
+        Orthonormal bases of the normals' span.
+    duals : (k, t, t) array
+        Row j, in the basis of the frame, leaves hyperplane j at unit speed along the others.
+    """
+
+    chosen: IntArray
+    rays: FloatArray
+    frames: FloatArray
+    duals: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    @classmethod
+    def of(cls, lines: FloatArray, chosen: IntArray) -> Corners:
+        """The corners of chosen lines, (k, t); dependent choices have none."""
+        t = chosen.shape[1]
+        bases, triangles = np.linalg.qr(lines[chosen].transpose(0, 2, 1), mode="complete")
+        triangles = triangles[:, :t]
+        heights = np.abs(np.diagonal(triangles, axis1=1, axis2=2))
+        kept = heights.min(axis=1, initial=1.0) > PARALLEL_TOL
+        bases = bases[kept]
+        return cls(chosen[kept], bases[:, :, -1], bases[:, :, :t], np.linalg.inv(triangles[kept]))
+
+    def select(self, which: BoolArray) -> Corners:
+        """Some of them."""
+        return Corners(self.chosen[which], self.rays[which], self.frames[which], self.duals[which])
+
+    def products(self, lines: FloatArray) -> FloatArray:
+        """Products of the rays with all lines, (k, m); zero where a hyperplane was chosen."""
+        at = self.rays @ lines.T
+        np.put_along_axis(at, self.chosen, 0.0, axis=1)
+        return at
+
+    def moves(self, signs: FloatArray) -> FloatArray:
+        """Unit vectors off the corners, to these sides of the chosen hyperplanes, (k, t)."""
+        within = np.einsum("kij,ki->kj", self.duals, signs)
+        moves: FloatArray = np.einsum("ksj,kj->ks", self.frames, within)
+        return units(moves) if signs.shape[1] else moves
+
+
+def stream_cells(lines: FloatArray) -> Iterator[Cells]:
+    """The open cells of lines (m, r) of rank r, with m ≥ 1, in batches.
+
+    Yields
+    ------
+    signs : (p, m) array of bool
+        Whether each line's product with the cell's points is positive.
+    points : (p, r) array
+        A unit vector inside each cell.
+    """
+    rank = lines.shape[1]
+    turned = lines @ _rotation(rank)
+    for size in range(rank, 0, -2):
+        within = units(turned[:, :size])
+        for signs, feet in _entered(within):
+            points = np.zeros((len(feet), rank))
+            points[:, :size] = feet
+            points = points @ _rotation(rank).T
+            yield np.concatenate([signs, ~signs]), np.concatenate([points, -points])
+
+
+def all_cells(lines: FloatArray) -> Cells:
+    """The batches of `stream_cells` as one."""
+    signs, points = zip(*stream_cells(lines), strict=True)
+    return np.concatenate(signs), np.concatenate(points)
+
+
+@functools.cache
+def _rotation(size: int) -> FloatArray:
+    """An orthogonal matrix in no special position."""
+    draw = np.random.default_rng(size).standard_normal((size, size))
+    return frozen(np.linalg.qr(draw)[0])
+
+
+def _entered(lines: FloatArray) -> Iterator[Cells]:
+    """The cells that a hyperplane enters while it turns about the last two axes' complement."""
+    m, size = lines.shape
+    choices = itertools.combinations(range(m), size - 1)
+    step = max(1, BATCH // m)
+    for start in range(0, math.comb(m, size - 1), step):
+        count = min(step, math.comb(m, size - 1) - start)
+        flat = itertools.chain.from_iterable(itertools.islice(choices, count))
+        chosen = np.fromiter(flat, np.intp, count * (size - 1)).reshape(count, size - 1)
+        corners = Corners.of(lines, chosen)
+        at = corners.products(lines)
+        on = np.abs(at) <= PARALLEL_TOL
+        simple = on.sum(axis=1) == size - 1
+        _check_distance(corners, at)
+        ahead = _ahead(corners)
+        parts = [_at_simple(lines, corners.select(simple), at[simple], ahead[simple])]
+        parts += _at_others(lines, corners.select(~simple), on[~simple], ahead[~simple])
+        signs, points = zip(*parts, strict=True)
+        yield np.concatenate(signs), np.concatenate(points)
+
+
+def _check_distance(corners: Corners, at: FloatArray) -> None:
+    """Refuse corners of which rounding hides on which side, or on which lines, they are."""
+    errors = 4 * EPS * np.linalg.norm(corners.duals, axis=2).max(axis=1, initial=1.0)
+    doubtful = np.abs(np.abs(at) - PARALLEL_TOL) < errors[:, None]
+    np.put_along_axis(doubtful, corners.chosen, False, axis=1)
+    if doubtful.any():
+        raise too_close()
+
+
+def _ahead(corners: Corners) -> FloatArray:
+    """The normals of the turning hyperplane at its corners, in the bases of the frames, (k, t)."""
+    rays = corners.rays
+    if rays.shape[1] == 1:
+        return np.zeros((len(rays), 0))
+    normals = np.zeros_like(rays)
+    normals[:, -2], normals[:, -1] = -rays[:, -1], rays[:, -2]
+    return np.einsum("ksj,ks->kj", corners.frames, units(normals))
+
+
+def _at_simple(lines: FloatArray, corners: Corners, at: FloatArray, ahead: FloatArray) -> Cells:
+    """The one cell that is entered at each corner of no more hyperplanes than it needs."""
+    speeds = np.einsum("kij,kj->ki", corners.duals, ahead)
+    lengths = np.linalg.norm(corners.duals, axis=2)
+    worst = lengths.max(axis=1, initial=1.0, keepdims=True)
+    if (np.abs(speeds) <= 4 * EPS * lengths * worst).any():
+        raise too_close()
+    return _step(lines, corners.rays, corners.moves(np.sign(speeds)), at)
+
+
+def _step(lines: FloatArray, rays: FloatArray, moves: FloatArray, at: FloatArray) -> Cells:
+    """Half of the way along the moves to the next hyperplane; `at` is zero where a ray is on one."""
+    along = moves @ lines.T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = np.abs(at) / np.abs(along)
+    ratios[(at == 0) | (along == 0)] = np.inf
+    steps = 0.5 * ratios.min(axis=1, initial=1.0, keepdims=True)
+    products = at + steps * along
+    if np.abs(products).min(initial=1.0) <= ROUNDING:
+        raise too_close()
+    return products > 0, units(rays + steps * moves)
+
+
+def _at_others(
+    lines: FloatArray, corners: Corners, on: BoolArray, ahead: FloatArray
+) -> Iterator[Cells]:
+    """The cells that are entered at each corner of more hyperplanes, which many choices share."""
+    dependent = lines @ (corners.frames @ corners.duals.transpose(0, 2, 1))
+    later = np.arange(len(lines))[None, :, None] < corners.chosen[:, None, :]
+    # The first basis, in the order of the lines: each line needs only the members before it.
+    first = ~((np.abs(dependent) > PARALLEL_TOL) & later & on[:, :, None]).any(axis=(1, 2))
+    for k in np.flatnonzero(first):
+        here, frame, ray = on[k], corners.frames[k], corners.rays[k]
+        local = units(lines[here] @ frame)
+        if len(merge(local)[0]) < len(local):
+            raise too_close()
+        signs, moves = all_cells(local)
+        across = np.linalg.svd(ahead[k][None])[2][1:].T
+        below, which, flipped = merge(units(local @ across))
+        cut = {row.tobytes() for row in all_cells(below)[0][:, which] ^ flipped}
+        wanted = moves @ ahead[k] > 0
+        wanted &= np.array([row.tobytes() not in cut for row in signs])
+        moves = moves[wanted] @ frame.T
+        at = np.where(here, 0.0, lines @ ray)
+        rays = np.tile(ray, (len(moves), 1))
+        found, points = _step(lines, rays, moves, np.tile(at, (len(moves), 1)))
+        if (found[:, here] != signs[wanted]).any():
+            raise too_close()
+        yield found, points
+
+
+def count_cells(lines: FloatArray) -> int:
+    """How many open cells lines (m, r) of rank r have, by deletion and restriction.
+
+    A further hyperplane adds as many cells as the earlier ones cut out of it (Zaslavsky, 1975).
+    """
+    m, rank = lines.shape
+    if rank <= 2:
+        return 2 * m if m else 1
+    total = 1
+    for i, normal in enumerate(lines):
+        basis = np.linalg.svd(normal[None])[2][1:].T
+        total += count_cells(merge(units(lines[:i] @ basis))[0])
+    return total
