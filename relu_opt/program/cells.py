@@ -27,7 +27,10 @@ from relu_opt.program.lines import PARALLEL_TOL, ROUNDING, merge, too_close, uni
 
 # Numbers in an array of corners by lines.
 BATCH = 2**20
-EPS = float(np.finfo(np.float64).eps)
+# Heights of unit vectors above the span of others, and distances, that rounding explains.
+DEPENDENT = 1e-13
+# Errors of products of unit vectors.
+NOISE = 4 * float(np.finfo(np.float64).eps)
 
 Cells = tuple[BoolArray, FloatArray]
 
@@ -62,8 +65,10 @@ class Corners:
         t = chosen.shape[1]
         bases, triangles = np.linalg.qr(lines[chosen].transpose(0, 2, 1), mode="complete")
         triangles = triangles[:, :t]
-        heights = np.abs(np.diagonal(triangles, axis1=1, axis2=2))
-        kept = heights.min(axis=1, initial=1.0) > PARALLEL_TOL
+        heights = np.abs(np.diagonal(triangles, axis1=1, axis2=2)).min(axis=1, initial=1.0)
+        kept = heights > DEPENDENT
+        if (heights[kept] <= 4 * PARALLEL_TOL).any():
+            raise too_close()
         bases = bases[kept]
         return cls(chosen[kept], bases[:, :, -1], bases[:, :, :t], np.linalg.inv(triangles[kept]))
 
@@ -130,22 +135,38 @@ def _entered(lines: FloatArray) -> Iterator[Cells]:
         corners = Corners.of(lines, chosen)
         at = corners.products(lines)
         on = np.abs(at) <= PARALLEL_TOL
+        _check_distance(lines, corners, at)
+        at[on] = 0.0
         simple = on.sum(axis=1) == size - 1
-        _check_distance(corners, at)
         ahead = _ahead(corners)
-        parts = [_at_simple(lines, corners.select(simple), at[simple], ahead[simple])]
-        parts += _at_others(lines, corners.select(~simple), on[~simple], ahead[~simple])
-        signs, points = zip(*parts, strict=True)
-        yield np.concatenate(signs), np.concatenate(points)
+        which, moves = _at_others(lines, corners.select(~simple), on[~simple], ahead[~simple])
+        moves = np.concatenate([_at_simple(corners.select(simple), ahead[simple]), moves])
+        which = np.concatenate([np.flatnonzero(simple), np.flatnonzero(~simple)[which]])
+        yield _step(lines, corners.rays[which], moves, at[which])
 
 
-def _check_distance(corners: Corners, at: FloatArray) -> None:
+def _check_distance(lines: FloatArray, corners: Corners, at: FloatArray) -> None:
     """Refuse corners of which rounding hides on which side, or on which lines, they are."""
-    errors = 4 * EPS * np.linalg.norm(corners.duals, axis=2).max(axis=1, initial=1.0)
-    doubtful = np.abs(np.abs(at) - PARALLEL_TOL) < errors[:, None]
-    np.put_along_axis(doubtful, corners.chosen, False, axis=1)
-    if doubtful.any():
+    worst = np.linalg.norm(corners.duals, axis=2).max(axis=1, initial=1.0, keepdims=True)
+    distances = np.abs(at)
+    near = distances <= PARALLEL_TOL + NOISE * worst * lines.shape[1]
+    np.put_along_axis(near, corners.chosen, False, axis=1)
+    k, line = np.nonzero(near)
+    if not len(k):
+        return
+    # A ray is known up to an error of rounding in its product with each chosen line.
+    coordinates = np.einsum("qs,qsj,qij->qi", lines[line], corners.frames[k], corners.duals[k])
+    errors = NOISE * (1 + np.abs(coordinates).sum(axis=1))
+    if (np.abs(distances[near] - PARALLEL_TOL) < errors).any():
         raise too_close()
+    # Hyperplanes that nearly meet, by more than rounding, are taken to meet if all choices of
+    # them say so.
+    thin = (distances[near] <= PARALLEL_TOL) & (distances[near] > DEPENDENT + errors)
+    for corner in np.unique(k[thin]):
+        here = lines[distances[corner] <= PARALLEL_TOL]
+        choices = np.array(list(itertools.combinations(range(len(here)), lines.shape[1] - 1)))
+        if (np.abs(Corners.of(here, choices).products(here)) > PARALLEL_TOL).any():
+            raise too_close()
 
 
 def _ahead(corners: Corners) -> FloatArray:
@@ -158,14 +179,58 @@ def _ahead(corners: Corners) -> FloatArray:
     return np.einsum("ksj,ks->kj", corners.frames, units(normals))
 
 
-def _at_simple(lines: FloatArray, corners: Corners, at: FloatArray, ahead: FloatArray) -> Cells:
-    """The one cell that is entered at each corner of no more hyperplanes than it needs."""
+def _at_simple(corners: Corners, ahead: FloatArray) -> FloatArray:
+    """Into the one cell that is entered at each corner of no more hyperplanes than it needs."""
     speeds = np.einsum("kij,kj->ki", corners.duals, ahead)
     lengths = np.linalg.norm(corners.duals, axis=2)
     worst = lengths.max(axis=1, initial=1.0, keepdims=True)
-    if (np.abs(speeds) <= 4 * EPS * lengths * worst).any():
+    if (np.abs(speeds) <= NOISE * lengths * worst).any():
         raise too_close()
-    return _step(lines, corners.rays, corners.moves(np.sign(speeds)), at)
+    return corners.moves(np.sign(speeds))
+
+
+def _at_others(
+    lines: FloatArray, corners: Corners, on: BoolArray, ahead: FloatArray
+) -> tuple[IntArray, FloatArray]:
+    """Into the cells that are entered at corners of more hyperplanes, and from which corner.
+
+    Many choices of hyperplanes make one such corner. It counts for the first, in the order of the
+    lines, in whose basis each line needs only the members before it.
+    """
+    coordinates = lines @ (corners.frames @ corners.duals.transpose(0, 2, 1))
+    later = np.arange(len(lines))[None, :, None] < corners.chosen[:, None, :]
+    again = (np.abs(coordinates) > PARALLEL_TOL) & later & on[:, :, None]
+    which, moves = [np.zeros(0, dtype=np.intp)], [np.zeros((0, lines.shape[1]))]
+    for k in np.flatnonzero(~again.any(axis=(1, 2))):
+        frame = corners.frames[k]
+        found = _wholly_ahead(units(lines[on[k]] @ frame), ahead[k])
+        which.append(np.full(len(found), k))
+        moves.append(found @ frame.T)
+    return np.concatenate(which), np.concatenate(moves)
+
+
+def _wholly_ahead(lines: FloatArray, ahead: FloatArray) -> FloatArray:
+    """Points of the cells of lines (m, t) on which ahead · u > 0, limits included."""
+    if lines.shape[1] == 2:
+        return _fan(lines, ahead)
+    if len(merge(lines)[0]) < len(lines):
+        raise too_close()
+    signs, points = all_cells(lines)
+    across = np.linalg.svd(ahead[None])[2][1:].T
+    below, which, flipped = merge(units(lines @ across))
+    cut = {row.tobytes() for row in all_cells(below)[0][:, which] ^ flipped}
+    wanted = points @ ahead > 0
+    wanted &= np.array([row.tobytes() not in cut for row in signs])
+    return points[wanted]
+
+
+def _fan(lines: FloatArray, ahead: FloatArray) -> FloatArray:
+    """The same in the plane: between two neighbours of the rays that the lines make ahead."""
+    rays = np.column_stack([-lines[:, 1], lines[:, 0]])
+    rays *= np.sign(rays @ ahead)[:, None]
+    turns = np.arctan2(rays @ np.array([-ahead[1], ahead[0]]), rays @ ahead)
+    rays = rays[np.argsort(turns)]
+    return units(rays[:-1] + rays[1:])
 
 
 def _step(lines: FloatArray, rays: FloatArray, moves: FloatArray, at: FloatArray) -> Cells:
@@ -179,34 +244,6 @@ def _step(lines: FloatArray, rays: FloatArray, moves: FloatArray, at: FloatArray
     if np.abs(products).min(initial=1.0) <= ROUNDING:
         raise too_close()
     return products > 0, units(rays + steps * moves)
-
-
-def _at_others(
-    lines: FloatArray, corners: Corners, on: BoolArray, ahead: FloatArray
-) -> Iterator[Cells]:
-    """The cells that are entered at each corner of more hyperplanes, which many choices share."""
-    dependent = lines @ (corners.frames @ corners.duals.transpose(0, 2, 1))
-    later = np.arange(len(lines))[None, :, None] < corners.chosen[:, None, :]
-    # The first basis, in the order of the lines: each line needs only the members before it.
-    first = ~((np.abs(dependent) > PARALLEL_TOL) & later & on[:, :, None]).any(axis=(1, 2))
-    for k in np.flatnonzero(first):
-        here, frame, ray = on[k], corners.frames[k], corners.rays[k]
-        local = units(lines[here] @ frame)
-        if len(merge(local)[0]) < len(local):
-            raise too_close()
-        signs, moves = all_cells(local)
-        across = np.linalg.svd(ahead[k][None])[2][1:].T
-        below, which, flipped = merge(units(local @ across))
-        cut = {row.tobytes() for row in all_cells(below)[0][:, which] ^ flipped}
-        wanted = moves @ ahead[k] > 0
-        wanted &= np.array([row.tobytes() not in cut for row in signs])
-        moves = moves[wanted] @ frame.T
-        at = np.where(here, 0.0, lines @ ray)
-        rays = np.tile(ray, (len(moves), 1))
-        found, points = _step(lines, rays, moves, np.tile(at, (len(moves), 1)))
-        if (found[:, here] != signs[wanted]).any():
-            raise too_close()
-        yield found, points
 
 
 def count_cells(lines: FloatArray) -> int:
