@@ -29,6 +29,8 @@ from relu_opt.program.lines import PARALLEL_TOL, ROUNDING, merge, too_close, uni
 BATCH = 2**20
 # Heights of unit vectors above the span of others, and distances, that rounding explains.
 DEPENDENT = 1e-13
+# Distances of lines from a corner below which it is looked at closely.
+NEAR = 10 * PARALLEL_TOL
 # Errors of products of unit vectors.
 NOISE = 4 * float(np.finfo(np.float64).eps)
 
@@ -134,8 +136,7 @@ def _entered(lines: FloatArray) -> Iterator[Cells]:
         chosen = np.fromiter(flat, np.intp, count * (size - 1)).reshape(count, size - 1)
         corners = Corners.of(lines, chosen)
         at = corners.products(lines)
-        on = np.abs(at) <= PARALLEL_TOL
-        _check_distance(lines, corners, at)
+        on = _meeting(lines, corners, np.abs(at))
         at[on] = 0.0
         simple = on.sum(axis=1) == size - 1
         ahead = _ahead(corners)
@@ -145,28 +146,41 @@ def _entered(lines: FloatArray) -> Iterator[Cells]:
         yield _step(lines, corners.rays[which], moves, at[which])
 
 
-def _check_distance(lines: FloatArray, corners: Corners, at: FloatArray) -> None:
-    """Refuse corners of which rounding hides on which side, or on which lines, they are."""
+def _meeting(lines: FloatArray, corners: Corners, distances: FloatArray) -> BoolArray:
+    """Which lines go through each corner, (k, m); refused where rounding hides it."""
+    on = distances <= PARALLEL_TOL
     worst = np.linalg.norm(corners.duals, axis=2).max(axis=1, initial=1.0, keepdims=True)
-    distances = np.abs(at)
-    near = distances <= PARALLEL_TOL + NOISE * worst * lines.shape[1]
+    near = distances <= np.maximum(NEAR, PARALLEL_TOL + NOISE * worst * lines.shape[1])
     np.put_along_axis(near, corners.chosen, False, axis=1)
     k, line = np.nonzero(near)
     if not len(k):
-        return
+        return on
     # A ray is known up to an error of rounding in its product with each chosen line.
     coordinates = np.einsum("qs,qsj,qij->qi", lines[line], corners.frames[k], corners.duals[k])
     errors = NOISE * (1 + np.abs(coordinates).sum(axis=1))
-    if (np.abs(distances[near] - PARALLEL_TOL) < errors).any():
+    apart = distances[near]
+    if (np.abs(apart - PARALLEL_TOL) < errors).any():
         raise too_close()
-    # Hyperplanes that nearly meet, by more than rounding, are taken to meet if all choices of
-    # them say so.
-    thin = (distances[near] <= PARALLEL_TOL) & (distances[near] > DEPENDENT + errors)
-    for corner in np.unique(k[thin]):
-        here = lines[distances[corner] <= PARALLEL_TOL]
-        choices = np.array(list(itertools.combinations(range(len(here)), lines.shape[1] - 1)))
-        if (np.abs(Corners.of(here, choices).products(here)) > PARALLEL_TOL).any():
-            raise too_close()
+    for corner in np.unique(k[(apart <= NEAR) & (apart > DEPENDENT + errors)]):
+        here = distances[corner] <= NEAR
+        on[corner] = here if _meet(lines[here]) else distances[corner] <= DEPENDENT
+    return on
+
+
+def _meet(lines: FloatArray) -> bool:
+    """Whether lines (k, s) that nearly meet in a ray do, whichever of them are asked."""
+    k, size = lines.shape
+    if k == size:
+        # As `count_cells` sees it: the first two, on the others.
+        plane = np.linalg.svd(lines[2:])[2][-2:].T
+        return len(merge(units(lines[:2] @ plane))[0]) == 1
+    choices = np.array(list(itertools.combinations(range(k), size - 1)))
+    distances = np.abs(Corners.of(lines, choices).products(lines))
+    distances = distances[distances > DEPENDENT]
+    meet = bool((distances <= PARALLEL_TOL).all())
+    if not meet and (distances <= PARALLEL_TOL).any():
+        raise too_close()
+    return meet
 
 
 def _ahead(corners: Corners) -> FloatArray:
