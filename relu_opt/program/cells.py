@@ -170,15 +170,15 @@ def _meeting(lines: FloatArray, corners: Corners, distances: FloatArray) -> Bool
 def _meet(lines: FloatArray) -> bool:
     """Whether lines (k, s) that nearly meet in a ray do, whichever of them are asked."""
     k, size = lines.shape
-    if k == size:
-        # As `count_cells` sees it: the first two, on the others.
-        plane = np.linalg.svd(lines[2:])[2][-2:].T
-        return len(merge(units(lines[:2] @ plane))[0]) == 1
     choices = np.array(list(itertools.combinations(range(k), size - 1)))
     distances = np.abs(Corners.of(lines, choices).products(lines))
     distances = distances[distances > DEPENDENT]
+    if k == size and (distances <= 100 * NEAR).all():
+        # As `count_cells` sees it: the first two, on the others.
+        plane = np.linalg.svd(lines[2:])[2][-2:].T
+        return len(merge(units(lines[:2] @ plane))[0]) == 1
     meet = bool((distances <= PARALLEL_TOL).all())
-    if not meet and (distances <= PARALLEL_TOL).any():
+    if not meet and k > size and (distances <= PARALLEL_TOL).any():
         raise too_close()
     return meet
 
