@@ -41,9 +41,12 @@ from relu_opt.program import (
     ReLUNetwork,
     Squared,
     SquaredHinge,
+    count_patterns,
+    count_patterns_bound,
     enumerate_patterns,
     patterns_of_gates,
     sample_patterns,
+    stream_patterns,
 )
 from relu_opt.program.spike_free import SpikeFree, is_spike_free
 from relu_opt.program_solution import ProgramSolution, solve_program
@@ -114,6 +117,8 @@ __all__ = [
     "certify",
     "certify_network",
     "closed_form",
+    "count_patterns",
+    "count_patterns_bound",
     "cross_check",
     "cross_validate",
     "enumerate_patterns",
@@ -133,6 +138,7 @@ __all__ = [
     "solve",
     "solve_program",
     "sparsest_interpolant",
+    "stream_patterns",
     "train_globally",
     "verify",
 ]

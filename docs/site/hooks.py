@@ -27,7 +27,12 @@ TOP = {
 LINK = re.compile(r"(!?)\[([^\[\]]*)\]\(([^)\s#:]+)(#[^)\s]*)?\)")
 # The API page: a heading, the module that has the names, and those that stand under it.
 API = (
-    ("Patterns", "relu_opt", "Patterns sample_patterns enumerate_patterns patterns_of_gates"),
+    (
+        "Patterns",
+        "relu_opt",
+        "Patterns sample_patterns enumerate_patterns stream_patterns count_patterns "
+        "count_patterns_bound patterns_of_gates",
+    ),
     ("Training", "relu_opt", "ConvexProgram solve Solution StopReason ReLUNetwork"),
     ("Losses", "relu_opt", "Squared Huber Logistic SquaredHinge Hinge"),
     (

@@ -1,6 +1,11 @@
 """The backend-neutral model: data, patterns, losses, the convex program, networks."""
 
-from relu_opt.program.arrangement import enumerate_patterns
+from relu_opt.program.arrangement import (
+    count_patterns,
+    count_patterns_bound,
+    enumerate_patterns,
+    stream_patterns,
+)
 from relu_opt.program.conic import Cones, ConicProgram
 from relu_opt.program.convex import ConvexProgram, relative_gap
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
@@ -22,8 +27,11 @@ __all__ = [
     "ReLUNetwork",
     "Squared",
     "SquaredHinge",
+    "count_patterns",
+    "count_patterns_bound",
     "enumerate_patterns",
     "patterns_of_gates",
     "relative_gap",
     "sample_patterns",
+    "stream_patterns",
 ]

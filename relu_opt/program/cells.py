@@ -29,6 +29,8 @@ from relu_opt.program.lines import PARALLEL_TOL, ROUNDING, merge, too_close, uni
 BATCH = 2**20
 # Heights of unit vectors above the span of others, and distances, that rounding explains.
 DEPENDENT = 1e-13
+# Heights that are neither for certain.
+HEIGHT = 4 * PARALLEL_TOL
 # Distances of lines from a corner below which it is looked at closely.
 NEAR = 10 * PARALLEL_TOL
 # Errors of products of unit vectors.
@@ -51,12 +53,15 @@ class Corners:
         Orthonormal bases of the normals' span.
     duals : (k, t, t) array
         Row j, in the basis of the frame, leaves hyperplane j at unit speed along the others.
+    heights : (k,) array
+        The least sine of a normal over the span of those before it.
     """
 
     chosen: IntArray
     rays: FloatArray
     frames: FloatArray
     duals: FloatArray
+    heights: FloatArray
 
     def __len__(self) -> int:
         return len(self.chosen)
@@ -69,14 +74,18 @@ class Corners:
         triangles = triangles[:, :t]
         heights = np.abs(np.diagonal(triangles, axis1=1, axis2=2)).min(axis=1, initial=1.0)
         kept = heights > DEPENDENT
-        if (heights[kept] <= 4 * PARALLEL_TOL).any():
-            raise too_close()
-        bases = bases[kept]
-        return cls(chosen[kept], bases[:, :, -1], bases[:, :, :t], np.linalg.inv(triangles[kept]))
+        bases, duals = bases[kept], np.linalg.inv(triangles[kept])
+        return cls(chosen[kept], bases[:, :, -1], bases[:, :, :t], duals, heights[kept])
 
     def select(self, which: BoolArray) -> Corners:
         """Some of them."""
-        return Corners(self.chosen[which], self.rays[which], self.frames[which], self.duals[which])
+        return Corners(
+            self.chosen[which],
+            self.rays[which],
+            self.frames[which],
+            self.duals[which],
+            self.heights[which],
+        )
 
     def products(self, lines: FloatArray) -> FloatArray:
         """Products of the rays with all lines, (k, m); zero where a hyperplane was chosen."""
@@ -135,6 +144,8 @@ def _entered(lines: FloatArray) -> Iterator[Cells]:
         flat = itertools.chain.from_iterable(itertools.islice(choices, count))
         chosen = np.fromiter(flat, np.intp, count * (size - 1)).reshape(count, size - 1)
         corners = Corners.of(lines, chosen)
+        if (corners.heights <= HEIGHT).any():
+            raise too_close()
         at = corners.products(lines)
         on = _meeting(lines, corners, np.abs(at))
         at[on] = 0.0
@@ -143,7 +154,10 @@ def _entered(lines: FloatArray) -> Iterator[Cells]:
         which, moves = _at_others(lines, corners.select(~simple), on[~simple], ahead[~simple])
         moves = np.concatenate([_at_simple(corners.select(simple), ahead[simple]), moves])
         which = np.concatenate([np.flatnonzero(simple), np.flatnonzero(~simple)[which]])
-        yield _step(lines, corners.rays[which], moves, at[which])
+        products, points = _step(lines, corners.rays[which], moves, at[which])
+        if np.abs(products).min(initial=1.0) <= ROUNDING:
+            raise too_close()
+        yield products > 0, points
 
 
 def _meeting(lines: FloatArray, corners: Corners, distances: FloatArray) -> BoolArray:
@@ -190,7 +204,7 @@ def _ahead(corners: Corners) -> FloatArray:
         return np.zeros((len(rays), 0))
     normals = np.zeros_like(rays)
     normals[:, -2], normals[:, -1] = -rays[:, -1], rays[:, -2]
-    return np.einsum("ksj,ks->kj", corners.frames, units(normals))
+    return np.asarray(np.einsum("ksj,ks->kj", corners.frames, units(normals)))
 
 
 def _at_simple(corners: Corners, ahead: FloatArray) -> FloatArray:
@@ -247,17 +261,42 @@ def _fan(lines: FloatArray, ahead: FloatArray) -> FloatArray:
     return units(rays[:-1] + rays[1:])
 
 
-def _step(lines: FloatArray, rays: FloatArray, moves: FloatArray, at: FloatArray) -> Cells:
-    """Half of the way along the moves to the next hyperplane; `at` is zero where a ray is on one."""
+def _step(
+    lines: FloatArray, rays: FloatArray, moves: FloatArray, at: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Half of the way along the moves to the next hyperplane; `at` is zero where a ray is on one.
+
+    Returns the products with the lines, and unit vectors.
+    """
     along = moves @ lines.T
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = np.abs(at) / np.abs(along)
     ratios[(at == 0) | (along == 0)] = np.inf
     steps = 0.5 * ratios.min(axis=1, initial=1.0, keepdims=True)
-    products = at + steps * along
-    if np.abs(products).min(initial=1.0) <= ROUNDING:
-        raise too_close()
-    return products > 0, units(rays + steps * moves)
+    return at + steps * along, units(rays + steps * moves)
+
+
+def sample_cells(lines: FloatArray, count: int, rng: np.random.Generator) -> FloatArray:
+    """Points of cells about random corners of lines (m, r), at most `count`, one about each.
+
+    A corner is drawn by r − 1 of the lines. Those in which rounding hides the cell are left out.
+    """
+    m, rank = lines.shape
+    found = [np.zeros((0, rank))]
+    step = max(1, BATCH // m)
+    for start in range(0, count, step):
+        draws = rng.random((min(step, count - start), m)).argsort(axis=1)
+        corners = Corners.of(lines, np.sort(draws[:, : rank - 1], axis=1))
+        corners = corners.select(corners.heights > HEIGHT)
+        # Speeds that differ, so that no further line through the corner is followed.
+        speeds = rng.choice([-1.0, 1.0], corners.chosen.shape)
+        moves = corners.moves(speeds * rng.uniform(0.5, 1.0, speeds.shape))
+        at = corners.products(lines)
+        at[np.abs(at) <= PARALLEL_TOL] = 0.0
+        products, points = _step(lines, corners.rays, moves, at)
+        points *= rng.choice([-1.0, 1.0], (len(points), 1))
+        found.append(points[np.abs(products).min(axis=1) > ROUNDING])
+    return np.concatenate(found)
 
 
 def count_cells(lines: FloatArray) -> int:

@@ -23,7 +23,11 @@ from relu_opt.arrays import (
     frozen,
 )
 from relu_opt.errors import DataError
+from relu_opt.program.cells import sample_cells
+from relu_opt.program.lines import distinct_lines
 
+# How `sample_patterns` draws gates.
+METHODS = ("gaussian", "corners")
 # Bytes of unpacked masks held at a time by loops over patterns.
 CHUNK_BYTES = 32 * 2**20
 
@@ -205,8 +209,13 @@ def patterns_of_gates(X: ArrayLike, gates: ArrayLike) -> Patterns:
     return Patterns.from_packed(packed[keep], len(data), directions[:, keep])
 
 
-def sample_patterns(X: ArrayLike, n_gates: int = 500, seed: int = 0) -> Patterns:
-    """Patterns of `n_gates` standard normal gate vectors, duplicates dropped.
+def sample_patterns(
+    X: ArrayLike, n_gates: int = 500, seed: int = 0, method: str = "gaussian"
+) -> Patterns:
+    """Patterns of `n_gates` random gate vectors, duplicates dropped.
+
+    A normal gate finds a cell by its share of the sphere, so thin cells are missed. A corner's
+    gate finds it by the number of its corners, which thin cells have as many of as others.
 
     Parameters
     ----------
@@ -216,14 +225,36 @@ def sample_patterns(X: ArrayLike, n_gates: int = 500, seed: int = 0) -> Patterns
         How many gates to draw. Fewer patterns come back when gates share a pattern.
     seed : int
         Seed of `numpy.random.default_rng`; the same seed gives the same patterns.
+    method : {"gaussian", "corners"}
+        Standard normal gates, or: r − 1 random rows of X, of rank r, are orthogonal to one
+        direction, a corner of the cells; the gate is inside a random one of the cells about it.
+        Corners in which rounding hides the cells are left out.
 
     Returns
     -------
     Patterns
         With gates, and `complete=False`: sampling is never a proof of completeness.
+
+    Raises
+    ------
+    DataError
+        If the method is unknown, or the rows drawn have no corner: more gates may have one.
     """
     data = as_floats(X, "X", 2)
     count = as_count(n_gates, "n_gates")
-    seed = as_count(seed, "seed", least=0)
-    gates = np.random.default_rng(seed).standard_normal((data.shape[1], count))
-    return patterns_of_gates(data, gates)
+    rng = np.random.default_rng(as_count(seed, "seed", least=0))
+    if method not in METHODS:
+        raise DataError(
+            f"method is {method!r}, and 'gaussian' or 'corners' is needed.", method=method
+        )
+    if method == "gaussian" or not data.any():
+        return patterns_of_gates(data, rng.standard_normal((data.shape[1], count)))
+    lines, axes, _, _ = distinct_lines(data)
+    points = sample_cells(lines, count, rng)
+    if not len(points):
+        raise DataError(
+            f"None of the {count} choices of rows has a corner: they are dependent. Draw more "
+            "gates, or take method='gaussian'.",
+            n_gates=count,
+        )
+    return patterns_of_gates(data, axes.T @ points.T)

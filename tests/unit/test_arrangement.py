@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -12,7 +13,14 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from relu_opt.errors import DataError
-from relu_opt.program.arrangement import count_patterns_bound, enumerate_patterns
+from relu_opt.program import arrangement, cells
+from relu_opt.program.arrangement import (
+    count_patterns,
+    count_patterns_bound,
+    enumerate_patterns,
+    stream_patterns,
+)
+from relu_opt.program.patterns import sample_patterns
 from relu_opt.verify import count_cells
 
 
@@ -74,7 +82,7 @@ def test_general_position(n, d):
     X = np.random.default_rng(n * d).standard_normal((n, d))
     patterns = enumerate_patterns(X)
     check(X, patterns)
-    assert len(patterns) == formula(n, min(n, d)) == count_patterns_bound(X)
+    assert len(patterns) == formula(n, min(n, d)) == count_patterns_bound(X) == count_patterns(X)
 
 
 def degenerate():
@@ -111,7 +119,7 @@ def test_degenerate_data_against_linear_programs(name):
     sizes = np.abs(X).max(axis=1, keepdims=True)
     scaled = X / np.where(sizes > 0, sizes, 1.0)
     assert check(X, patterns) == brute_force(scaled)
-    assert len(patterns) <= count_patterns_bound(X)
+    assert len(patterns) == count_patterns(X) <= count_patterns_bound(X)
 
 
 def test_zero_data_have_one_pattern():
@@ -142,12 +150,16 @@ def test_too_many_patterns_are_refused():
 
 def test_unusable_input_is_refused():
     for X in (np.ones(3), [[math.nan, 1.0]], np.zeros((0, 2))):
-        with pytest.raises(DataError):
-            enumerate_patterns(X)
-        with pytest.raises(DataError):
-            count_patterns_bound(X)
+        for function in (enumerate_patterns, stream_patterns, count_patterns, count_patterns_bound):
+            with pytest.raises(DataError):
+                function(X)
     with pytest.raises(DataError):
         enumerate_patterns(np.eye(2), max_patterns=0)
+    # Before anything is asked of the stream.
+    with pytest.raises(DataError, match="chunk"):
+        stream_patterns(np.eye(2), chunk=0)
+    with pytest.raises(DataError, match="max_steps"):
+        count_patterns(np.eye(2), max_steps=0)
 
 
 def test_the_same_data_give_the_same_patterns():
@@ -175,7 +187,7 @@ def test_nearly_degenerate_data_are_right_or_refused(seed, digits):
         patterns = enumerate_patterns(X)
     except DataError:
         # Only rows that rounding could confuse may be refused.
-        assert digits > 7
+        assert digits > 6
         return
     masks = (X @ patterns.gates > 0).T
     np.testing.assert_array_equal(masks, patterns.masks.T)
@@ -183,3 +195,159 @@ def test_nearly_degenerate_data_are_right_or_refused(seed, digits):
     known = {mask.tobytes() for mask in masks}
     if digits < 7:
         assert {mask.tobytes() for mask in sampled} <= known
+
+
+# -- counts and theory ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n", "d", "count"), [(6, 2, 12), (7, 3, 44), (8, 4, 128), (7, 5, 114)])
+def test_the_counts_of_the_theory(n, d, count):
+    X = np.random.default_rng(0).standard_normal((n, d))
+    assert check(X, enumerate_patterns(X)) == brute_force(X)
+    assert count_patterns(X) == count
+
+
+def test_a_large_arrangement_has_as_many_cells_as_the_formula_says():
+    X = np.random.default_rng(0).standard_normal((200, 3))
+    assert len(check(X, enumerate_patterns(X))) == 39_802 == count_patterns(X)
+
+
+def test_a_count_that_would_take_long_is_refused():
+    X = np.random.default_rng(0).standard_normal((1000, 20))
+    with pytest.raises(DataError, match="count_patterns_bound") as caught:
+        count_patterns(X)
+    assert caught.value.fields["limit"] == arrangement.COUNT_STEPS
+    assert caught.value.fields["steps"] == math.comb(1000, 18) * 1000 * 20
+    with pytest.raises(DataError, match="max_steps"):
+        count_patterns(X[:9, :3], max_steps=100)
+
+
+small_integers = st.lists(
+    st.lists(st.integers(-1, 1), min_size=3, max_size=3), min_size=1, max_size=6
+)
+
+
+@settings(max_examples=15, deadline=None)
+@given(small_integers)
+def test_very_degenerate_data_against_linear_programs(rows):
+    X = np.array(rows, dtype=float)
+    patterns = enumerate_patterns(X)
+    assert check(X, patterns) == brute_force(X)
+    assert count_patterns(X) == len(patterns)
+
+
+def lattice(side, d):
+    points = np.array(list(itertools.product(range(side), repeat=d)), dtype=float)
+    return np.column_stack([points, np.ones(len(points))])
+
+
+@pytest.mark.parametrize(("side", "d"), [(5, 2), (2, 4), (3, 3)])
+def test_lattices_with_a_bias(side, d):
+    X = lattice(side, d)
+    found = check(X, enumerate_patterns(X))
+    units = X / np.linalg.norm(X, axis=1, keepdims=True)
+    assert len(found) == count_cells(units) == count_patterns(X)
+    # Threshold functions on the cube of 4 dimensions: a number that is known (OEIS A000609).
+    if (side, d) == (2, 4):
+        assert len(found) == 1882
+
+
+# -- the stream ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", DEGENERATE)
+@pytest.mark.parametrize("chunk", [1, 5, 10_000])
+def test_the_stream_has_the_same_patterns(name, chunk):
+    X = DEGENERATE[name]
+    everything = enumerate_patterns(X)
+    parts = list(stream_patterns(X, chunk=chunk))
+    assert all(1 <= len(part) <= chunk and not part.complete for part in parts)
+    found = [row.tobytes() for part in parts for row in part.packed]
+    assert len(found) == len(everything)
+    assert set(found) == {row.tobytes() for row in everything.packed}
+    for part in parts:
+        np.testing.assert_array_equal(
+            (X @ part.gates > 0)[X.any(axis=1)], part.masks[X.any(axis=1)]
+        )
+
+
+def test_small_batches_change_nothing(monkeypatch):
+    X = lattice(3, 2)
+    before = {row.tobytes() for row in enumerate_patterns(X).packed}
+    monkeypatch.setattr(cells, "BATCH", 20)
+    after = [row.tobytes() for part in stream_patterns(X) for row in part.packed]
+    assert len(after) == len(before)
+    assert set(after) == before
+
+
+def test_a_stream_holds_no_more_than_a_part():
+    X = np.random.default_rng(0).standard_normal((60, 4))
+    tracemalloc.start()
+    count = sum(len(part) for part in stream_patterns(X))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert count == 68_560 == formula(60, 4)
+    assert peak < 100e6
+    # The first part of 2 · 10^11 patterns does not wait for the others.
+    X = np.random.default_rng(0).standard_normal((400, 6))
+    assert count_patterns_bound(X) > 10**11
+    part = next(stream_patterns(X))
+    np.testing.assert_array_equal(X @ part.gates > 0, part.masks)
+
+
+def test_missing_cells_are_noticed(monkeypatch):
+    X = np.random.default_rng(0).standard_normal((9, 3))
+    whole = cells.stream_cells
+
+    def partly(lines):
+        for signs, points in whole(lines):
+            yield signs[1:], points[1:]
+
+    monkeypatch.setattr(arrangement, "stream_cells", partly)
+    with pytest.raises(DataError, match="nearly dependent"):
+        enumerate_patterns(X)
+
+
+# -- gates from corners --------------------------------------------------------------------
+
+
+def test_corners_find_cells_that_normal_gates_miss():
+    X = np.random.default_rng(0).standard_normal((20, 3))
+    known = {row.tobytes() for row in enumerate_patterns(X).packed}
+    assert len(known) == 382
+    sampled = {
+        method: {row.tobytes() for row in sample_patterns(X, 1000, 0, method).packed}
+        for method in ("gaussian", "corners")
+    }
+    assert all(found <= known for found in sampled.values())
+    assert len(sampled["gaussian"]) < 240
+    assert len(sampled["corners"]) > 330
+
+
+@pytest.mark.parametrize("name", [*DEGENERATE, "zero"])
+def test_gates_from_corners_are_inside_cells(name):
+    X = np.zeros((3, 2)) if name == "zero" else DEGENERATE[name]
+    patterns = sample_patterns(X, 400, 1, method="corners")
+    assert not patterns.complete
+    present = X.any(axis=1)
+    np.testing.assert_array_equal((X @ patterns.gates > 0)[present], patterns.masks[present])
+    found = {row.tobytes() for row in patterns.packed}
+    assert found <= {row.tobytes() for row in enumerate_patterns(X).packed}
+    # A few dozen cells, and 400 gates.
+    assert len(found) >= 0.9 * len(enumerate_patterns(X))
+    again = sample_patterns(X, 400, 1, method="corners")
+    np.testing.assert_array_equal(again.gates, patterns.gates)
+
+
+def test_unknown_samplers_and_rows_without_a_corner_are_refused():
+    with pytest.raises(DataError, match="'gaussian' or 'corners'"):
+        sample_patterns(np.eye(3), method="vertices")
+    # Most choices of three rows lie in a plane.
+    plane = np.column_stack([np.arange(1.0, 40.0), np.arange(1.0, 40.0) ** 2, np.zeros(39)])
+    X = np.zeros((41, 4))
+    X[:39, :3] = plane
+    X[39:, 2:] = np.eye(2)
+    with pytest.raises(DataError, match="dependent") as caught:
+        sample_patterns(X, 1, 0, method="corners")
+    assert caught.value.fields == {"n_gates": 1}
+    assert len(sample_patterns(X, 500, 0, method="corners")) > 20
