@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relu_opt.arrays import FloatArray, as_floats, as_targets
+from relu_opt.arrays import FloatArray, IntArray, as_floats, as_targets
 from relu_opt.errors import DataError
-from relu_opt.plotting.figures import BLUE, GREY, PALE, RED, legend_below, new_axes
+from relu_opt.plotting.figures import (
+    BLUE,
+    GREY,
+    RED,
+    legend_below,
+    literal,
+    need_matplotlib,
+    new_axes,
+)
+from relu_opt.plotting.regions import decision_regions
+from relu_opt.program.network import ReLUNetwork
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from relu_opt.program.network import ReLUNetwork
+    from relu_opt.estimators import ReLUClassifier, ReLUClassifierCV
 
-# Points along each side of a map of regions, and the margin about the data, as a share.
-GRID, MARGIN = 400, 0.06
-ROSE = "#e3b5a9"
+# The margin about the data, as a share.
+MARGIN = 0.06
+# Of more than two classes.
+COLOURS = (BLUE, "#d8973c", "#4d8b5a", RED, "#7b5aa6", GREY)
 
 
 def plot_fit(network: ReLUNetwork, x: ArrayLike, y: ArrayLike, axes: Axes | None = None) -> Axes:
@@ -72,53 +85,116 @@ def kinks(network: ReLUNetwork, constant: float) -> FloatArray:
 
 
 def plot_regions(
-    network: ReLUNetwork, X: ArrayLike, y: ArrayLike, axes: Axes | None = None
+    model: ReLUNetwork | ReLUClassifier | ReLUClassifierCV,
+    X: ArrayLike,
+    y: ArrayLike,
+    axes: Axes | None = None,
 ) -> Axes:
-    """The two classes over two features, with the hyperplane of each neuron and the data.
+    """The classes over two features, exactly, with the lines of the neurons and the data.
+
+    Networks are piecewise linear, so the regions are polygons and their borders segments.
 
     Parameters
     ----------
-    network : ReLUNetwork
-        Of two features, or of two and a constant (the hidden bias).
+    model : ReLUNetwork, ReLUClassifier or ReLUClassifierCV
+        A network of two features, or of two and a constant (the hidden bias), positive for the
+        second class; or a fitted classifier of two features, of any number of classes.
     X : (n, 2) or (n, 3) array
-        The data, as the network takes them; the constant of (n, 2) is 1.
+        The data, as the model takes them; the constant of (n, 2) is 1.
     y : (n,) array
-        Labels −1 and +1.
+        Labels −1 and +1 of a network, classes of a classifier.
     axes : matplotlib axes, optional
 
     Raises
     ------
     DataError
-        If the network takes more features, or y holds other labels.
+        If the model takes more features, or y holds other labels.
     """
-    data, constant = _split(network, X, 2)
-    labels = as_targets(y, "y", len(data), "X")
-    if not np.isin(labels, (-1.0, 1.0)).all():
-        raise DataError("y must hold the labels −1 and +1. Encode the two classes so.")
+    networks, data, to_rows, classes, which = _classified(model, X, y)
     windows = [_window(column) for column in data.T]
-    sides = [np.linspace(low, high, GRID) for low, high in windows]
-    at = np.stack(np.meshgrid(*sides), axis=-1).reshape(-1, 2)
-    values = network.predict(_with_constant(network, at, constant)).reshape(GRID, GRID)
+    corner, sides = np.array(windows)[:, 0], np.ptp(windows, axis=1)
+    found = decision_regions(networks, lambda points: to_rows(corner + points * sides))
     axes = new_axes(axes, (5.2, 4.6))
-    large = max(float(np.abs(values).max()), np.finfo(float).tiny)
-    axes.contourf(*sides, values, [-2 * large, 0, 2 * large], colors=[ROSE, PALE], alpha=0.55)
-    if values.min() < 0 < values.max():
-        axes.contour(*sides, values, [0.0], colors="black", linewidths=1.6)
-        axes.plot([], [], color="black", lw=1.6, label="decision boundary")
-    planes = network.hidden if network.gates is None else network.gates
-    sizes = np.linalg.norm(network.hidden, axis=1) * np.abs(network.output)
-    for k, (plane, size) in enumerate(zip(planes, sizes, strict=True)):
-        width = 0.5 + 1.3 * float(np.sqrt(size / sizes.max()))
-        ends = _across(plane[:2], plane[2:].sum() * constant, windows)
-        name = "" if k else "hyperplanes of the neurons"
-        axes.plot(*ends.T, color=GREY, ls="--", lw=width, label=name)
-    for label, colour, name in ((-1.0, RED, "−1"), (1.0, BLUE, "+1")):
-        axes.plot(
-            *data[labels == label].T, "o", color=colour, ms=4, mec="white", mew=0.5, label=name
+    need_matplotlib()
+    from matplotlib.collections import LineCollection, PolyCollection
+
+    colours = [COLOURS[k % len(COLOURS)] for k in range(len(classes))]
+    if len(classes) == 2:
+        colours = [RED, BLUE]
+    for k, colour in enumerate(colours):
+        areas = [corner + area * sides for area, winner in found.areas if winner == k]
+        # Edges of the same colour close the seams between polygons.
+        style: dict[str, Any] = {
+            "facecolor": _pale(colour),
+            "edgecolor": _pale(colour),
+            "linewidth": 0.4,
+        }
+        axes.add_collection(PolyCollection(areas, **style), autolim=False)
+    if len(found.border):
+        border = LineCollection(
+            corner + found.border * sides, colors="black", linewidths=1.6, zorder=2.5
         )
+        border.set_capstyle("round")
+        axes.add_collection(border, autolim=False)
+        axes.plot([], [], color="black", lw=1.6, label="decision boundary")
+    sizes = np.concatenate(
+        [np.linalg.norm(net.hidden, axis=1) * np.abs(net.output) for net in networks]
+    )
+    # Lines of the window's coordinates, as lines of the features.
+    normals = found.lines[:, :2] / sides
+    offsets = found.lines[:, 2] - normals @ corner
+    for k, (normal, offset, size) in enumerate(zip(normals, offsets, sizes, strict=True)):
+        width = 0.5 + 1.3 * float(np.sqrt(size / max(sizes.max(), np.finfo(float).tiny)))
+        ends = _across(normal, float(offset), windows)
+        name = "" if k else "hyperplanes of the neurons"
+        axes.plot(*ends.T, color=GREY, ls="--", lw=width / len(networks), label=name)
+    for k, (name, colour) in enumerate(zip(classes, colours, strict=True)):
+        style = {"color": colour, "ms": 4, "mec": "white", "mew": 0.5, "zorder": 3}
+        axes.plot(*data[which == k].T, "o", label=literal(name), **style)
     axes.set(xlabel="first feature", ylabel="second feature", xlim=windows[0], ylim=windows[1])
     legend_below(axes, 4)
     return axes
+
+
+def _classified(
+    model: ReLUNetwork | ReLUClassifier | ReLUClassifierCV, X: ArrayLike, y: ArrayLike
+) -> tuple[
+    Sequence[ReLUNetwork],
+    FloatArray,
+    Callable[[FloatArray], FloatArray],
+    list[str],
+    IntArray,
+]:
+    """Networks, the two features, what makes inputs of them, the classes, and that of each row."""
+    if isinstance(model, ReLUNetwork):
+        data, constant = _split(model, X, 2)
+        labels = as_targets(y, "y", len(data), "X")
+        if not np.isin(labels, (-1.0, 1.0)).all():
+            raise DataError("y must hold the labels −1 and +1. Encode the two classes so.")
+        to_rows = partial(_with_constant, model, constant=constant)
+        return [model], data, to_rows, ["−1", "+1"], (labels > 0).astype(np.intp)
+    networks = model.networks_
+    if model.n_features_in_ != 2:
+        raise DataError(
+            f"The classifier takes {model.n_features_in_} features, and this picture is of 2.",
+            features=model.n_features_in_,
+        )
+    data = as_floats(X, "X", 2)
+    labels = np.asarray(y)
+    if data.shape[1] != 2 or labels.shape != (len(data),):
+        raise DataError(f"X has shape {data.shape} and y {labels.shape}: (n, 2), (n,) are needed.")
+    if not np.isin(labels, model.classes_).all():
+        raise DataError(f"y holds other classes than {model.classes_.tolist()}.")
+    which = np.searchsorted(model.classes_, labels)
+    return networks, data, model.scaling_.rows, list(map(str, model.classes_)), which
+
+
+def _pale(colour: str) -> tuple[float, float, float]:
+    """A colour, mixed with white."""
+    from matplotlib.colors import to_rgb
+
+    red, green, blue = (0.42 * part + 0.58 for part in to_rgb(colour))
+    return red, green, blue
 
 
 # -- features and a constant ---------------------------------------------------------------

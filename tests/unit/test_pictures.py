@@ -168,16 +168,102 @@ def classified():
     return X, y, ro.solve(ro.ConvexProgram(X, y, 0.01, patterns, loss="logistic")).network
 
 
+def filled(axes):
+    """The polygons of each class, and the segments of the boundary."""
+    *fills, last = axes.collections
+    if not hasattr(last, "get_segments"):
+        fills, segments = [*fills, last], []
+    else:
+        segments = last.get_segments()
+    areas = [[path.vertices[:-1] for path in fill.get_paths()] for fill in fills]
+    return areas, np.array(segments).reshape(-1, 2, 2)
+
+
+def winners(areas, points):
+    """The class of the polygon that each point is in."""
+    found = np.full(len(points), -1)
+    for k, polygons in enumerate(areas):
+        for polygon in polygons:
+            edges = np.roll(polygon, -1, axis=0) - polygon
+            steps = points[:, None] - polygon
+            turns = edges[:, 0] * steps[..., 1] - edges[:, 1] * steps[..., 0]
+            found[(turns >= 0).all(axis=1)] = k
+    assert (found >= 0).all()
+    return found
+
+
+def area_of(polygons):
+    total = 0.0
+    for x, y in (polygon.T for polygon in polygons):
+        total += 0.5 * float((x * np.roll(y, -1) - y * np.roll(x, -1)).sum())
+    return total
+
+
+def random_points(axes, count=2000):
+    low, high = np.transpose([axes.get_xlim(), axes.get_ylim()])
+    return low + np.random.default_rng(1).random((count, 2)) * (high - low)
+
+
 def test_the_boundary_is_where_the_network_is_zero(classified):
     X, y, network = classified
     axes = plotting.plot_regions(network, X, y)
-    _, boundary = axes.collections
-    points = np.vstack([path.vertices for path in boundary.get_paths()])
-    assert len(points) > 50
+    areas, border = filled(axes)
+    assert len(border) > 3
+    middles = border.mean(axis=1)
+    points = np.vstack([*border, middles])
     rows = np.c_[points, np.full(len(points), 0.7)]
     size = np.abs(network.predict(X)).max()
-    # As close as the grid is fine.
-    assert np.abs(network.predict(rows)).max() < 0.02 * size
+    # Exactly, within a segment as well, though the network bends at its ends.
+    assert np.abs(network.predict(rows)).max() < 1e-12 * size
+    within = random_points(axes)
+    values = network.predict(np.c_[within, np.full(len(within), 0.7)])
+    np.testing.assert_array_equal(winners(areas, within) == 1, values > 0)
+    window = np.ptp(axes.get_xlim()) * np.ptp(axes.get_ylim())
+    assert sum(map(area_of, areas)) == pytest.approx(window, rel=1e-9)
+
+
+@pytest.mark.parametrize("activation", ["relu", "gated"])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_regions_of_a_classifier_are_what_it_predicts(activation, classes):
+    rng = np.random.default_rng(4)
+    X = [1e3, -5.0] + rng.standard_normal((60, 2)) * [40.0, 0.01]
+    names = np.array(["a$", "b", "c$"])[:classes]
+    radii = np.hypot(*((X - X.mean(axis=0)) / X.std(axis=0)).T)
+    y = names[(radii * classes / 2.5).astype(int) % classes]
+    model = ro.ReLUClassifier(lam=1e-3, n_gates=15, activation=activation, random_state=0).fit(X, y)
+    axes = plotting.plot_regions(model, X, y)
+    areas, border = filled(axes)
+    points = random_points(axes)
+    assert (names[winners(areas, points)] == model.predict(points)).all()
+    # They do not overlap.
+    window = np.ptp(axes.get_xlim()) * np.ptp(axes.get_ylim())
+    assert sum(map(area_of, areas)) == pytest.approx(window, rel=1e-9)
+    # Beside the middle of a segment of the boundary there are two classes.
+    sides = np.ptp([axes.get_xlim(), axes.get_ylim()], axis=1)
+    along = (border[:, 1] - border[:, 0]) / sides
+    long = np.linalg.norm(along, axis=1) > 1e-4
+    across = np.column_stack([-along[:, 1], along[:, 0]])[long]
+    across *= sides * 1e-7 / np.linalg.norm(across, axis=1, keepdims=True)
+    middles = border.mean(axis=1)[long]
+    assert len(middles) > 5
+    assert (model.predict(middles + across) != model.predict(middles - across)).all()
+    assert [text.get_text() for text in axes.get_legend().get_texts()][2:] == [
+        literal(name) for name in names
+    ]
+
+
+def test_a_classifier_of_more_features_or_other_classes_is_refused():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((30, 3)), np.arange(30) % 2
+    model = ro.ReLUClassifier(lam=0.05, n_gates=5, random_state=0).fit(X, y)
+    with pytest.raises(DataError, match="takes 3 features"):
+        plotting.plot_regions(model, X, y)
+    model.fit(X[:, :2], y)
+    with pytest.raises(DataError, match="other classes"):
+        plotting.plot_regions(model, X[:, :2], y + 1)
+    for data, labels in ((X, y), (X[:, :2], y[:-1])):
+        with pytest.raises(DataError, match="are needed"):
+            plotting.plot_regions(model, data, labels)
 
 
 def test_the_hyperplanes_are_those_of_the_neurons_and_the_points_those_of_the_data(classified):
@@ -211,7 +297,9 @@ def test_pictures_of_too_many_features_or_other_labels_are_refused(classified):
         plotting.plot_regions(network, X, y[:-1])
     # One class everywhere has no boundary.
     flat = ro.ReLUNetwork(np.zeros((0, 3)), [], 1.0)
-    assert len(plotting.plot_regions(flat, X, y).collections) == 1
+    areas, border = filled(plotting.plot_regions(flat, X, y))
+    assert [len(each) for each in areas] == [0, 1]
+    assert not len(border)
 
 
 # -- sets ----------------------------------------------------------------------------------
