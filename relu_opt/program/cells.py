@@ -123,8 +123,20 @@ def stream_cells(lines: FloatArray) -> Iterator[Cells]:
 
 def all_cells(lines: FloatArray) -> Cells:
     """The batches of `stream_cells` as one."""
+    if lines.shape[1] == 2:
+        return _sectors(lines)
     signs, points = zip(*stream_cells(lines), strict=True)
     return np.concatenate(signs), np.concatenate(points)
+
+
+def _sectors(lines: FloatArray) -> Cells:
+    """All cells of lines in the plane: between neighbours of the rays that the lines make."""
+    rays = np.column_stack([-lines[:, 1], lines[:, 0]])
+    rays = np.concatenate([rays, -rays])
+    rays = rays[np.argsort(np.arctan2(rays[:, 1], rays[:, 0]))]
+    # In the middle of one line's two sectors the sum of the rays is zero.
+    points = rays + np.roll(rays, -1, axis=0) if len(lines) > 1 else rays[:, ::-1] * (1.0, -1.0)
+    return points @ lines.T > 0, points
 
 
 @functools.cache
@@ -243,13 +255,17 @@ def _wholly_ahead(lines: FloatArray, ahead: FloatArray) -> FloatArray:
         return _fan(lines, ahead)
     if len(merge(lines)[0]) < len(lines):
         raise too_close()
-    signs, points = all_cells(lines)
-    across = np.linalg.svd(ahead[None])[2][1:].T
-    below, which, flipped = merge(units(lines @ across))
+    size = lines.shape[1]
+    # Turned about a part of the hyperplane ahead · u = 0; so all that do not meet it are entered.
+    axes = np.linalg.qr(np.column_stack([ahead, _rotation(size)[:, 1:]]))[0][:, ::-1]
+    signs, points = (np.concatenate(part) for part in zip(*_entered(lines @ axes), strict=True))
+    points = points @ axes.T
+    behind = points @ ahead < 0
+    signs[behind] ^= True
+    points[behind] *= -1
+    below, which, flipped = merge(units(lines @ axes[:, :-1]))
     cut = {row.tobytes() for row in all_cells(below)[0][:, which] ^ flipped}
-    wanted = points @ ahead > 0
-    wanted &= np.array([row.tobytes() not in cut for row in signs])
-    return points[wanted]
+    return points[[row.tobytes() not in cut for row in signs]]
 
 
 def _fan(lines: FloatArray, ahead: FloatArray) -> FloatArray:

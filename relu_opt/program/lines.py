@@ -72,15 +72,25 @@ def merge(vectors: FloatArray) -> tuple[FloatArray, IntArray, BoolArray]:
     if not close.any():
         return vectors, np.arange(len(vectors)), np.zeros(len(vectors), dtype=np.bool_)
     first = np.arange(len(vectors))
-    for group in np.split(order, np.flatnonzero(~close) + 1):
+    ends = np.flatnonzero(np.diff(close, prepend=False, append=False)).reshape(-1, 2)
+    for start, end in ends:
+        group = order[start : end + 1]
+        # Mostly all of them are one line.
+        same = _across(vectors[group], vectors[group[:1]])[:, 0] <= PARALLEL_TOL
+        first[group[same]] = group[0]
         kept = group[:1]
-        for k in group[1:]:
-            across = vectors[k] - (vectors[kept] @ vectors[k])[:, None] * vectors[kept]
-            same = np.linalg.norm(across, axis=1) <= PARALLEL_TOL
-            if same.any():
-                first[k] = kept[int(np.argmax(same))]
+        for k in group[~same]:
+            again = _across(vectors[k : k + 1], vectors[kept])[0] <= PARALLEL_TOL
+            if again.any():
+                first[k] = kept[int(np.argmax(again))]
             else:
                 kept = np.append(kept, k)
     chosen, which = np.unique(first, return_inverse=True)
     reversed_ = np.einsum("kr,kr->k", vectors, vectors[first]) < 0
     return vectors[chosen], which, reversed_
+
+
+def _across(vectors: FloatArray, lines: FloatArray) -> FloatArray:
+    """The sines between unit vectors (k, r) and lines (l, r), (k, l)."""
+    rest = vectors[:, None] - (vectors @ lines.T)[:, :, None] * lines
+    return np.asarray(np.linalg.norm(rest, axis=2))
