@@ -144,7 +144,7 @@ def plot_regions(
     normals = found.lines[:, :2] / sides
     offsets = found.lines[:, 2] - normals @ corner
     for k, (normal, offset, size) in enumerate(zip(normals, offsets, sizes, strict=True)):
-        width = 0.5 + 1.3 * float(np.sqrt(size / max(sizes.max(), np.finfo(float).tiny)))
+        width = 0.4 + 0.8 * float(np.sqrt(size / max(sizes.max(), np.finfo(float).tiny)))
         ends = _across(normal, float(offset), windows)
         name = "" if k else "hyperplanes of the neurons"
         axes.plot(*ends.T, color=GREY, ls="--", lw=width / len(networks), label=name)

@@ -41,6 +41,7 @@ SLOW |= {"global_pictures.py"}
 SLOW |= {"estimators.md", "optimal-sets.md", "path.md", "pictures.md"}
 # Examples that draw into a folder.
 DRAW = (
+    "classification_pictures.py",
     "closed_form_pictures.py",
     "concept_pictures.py",
     "gallery.py",
