@@ -19,22 +19,73 @@ from relu_opt.splines.knots import Knots
 from relu_opt.splines.problem import SplineProblem
 
 BRANCHES = ("inside", "edge", "outside")
-MOST_STEPS = 30
-# A Newton step so small, relative to the values, is rounding.
-SETTLED = 1e-14
+MOST_STEPS = 60
+# A Newton step so small, relative to the values, is the last one.
+SETTLED = 1e-11
+# How much a step may raise the objective: the edge is met up to a solver's rounding at first.
+RISE, SHORTEST = 1e-8, 1e-3
+# The least curvature, relative to the majorant's: some losses are flat or linear in parts.
+LEAST_CURVATURE = 1e-6
+
+
+def model_curvature(problem: SplineProblem, fits: FloatArray) -> FloatArray:
+    """The curvature of a quadratic model of F at the fits, positive everywhere, (n,)."""
+    least = LEAST_CURVATURE * problem.loss_majorant(fits)
+    return np.maximum(problem.loss_hessian(fits), least)
+
+
+def objective(problem: SplineProblem, knots: Knots, values: FloatArray) -> float:
+    """F(f) + λ·cost(f) of values at the knots."""
+    fits = knots.spread(values)[problem.where]
+    return problem.mean_loss(fits) + problem.lam / problem.width * knots.cost(values)
 
 
 def polished(
     problem: SplineProblem, knots: Knots, values: FloatArray, branch: str
-) -> FloatArray | None:
-    """Values at the knots that are optimal among splines of these signs; None where none are.
+) -> tuple[Knots, FloatArray] | None:
+    """The optimum among splines whose slope changes keep their signs, or become zero.
+
+    A step ends where the first slope change vanishes, and its knot leaves.
 
     Parameters
     ----------
     values : (k,) array
         Nearly optimal ones, whose slope changes have the right signs.
     branch : {"inside", "edge", "outside"}
+
+    Returns
+    -------
+    Knots, (k,) array
+        The knots that are left and the values there; None if Newton's method does not get there.
     """
+    worst = objective(problem, knots, values)
+    worst += RISE * abs(worst)
+    for _ in range(MOST_STEPS):
+        with np.errstate(all="ignore"):  # a branch that is wrong may lead anywhere
+            step = _newton(problem, knots, values, branch)
+            if step is None or not np.isfinite(step).all():
+                return None
+            bends = knots.bends(values)
+            room = -bends / knots.bends(step)
+        room[~(room > 0)] = np.inf
+        length = most = min(1.0, room.min(initial=np.inf))
+        while objective(problem, knots, values + length * step) > worst:
+            length /= 2
+            if length < SHORTEST * most:
+                return None
+        values = values + length * step
+        if length == most < 1:
+            stays = np.r_[True, (room > most) & (bends != 0), True]
+            knots, values = Knots(problem, knots.chosen[stays]), values[stays]
+        elif length == 1 and np.abs(step).max() <= SETTLED * np.abs(values).max():
+            return knots, values
+    return None
+
+
+def _newton(
+    problem: SplineProblem, knots: Knots, values: FloatArray, branch: str
+) -> FloatArray | None:
+    """The Newton step on a branch; None where the branch is not there."""
     lam = problem.lam / problem.width
     slopes = knots.slope_rows
     variation = (slopes[1:] - slopes[:-1]).T @ np.sign(knots.bends(values))
@@ -44,27 +95,20 @@ def polished(
     normal = ends - variation if branch == "edge" else None
     if normal is not None and not normal.any():
         return None
-    for _ in range(MOST_STEPS):
-        fits = knots.spread(values)[problem.where]
-        gradient = knots.gather(problem.at_positions(problem.loss_gradient(fits))) + lam * linear
-        curvature = problem.at_positions(problem.loss_hessian(fits))
-        step = _newton(knots, curvature, gradient, normal, values)
-        if step is None or not np.isfinite(step).all():
-            return None
-        values = values + step
-        if np.abs(step).max() <= SETTLED * np.abs(values).max():
-            break
-    return values
+    fits = knots.spread(values)[problem.where]
+    gradient = knots.gather(problem.at_positions(problem.loss_gradient(fits))) + lam * linear
+    curvature = problem.at_positions(model_curvature(problem, fits))
+    return _solved(knots, curvature, gradient, normal, values)
 
 
-def _newton(
+def _solved(
     knots: Knots,
     weights: FloatArray,
     gradient: FloatArray,
     normal: FloatArray | None,
     values: FloatArray,
 ) -> FloatArray | None:
-    """The Newton step, with normalᵀ(values + step) = 0 if there is a normal."""
+    """−H⁻¹ gradient, with normalᵀ(values + step) = 0 if there is a normal."""
     diagonal, off = knots.curvature(weights)
     band = np.vstack([np.append(0.0, off), diagonal])
     sides = gradient[:, None] if normal is None else np.column_stack([gradient, normal])

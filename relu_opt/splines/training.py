@@ -1,0 +1,266 @@
+"""Training by knot generation: a program over few knots, and a proof that says which are missing.
+
+A program over all positions is sparse, but its conditioning grows like n⁴, and solvers end far
+from the tolerance. The optimum has few kinks: so the program is solved over some knots, its dual
+point is checked against all positions in O(n), and the knots that it asks for join. A smooth loss
+is replaced by its quadratic model at the current fits (a proximal Newton method), and the knots
+that are left are settled exactly (`polish`). It ends with the certified gap.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from relu_opt.arrays import FloatArray, IntArray
+from relu_opt.errors import SolveFailed
+from relu_opt.plugins.types import StopReason
+from relu_opt.program.convex import relative_gap
+from relu_opt.program_solution import ProgramSolution, StandardProgram, solve_program
+from relu_opt.splines.bounds import SplineBound, lower_bound, missing_knots
+from relu_opt.splines.knots import Knots
+from relu_opt.splines.masters import quadratic_master
+from relu_opt.splines.polish import BRANCHES, model_curvature, objective, polished
+from relu_opt.splines.problem import SplineProblem
+
+MOST_ROUNDS = 200
+START_KNOTS = 33
+# What the programs are solved to, relative to the gap that is asked for.
+MASTER_SHARE = 0.1
+# A knot is idle if its slope change is below this share of its dual slack.
+IDLE, LEAST_SLACK = 1e-3, 1e-6
+# How much of the gap polishing may add to the objective: what it is for is the bound.
+POLISH_SHARE, WORSE = 0.1, 1e-7
+# The gap from which on signs are likely to be right.
+POLISH_BELOW = 0.1
+# Rounds without progress before it is given up.
+PATIENCE = 3
+# Shares of the predicted decrease that a step has to reach, and how short it may get.
+ENOUGH, SHORTEST = 1e-4, 1e-10
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """Values at knots, with the best lower bound that was found.
+
+    Attributes
+    ----------
+    knots : Knots or None
+        None if all samples are at one position.
+    values : (k,) array
+    objective : float
+    bound : SplineBound
+    """
+
+    knots: Knots | None
+    values: FloatArray
+    objective: float
+    bound: SplineBound
+
+    @property
+    def rel_gap(self) -> float:
+        return relative_gap(self.objective, self.bound.value)
+
+
+@dataclass(eq=False)
+class Masters:
+    """Hands programs to the backend that was asked for, and keeps count."""
+
+    backend: str
+    tol: float
+    time_limit: float | None
+    options: Mapping[str, object] | None
+    started: float = field(default_factory=time.perf_counter)
+    rounds: int = 0
+    used: str = ""
+    seconds: float = 0.0
+    stop: StopReason = StopReason.CONVERGED
+
+    @property
+    def left(self) -> float | None:
+        """Seconds that are left, or None without a limit."""
+        if self.time_limit is None:
+            return None
+        return max(self.time_limit - (time.perf_counter() - self.started), 1e-3)
+
+    def go_on(self, gap: float) -> bool:
+        """Whether another round is wanted and allowed."""
+        if gap <= self.tol:
+            return False
+        late = time.perf_counter() - self.started
+        if self.rounds and self.time_limit is not None and late >= self.time_limit:
+            self.stop = StopReason.TIME_LIMIT
+        elif self.rounds >= MOST_ROUNDS:
+            self.stop = StopReason.ITERATION_LIMIT
+        return self.stop is StopReason.CONVERGED
+
+    def stalled(self) -> None:
+        """No knot is missing, and yet the gap is open: rounding is the limit."""
+        self.stop = StopReason.NUMERICAL
+
+    def solve(self, program: StandardProgram) -> ProgramSolution:
+        """One more program."""
+        self.rounds += 1
+        began = time.perf_counter()
+        found = solve_program(
+            program,
+            self.backend,
+            max(MASTER_SHARE * self.tol, 1e-11),
+            self.left,
+            options=self.options,
+        )
+        self.seconds += time.perf_counter() - began
+        self.used = found.backend
+        return found
+
+
+def start_knots(problem: SplineProblem) -> Knots:
+    """Some positions, evenly by rank."""
+    last = len(problem.positions) - 1
+    return Knots.of(problem, np.linspace(0, last, START_KNOTS).astype(np.intp))
+
+
+def constant_fit(problem: SplineProblem) -> Trained:
+    """The best constant, for data at one position."""
+    value = problem.best_intercept(np.zeros(problem.n))
+    fits = np.full(problem.n, value)
+    nu = problem.dual_candidate(np.zeros(problem.n))
+    return Trained(None, fits[:1], problem.mean_loss(fits), lower_bound(problem, nu))
+
+
+def train_smooth(problem: SplineProblem, masters: Masters) -> Trained:
+    """The optimum for a smooth loss."""
+    knots = start_knots(problem)
+    values = np.full(len(knots), problem.best_intercept(np.zeros(problem.n)))
+    spread = problem.sample_scale @ (problem.y - values[0]) ** 2
+    unit = 1.0 if problem.loss.classifies else math.sqrt(spread) or 1.0
+    best = _judged(problem, knots, values)
+    slack, still = MASTER_SHARE * masters.tol, 0
+    while masters.go_on(best.rel_gap):
+        before = best.rel_gap
+        values = _newton_step(problem, knots, values, unit, masters)
+        found = _judged(problem, knots, values)
+        if found.rel_gap <= POLISH_BELOW:
+            found = _polished(problem, found)
+        assert found.knots is not None
+        best = _better(best, found, masters.tol)
+        still = 0 if best.rel_gap < before * (1 - ENOUGH) else still + 1
+        if still > PATIENCE:
+            masters.stalled()
+        added = missing_knots(problem, _dual_point(problem, found.knots, found.values), slack)
+        knots = with_knots(found.knots, added)
+        values = found.knots.spread(found.values)[knots.chosen]
+    return best
+
+
+def _better(best: Trained, found: Trained, tol: float) -> Trained:
+    """The lower objective with the higher bound; a new point that is good enough is simpler."""
+    bound = max(best.bound, found.bound, key=lambda each: each.value)
+    good = relative_gap(found.objective, bound.value) <= tol
+    return replace(found if good or found.objective <= best.objective else best, bound=bound)
+
+
+def _dual_point(problem: SplineProblem, knots: Knots, values: FloatArray) -> FloatArray:
+    """−∇F at the fits, (n,), with Σν = 0."""
+    fits = knots.spread(values)[problem.where]
+    return problem.admissible(-problem.loss_gradient(fits))
+
+
+def _judged(problem: SplineProblem, knots: Knots, values: FloatArray) -> Trained:
+    """A point with its objective and its own bound."""
+    bound = lower_bound(problem, _dual_point(problem, knots, values))
+    return Trained(knots, values, objective(problem, knots, values), bound)
+
+
+def _newton_step(
+    problem: SplineProblem, knots: Knots, values: FloatArray, unit: float, masters: Masters
+) -> FloatArray:
+    """Values with a lower objective: a step to the optimum of the quadratic model."""
+    fits = knots.spread(values)[problem.where]
+    gradient = knots.gather(problem.at_positions(problem.loss_gradient(fits)))
+    curvature = knots.curvature(problem.at_positions(model_curvature(problem, fits)))
+    lam = problem.lam / problem.width
+    master = quadratic_master(knots, values, gradient, curvature, lam, unit)
+    step = unit * masters.solve(master).x[: len(knots)]
+    if problem.loss.name == "squared":
+        return values + step
+    start = objective(problem, knots, values)
+    slope = gradient @ step + lam * (knots.cost(values + step) - knots.cost(values))
+    length = 1.0
+    while length > SHORTEST:
+        there = values + length * step
+        if objective(problem, knots, there) <= start + ENOUGH * length * min(slope, 0.0):
+            return there
+        length /= 2
+    return values
+
+
+def _polished(problem: SplineProblem, found: Trained) -> Trained:
+    """The point without idle knots, settled exactly; as it was where that makes it worse.
+
+    Of the branches of the cost, the one whose dual point is closest to feasible is the right one.
+    """
+    active = _active(problem, found)
+    worst = found.objective + min(
+        POLISH_SHARE * (found.objective - found.bound.value), WORSE * abs(found.objective)
+    )
+    candidates = []
+    for branch in BRANCHES:
+        settled = polished(problem, *active, branch)
+        if settled is not None and objective(problem, *settled) <= worst:
+            candidates.append((problem.largest(_dual_point(problem, *settled)), settled))
+    if not candidates:
+        return found
+    result = _judged(problem, *min(candidates, key=lambda each: each[0])[1])
+    return result if result.bound.value >= found.bound.value else found
+
+
+def _active(problem: SplineProblem, found: Trained) -> tuple[Knots, FloatArray]:
+    """The knots that the optimum needs, as far as an answer up to rounding tells, and the values.
+
+    Idle knots are left out: those whose slope changes a solver's rounding explains. A kink between
+    two data points needs a knot on either side; a solver spreads it over more, because their dual
+    slacks are the same up to rounding.
+    """
+    knots, values = found.knots, found.values
+    assert knots is not None
+    hinges = problem.hinges(_dual_point(problem, knots, values))
+    first, bends = hinges[0], knots.bends(values)
+    upper, lower = problem.lam + min(first, 0.0), max(first, 0.0) - problem.lam
+    slacks = np.stack([hinges - lower, upper - hinges]) / problem.lam
+    inner, side = knots.chosen[1:-1], (bends > 0).astype(np.intp)
+    least = IDLE * np.abs(bends).max(initial=0.0) * np.maximum(slacks[side, inner], LEAST_SLACK)
+    active = np.abs(bends) > least
+    inner, side, bends = inner[active], side[active], bends[active]
+    apart = np.cumsum(slacks > LEAST_SLACK, axis=1)
+    joined = (side[1:] == side[:-1]) & (apart[side[1:], inner[1:]] == apart[side[1:], inner[:-1]])
+    chosen = []
+    for group in np.split(np.arange(len(inner)), np.flatnonzero(~joined) + 1):
+        if len(group) < 3:
+            chosen.append(inner[group])
+        else:
+            centre = np.average(problem.positions[inner[group]], weights=bends[group])
+            after = int(np.searchsorted(problem.positions, centre))
+            chosen.append(np.array([after - 1, after]))
+    narrow = Knots.of(problem, np.concatenate(chosen))
+    return narrow, knots.spread(values)[narrow.chosen]
+
+
+def need_duals(found: ProgramSolution) -> FloatArray:
+    """The multipliers of a linear program, or a SolveFailed."""
+    if found.duals is None:
+        raise SolveFailed(
+            f"Backend {found.backend!r} returned no multipliers, and the proof needs them. Use "
+            "backend='highs'.",
+            backend=found.backend,
+        )
+    return found.duals
+
+
+def with_knots(knots: Knots, added: IntArray) -> Knots:
+    """More knots."""
+    return Knots.of(knots.problem, np.union1d(knots.chosen, added))
