@@ -17,9 +17,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from relu_opt.arrays import FloatArray, IntArray
+from relu_opt.config import load_settings
 from relu_opt.errors import SolveFailed
-from relu_opt.plugins.types import StopReason
+from relu_opt.plugins.manager import registry
+from relu_opt.plugins.types import State, StopReason
 from relu_opt.program.convex import relative_gap
+from relu_opt.program.linear import QuadraticProgram
 from relu_opt.program_solution import ProgramSolution, StandardProgram, solve_program
 from relu_opt.splines.bounds import SplineBound, lower_bound, missing_knots
 from relu_opt.splines.knots import Knots
@@ -28,6 +31,7 @@ from relu_opt.splines.polish import BRANCHES, model_curvature, objective, polish
 from relu_opt.splines.problem import SplineProblem
 
 MOST_ROUNDS = 200
+INTERIOR = "clarabel"
 START_KNOTS = 33
 # What the programs are solved to, relative to the gap that is asked for.
 MASTER_SHARE = 0.1
@@ -38,9 +42,9 @@ POLISH_SHARE, WORSE = 0.1, 1e-7
 # The gap from which on signs are likely to be right.
 POLISH_BELOW = 0.1
 # Rounds without progress before it is given up.
-PATIENCE = 3
+PATIENCE, LITTLE = 3, 1e-7
 # Shares of the predicted decrease that a step has to reach, and how short it may get.
-ENOUGH, SHORTEST = 1e-4, 1e-10
+ENOUGH, SHORTEST, ROUNDING = 1e-4, 1e-10, 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,13 +106,25 @@ class Masters:
         """No knot is missing, and yet the gap is open: rounding is the limit."""
         self.stop = StopReason.NUMERICAL
 
+    def _backend(self, program: StandardProgram) -> str:
+        """What was asked for; `auto` takes an interior point method for quadratic masters.
+
+        All knots start as idle, and active-set methods end in such degenerate corners.
+        """
+        if self.backend != "auto" or not isinstance(program, QuadraticProgram):
+            return self.backend
+        known = registry().infos()
+        free = load_settings().backend == "auto" and INTERIOR in known
+        ready = free and registry().probe(known[INTERIOR]).state is State.READY
+        return INTERIOR if ready else self.backend
+
     def solve(self, program: StandardProgram) -> ProgramSolution:
         """One more program."""
         self.rounds += 1
         began = time.perf_counter()
         found = solve_program(
             program,
-            self.backend,
+            self._backend(program),
             max(MASTER_SHARE * self.tol, 1e-11),
             self.left,
             options=self.options,
@@ -124,16 +140,19 @@ def start_knots(problem: SplineProblem) -> Knots:
     return Knots.of(problem, np.linspace(0, last, START_KNOTS).astype(np.intp))
 
 
-def constant_fit(problem: SplineProblem) -> Trained:
-    """The best constant, for data at one position."""
-    value = problem.best_intercept(np.zeros(problem.n))
-    fits = np.full(problem.n, value)
-    nu = problem.dual_candidate(np.zeros(problem.n))
-    return Trained(None, fits[:1], problem.mean_loss(fits), lower_bound(problem, nu))
+def constant_fit(problem: SplineProblem, value: float) -> Trained:
+    """A constant that is optimal."""
+    fits, nothing = np.full(problem.n, value), np.zeros(problem.n)
+    smooth = not problem.constrained and problem.loss.smooth
+    nu = problem.dual_candidate(nothing) if smooth else nothing
+    bound = lower_bound(problem, nu)
+    return Trained(None, np.array([value]), problem.mean_loss(fits), bound)
 
 
 def train_smooth(problem: SplineProblem, masters: Masters) -> Trained:
     """The optimum for a smooth loss."""
+    if len(problem.positions) == 1:
+        return constant_fit(problem, problem.best_intercept(np.zeros(problem.n)))
     knots = start_knots(problem)
     values = np.full(len(knots), problem.best_intercept(np.zeros(problem.n)))
     spread = problem.sample_scale @ (problem.y - values[0]) ** 2
@@ -141,14 +160,15 @@ def train_smooth(problem: SplineProblem, masters: Masters) -> Trained:
     best = _judged(problem, knots, values)
     slack, still = MASTER_SHARE * masters.tol, 0
     while masters.go_on(best.rel_gap):
-        before = best.rel_gap
+        before = best
         values = _newton_step(problem, knots, values, unit, masters)
         found = _judged(problem, knots, values)
         if found.rel_gap <= POLISH_BELOW:
             found = _polished(problem, found)
         assert found.knots is not None
-        best = _better(best, found, masters.tol)
-        still = 0 if best.rel_gap < before * (1 - ENOUGH) else still + 1
+        best = better(best, found, masters.tol)
+        lower = best.objective < before.objective * (1 - LITTLE)
+        still = 0 if lower or best.rel_gap < before.rel_gap * (1 - ENOUGH) else still + 1
         if still > PATIENCE:
             masters.stalled()
         added = missing_knots(problem, _dual_point(problem, found.knots, found.values), slack)
@@ -157,7 +177,7 @@ def train_smooth(problem: SplineProblem, masters: Masters) -> Trained:
     return best
 
 
-def _better(best: Trained, found: Trained, tol: float) -> Trained:
+def better(best: Trained, found: Trained, tol: float) -> Trained:
     """The lower objective with the higher bound; a new point that is good enough is simpler."""
     bound = max(best.bound, found.bound, key=lambda each: each.value)
     good = relative_gap(found.objective, bound.value) <= tol
@@ -189,6 +209,7 @@ def _newton_step(
     if problem.loss.name == "squared":
         return values + step
     start = objective(problem, knots, values)
+    start += ROUNDING * abs(start)  # the last steps serve the dual point
     slope = gradient @ step + lam * (knots.cost(values + step) - knots.cost(values))
     length = 1.0
     while length > SHORTEST:
@@ -204,27 +225,29 @@ def _polished(problem: SplineProblem, found: Trained) -> Trained:
 
     Of the branches of the cost, the one whose dual point is closest to feasible is the right one.
     """
-    active = _active(problem, found)
     worst = found.objective + min(
         POLISH_SHARE * (found.objective - found.bound.value), WORSE * abs(found.objective)
     )
-    candidates = []
-    for branch in BRANCHES:
-        settled = polished(problem, *active, branch)
-        if settled is not None and objective(problem, *settled) <= worst:
-            candidates.append((problem.largest(_dual_point(problem, *settled)), settled))
-    if not candidates:
-        return found
-    result = _judged(problem, *min(candidates, key=lambda each: each[0])[1])
-    return result if result.bound.value >= found.bound.value else found
+    for join in (True, False):
+        candidates = []
+        active = _active(problem, found, join)
+        for branch in BRANCHES:
+            settled = polished(problem, *active, branch)
+            if settled is not None and objective(problem, *settled) <= worst:
+                candidates.append((problem.largest(_dual_point(problem, *settled)), settled))
+        if candidates:
+            result = _judged(problem, *min(candidates, key=lambda each: each[0])[1])
+            if result.bound.value >= found.bound.value:
+                return result
+    return found
 
 
-def _active(problem: SplineProblem, found: Trained) -> tuple[Knots, FloatArray]:
+def _active(problem: SplineProblem, found: Trained, join: bool) -> tuple[Knots, FloatArray]:
     """The knots that the optimum needs, as far as an answer up to rounding tells, and the values.
 
     Idle knots are left out: those whose slope changes a solver's rounding explains. A kink between
     two data points needs a knot on either side; a solver spreads it over more, because their dual
-    slacks are the same up to rounding.
+    slacks are the same up to rounding. `join` makes two of these again.
     """
     knots, values = found.knots, found.values
     assert knots is not None
@@ -237,7 +260,7 @@ def _active(problem: SplineProblem, found: Trained) -> tuple[Knots, FloatArray]:
     active = np.abs(bends) > least
     inner, side, bends = inner[active], side[active], bends[active]
     apart = np.cumsum(slacks > LEAST_SLACK, axis=1)
-    joined = (side[1:] == side[:-1]) & (apart[side[1:], inner[1:]] == apart[side[1:], inner[:-1]])
+    joined = join & (side[1:] == side[:-1]) & (apart[side[1:], inner[1:]] == apart[side[1:], inner[:-1]])
     chosen = []
     for group in np.split(np.arange(len(inner)), np.flatnonzero(~joined) + 1):
         if len(group) < 3:
