@@ -22,6 +22,8 @@ def lower_bound(problem: SplineProblem, nu: FloatArray) -> SplineBound:
     """The bound of a dual point, which is shrunk until it is feasible."""
     nu = problem.admissible(nu)
     nu = problem.best_scale(nu, problem.largest(nu)) * nu
+    # Rounding of the product may have left it outside.
+    nu = min(1.0, problem.lam / max(problem.largest(nu), 1e-300)) * nu
     return SplineBound(nu, problem.dual_objective(nu))
 
 

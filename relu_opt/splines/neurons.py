@@ -7,12 +7,15 @@ to −s₁ if they can; one more neuron at the first position makes up for the r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from relu_opt.arrays import FloatArray, frozen
 from relu_opt.program.network import ReLUNetwork
+
+# A share of a slope change so small that rounding explains it.
+SLIVER = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +53,20 @@ class Neurons:
             result += _ramps(side * x, side * self.kinks[mine], self.weights[mine])
         return result
 
+    @classmethod
+    def of_network(cls, network: ReLUNetwork) -> Neurons:
+        """The neurons of a network on inputs [x, 1]; those without a slope join the constant."""
+        slope, bias = network.hidden.T
+        turns = slope != 0
+        flat = float(np.maximum(bias[~turns], 0.0) @ network.output[~turns])
+        sizes = np.abs(slope[turns])
+        return cls(
+            -bias[turns] / slope[turns],
+            np.sign(slope[turns]),
+            sizes * network.output[turns],
+            network.intercept + flat,
+        )
+
     def network(self) -> ReLUNetwork:
         """The balanced network on inputs [x, 1]: ½(u² + a²) = |w|, the hidden bias left out."""
         root = np.sqrt(np.abs(self.weights))
@@ -72,67 +89,101 @@ def _ramps(x: FloatArray, kinks: FloatArray, weights: FloatArray) -> FloatArray:
     return result
 
 
-def neurons_of(positions: FloatArray, values: FloatArray) -> Neurons:
-    """The cheapest neurons for values at increasing positions, both (k,).
+@dataclass(frozen=True, eq=False)
+class Shape:
+    """A piecewise linear function between the first and the last of the data.
 
-    Slope changes face left from the first one on until they sum to what is needed, so that at most
-    one of them is split. Any other choice has the same fits and the same cost, and goes on
-    differently beyond the data.
-    """
-    if len(positions) == 1:
-        return Neurons(np.empty(0), np.empty(0), np.empty(0), float(values[0]))
-    slopes = np.diff(values) / np.diff(positions)
-    bends = np.diff(slopes)
-    rise, fall = np.maximum(bends, 0.0).sum(), np.maximum(-bends, 0.0).sum()
-    target = float(np.clip(-slopes[0], -fall, rise))
-    # Of the slope changes of the target's sign, the first ones; the rest face right.
-    wanted = np.maximum(bends * np.sign(target), 0.0)
-    left = np.clip(abs(target) - np.append(0.0, np.cumsum(wanted)[:-1]), 0.0, wanted)
-    left *= np.sign(target)
-    # Rounding must not leave a sliver of a neuron.
-    left = np.where(np.abs(left - bends) <= SLIVER * np.abs(bends), bends, left)
-    right = bends - left
-    inner = positions[1:-1]
-    rest = float(slopes[0] + left.sum())
-    largest = max(np.abs(slopes).max(), 1e-300)
-    ends = [rest] if abs(rest) > SLIVER * largest else []
-    weights = np.concatenate([ends, right, left])
-    kinks = np.concatenate([positions[: len(ends)], inner, inner])
-    sides = np.concatenate([np.ones(len(ends) + len(inner)), -np.ones(len(inner))])
-    constant = float(values[0] - left @ (inner - positions[0]))
-    used = weights != 0
-    return Neurons(kinks[used], sides[used], weights[used], constant)
-
-
-SLIVER = 1e-12
-
-
-def merged_bends(
-    positions: FloatArray, knots: FloatArray, bends: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Kinks and slope changes with neighbours of one sign made one, where no sample lies between.
-
-    Two slope changes at consecutive positions are one at their weighted mean: no sample sees it.
-
-    Parameters
+    Attributes
     ----------
-    positions : (m,) array
-        The distinct inputs, increasing.
-    knots, bends : (k,) array
-        Kinks at positions, increasing, and their slope changes.
+    start, value, slope : float
+        The first input, and the value and the slope there.
+    kinks, bends : (k,) array
+        Where the slope changes, increasing, and by how much.
     """
-    at = np.searchsorted(positions, knots)
-    kinks: list[float] = []
-    changes: list[float] = []
-    j = 0
-    while j < len(knots):
-        pair = j + 1 < len(knots) and at[j + 1] == at[j] + 1 and bends[j] * bends[j + 1] > 0
-        if pair:
-            total = bends[j] + bends[j + 1]
-            kinks.append(float(knots[j] + bends[j + 1] / total * (knots[j + 1] - knots[j])))
-            changes.append(float(total))
-        else:
-            kinks.append(float(knots[j]))
-            changes.append(float(bends[j]))
-        j += 2 if pair else 1
-    return np.array(kinks), np.array(changes)
+
+    start: float
+    value: float
+    slope: float
+    kinks: FloatArray
+    bends: FloatArray
+
+    @classmethod
+    def through(cls, positions: FloatArray, values: FloatArray) -> Shape:
+        """The function of these values at increasing positions, (k,)."""
+        slopes = np.diff(values) / np.diff(positions)
+        slope = float(slopes[0]) if len(slopes) else 0.0
+        return cls(
+            float(positions[0]), float(values[0]), slope, positions[1:-1], np.diff(slopes)
+        )
+
+    def merged(self, positions: FloatArray) -> Shape:
+        """Neighbouring kinks of one sign made one, where no sample lies between them.
+
+        Two slope changes at consecutive positions are one at their weighted mean: no sample sees
+        it, and the sum of their sizes stays.
+
+        Parameters
+        ----------
+        positions : (m,) array
+            The distinct inputs, increasing; the kinks are among them.
+        """
+        at = np.searchsorted(positions, self.kinks)
+        kinks, bends = [], []
+        j = 0
+        while j < len(at):
+            pair = self.bends[j : j + 2]
+            together = len(pair) == 2 and at[j + 1] == at[j] + 1 and pair[0] * pair[1] > 0
+            size = 2 if together else 1
+            kinks.append(_mean(self.kinks[j : j + size], self.bends[j : j + size]))
+            bends.append(float(self.bends[j : j + size].sum()))
+            j += size
+        return replace(self, kinks=np.array(kinks), bends=np.array(bends))
+
+    def neurons(self) -> Neurons:
+        """The cheapest neurons for it.
+
+        Slope changes face left from the first one on until they sum to what is needed, so that at
+        most one of them is split. Any other choice has the same fits and the same cost, and goes
+        on differently beyond the data.
+        """
+        bends = self.bends
+        rise, fall = np.maximum(bends, 0.0).sum(), np.maximum(-bends, 0.0).sum()
+        target = float(np.clip(-self.slope, -fall, rise))
+        wanted = np.maximum(bends * np.sign(target), 0.0)
+        taken = np.append(0.0, np.cumsum(wanted))[:-1]
+        left = np.clip(abs(target) - taken, 0.0, wanted)
+        # Rounding must not leave a sliver of a neuron.
+        left = np.where(left <= SLIVER * wanted, 0.0, left)
+        left = np.where(wanted - left <= SLIVER * wanted, wanted, left) * np.sign(target)
+        right = bends - left
+        rest = self.slope + float(left.sum())
+        largest = max(abs(self.slope), rise, fall)
+        ends = np.array([rest] if abs(rest) > SLIVER * largest else [])
+        weights = np.concatenate([ends, right, left])
+        used = weights != 0
+        return Neurons(
+            np.concatenate([np.full(len(ends), self.start), self.kinks, self.kinks])[used],
+            np.concatenate([np.ones(len(ends) + len(right)), -np.ones(len(left))])[used],
+            weights[used],
+            self.value - float(left @ (self.kinks - self.start)),
+        )
+
+
+def join_first(neurons: Neurons, positions: FloatArray) -> Neurons:
+    """The neuron at the first input and one of its kind that begins by the second made one."""
+    if not len(neurons) or neurons.kinks[0] != positions[0]:
+        return neurons
+    kind = (neurons.sides == 1) & (neurons.weights * neurons.weights[0] > 0)
+    near = np.flatnonzero(kind & (neurons.kinks <= positions[1]))
+    if len(near) < 2:
+        return neurons
+    pair = near[:2]
+    kinks, weights = neurons.kinks.copy(), neurons.weights.copy()
+    kinks[0], weights[0] = _mean(kinks[pair], weights[pair]), weights[pair].sum()
+    rest = np.delete(np.arange(len(kinks)), pair[1])
+    return Neurons(kinks[rest], neurons.sides[rest], weights[rest], neurons.constant)
+
+
+def _mean(places: FloatArray, sizes: FloatArray) -> float:
+    """The weighted mean of one or two places; sizes have one sign."""
+    return float(places[0] + sizes[1:].sum() / sizes.sum() * (places[-1] - places[0]))

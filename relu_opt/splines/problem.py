@@ -183,10 +183,11 @@ class SplineProblem(LossTerm):
 
     def hinges(self, nu: FloatArray) -> FloatArray:
         """νᵀ(x − t)_+ at each position t, (m,), for Σν = 0; the first one is νᵀx."""
-        sums = self.at_positions(nu)
-        beyond = np.cumsum(sums[:0:-1])  # of the samples right of each gap, from the right
+        # Long sums of numbers that cancel: in extended precision, where the machine has it.
+        sums = self.at_positions(nu)[:0:-1].astype(np.longdouble)
+        beyond = np.cumsum(sums)  # of the samples right of each gap, from the right
         areas = np.cumsum(beyond * self.steps[::-1])
-        return np.append(areas[::-1], 0.0) * self.width
+        return np.append(areas[::-1], 0.0).astype(np.float64) * self.width
 
     def largest(self, nu: FloatArray) -> float:
         """M(ν), the largest |νᵀ(±(x − t))_+|, for Σν = 0."""
