@@ -53,6 +53,10 @@ from relu_opt.pruning_path import PruningPath
 from relu_opt.sensitivity import Sensitivity, sensitivity
 from relu_opt.solution import Solution, solve
 from relu_opt.sparsity import Sparsity, sparsest_interpolant
+from relu_opt.splines.certificate import SplineCertificate
+from relu_opt.splines.fit import fit_spline
+from relu_opt.splines.problem import spline_features
+from relu_opt.splines.result import SplineFit
 from relu_opt.verify import Verification, verify
 
 if TYPE_CHECKING:
@@ -103,6 +107,8 @@ __all__ = [
     "SolutionPath",
     "Sparsity",
     "SpikeFree",
+    "SplineCertificate",
+    "SplineFit",
     "Squared",
     "SquaredHinge",
     "State",
@@ -120,6 +126,7 @@ __all__ = [
     "export",
     "is_spike_free",
     "minimum_norm_interpolant",
+    "fit_spline",
     "optimal_set",
     "patterns_of_gates",
     "prune",
@@ -133,6 +140,7 @@ __all__ = [
     "solve_program",
     "sparsest_interpolant",
     "train_globally",
+    "spline_features",
     "verify",
 ]
 

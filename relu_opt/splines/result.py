@@ -136,15 +136,14 @@ class SplineFit:
         """Where the function changes its sign, increasing: a classifier's boundaries."""
         places = self.kinks if len(self.kinks) else self.inputs[:1]
         width = max(float(np.ptp(np.append(places, self.inputs))), 1.0)
-        # The outer pieces are lines: far enough out they have the sign that they keep.
-        outer = self.neurons.at(places[[0, -1]] + [-width, width])
-        values = self.neurons.at(places)
-        slopes = np.array([values[0] - outer[0], outer[1] - values[-1]]) / width
-        far = [_sign_beyond(values[0], -slopes[0]), _sign_beyond(values[-1], slopes[1])]
-        reach = 2 * np.abs(values[[0, -1]]) / np.where(slopes == 0, 1.0, np.abs(slopes)) + width
+        # The outer pieces are lines: a point on each, beyond its root.
+        ends = places[[0, -1]]
+        values = self.neurons.at(ends)
+        slopes = np.abs(self.neurons.at(ends + [-width, width]) - values) / width
+        flat = slopes <= SAME * max(self.neurons.cost, 1e-300)
+        reach = width + np.where(flat, 0.0, 2 * np.abs(values) / np.where(flat, 1.0, slopes))
         points = np.concatenate([places[:1] - reach[0], places, places[-1:] + reach[1]])
-        values = np.concatenate([far[:1] * np.abs(self.neurons.at(points[:1])), values,
-                                 far[1:] * np.abs(self.neurons.at(points[-1:]))])  # fmt: skip
+        values = self.neurons.at(points)
         some = np.flatnonzero(values)
         left, right = some[:-1], some[1:]
         turns = values[left] * values[right] < 0
@@ -203,8 +202,3 @@ class SplineFit:
             f"rel_gap={self.rel_gap:.2e}, kinks={len(self.kinks)}, backend={self.backend!r}, "
             f"stop={self.stop.value!r})"
         )
-
-
-def _sign_beyond(value: float, slope: float) -> float:
-    """The sign of value + slope t for large t."""
-    return float(np.sign(slope) or np.sign(value))
