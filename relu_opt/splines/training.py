@@ -32,7 +32,7 @@ from relu_opt.splines.problem import SplineProblem
 
 MOST_ROUNDS = 200
 INTERIOR = "clarabel"
-START_KNOTS = 33
+START_KNOTS = 65
 # What the programs are solved to, relative to the gap that is asked for.
 MASTER_SHARE = 0.1
 # A knot is idle if its slope change is below this share of its dual slack.
@@ -40,7 +40,7 @@ IDLE, LEAST_SLACK = 1e-3, 1e-6
 # How much of the gap polishing may add to the objective: what it is for is the bound.
 POLISH_SHARE, WORSE = 0.1, 1e-7
 # The gap from which on signs are likely to be right.
-POLISH_BELOW = 0.1
+POLISH_BELOW = 0.01
 # Rounds without progress before it is given up.
 PATIENCE, LITTLE = 3, 1e-7
 # Shares of the predicted decrease that a step has to reach, and how short it may get.
@@ -163,8 +163,9 @@ def train_smooth(problem: SplineProblem, masters: Masters) -> Trained:
         before = best
         values = _newton_step(problem, knots, values, unit, masters)
         found = _judged(problem, knots, values)
-        if found.rel_gap <= POLISH_BELOW:
-            found = _polished(problem, found)
+        found = _polished(problem, found) if found.rel_gap <= POLISH_BELOW else _pruned(
+            problem, found
+        )  # fmt: skip
         assert found.knots is not None
         best = better(best, found, masters.tol)
         lower = best.objective < before.objective * (1 - LITTLE)
@@ -225,9 +226,7 @@ def _polished(problem: SplineProblem, found: Trained) -> Trained:
 
     Of the branches of the cost, the one whose dual point is closest to feasible is the right one.
     """
-    worst = found.objective + min(
-        POLISH_SHARE * (found.objective - found.bound.value), WORSE * abs(found.objective)
-    )
+    worst = _allowed(found)
     for join in (True, False):
         candidates = []
         active = _active(problem, found, join)
@@ -239,7 +238,23 @@ def _polished(problem: SplineProblem, found: Trained) -> Trained:
             result = _judged(problem, *min(candidates, key=lambda each: each[0])[1])
             if result.bound.value >= found.bound.value:
                 return result
+    return _pruned(problem, found)
+
+
+def _pruned(problem: SplineProblem, found: Trained) -> Trained:
+    """The point without idle knots, where its objective stays."""
+    for join in (True, False):
+        knots, values = _active(problem, found, join)
+        there = objective(problem, knots, values)
+        if there <= _allowed(found):
+            return replace(found, knots=knots, values=values, objective=there)
     return found
+
+
+def _allowed(found: Trained) -> float:
+    """The highest objective of a point that may take another's place for its bound or its knots."""
+    gap = POLISH_SHARE * (found.objective - found.bound.value)
+    return found.objective + min(gap, WORSE * abs(found.objective))
 
 
 def _active(problem: SplineProblem, found: Trained, join: bool) -> tuple[Knots, FloatArray]:
