@@ -112,9 +112,7 @@ class Shape:
         """The function of these values at increasing positions, (k,)."""
         slopes = np.diff(values) / np.diff(positions)
         slope = float(slopes[0]) if len(slopes) else 0.0
-        return cls(
-            float(positions[0]), float(values[0]), slope, positions[1:-1], np.diff(slopes)
-        )
+        return cls(float(positions[0]), float(values[0]), slope, positions[1:-1], np.diff(slopes))
 
     def merged(self, positions: FloatArray) -> Shape:
         """Neighbouring kinks of one sign made one, where no sample lies between them.

@@ -192,9 +192,7 @@ class SplineFit:
         neurons = join_first(shape.merged(self.inputs).neurons(), self.inputs)
         bound = SplineBound(self.nu, self.lower_bound)
         certificate = certify_spline(self.problem, neurons, bound, self.certificate.tol)
-        return replace(
-            self, network=neurons.network(), neurons=neurons, certificate=certificate
-        )
+        return replace(self, network=neurons.network(), neurons=neurons, certificate=certificate)
 
     def __repr__(self) -> str:
         return (

@@ -42,7 +42,7 @@ POLISH_SHARE, WORSE = 0.1, 1e-7
 # The gap from which on signs are likely to be right.
 POLISH_BELOW = 0.01
 # Rounds without progress before it is given up.
-PATIENCE, LITTLE = 3, 1e-7
+PATIENCE, LITTLE = 8, 1e-7
 # Shares of the predicted decrease that a step has to reach, and how short it may get.
 ENOUGH, SHORTEST, ROUNDING = 1e-4, 1e-10, 1e-12
 
@@ -275,7 +275,9 @@ def _active(problem: SplineProblem, found: Trained, join: bool) -> tuple[Knots, 
     active = np.abs(bends) > least
     inner, side, bends = inner[active], side[active], bends[active]
     apart = np.cumsum(slacks > LEAST_SLACK, axis=1)
-    joined = join & (side[1:] == side[:-1]) & (apart[side[1:], inner[1:]] == apart[side[1:], inner[:-1]])
+    joined = (
+        join & (side[1:] == side[:-1]) & (apart[side[1:], inner[1:]] == apart[side[1:], inner[:-1]])
+    )
     chosen = []
     for group in np.split(np.arange(len(inner)), np.flatnonzero(~joined) + 1):
         if len(group) < 3:
