@@ -57,7 +57,8 @@ from relu_opt.splines.certificate import SplineCertificate
 from relu_opt.splines.fit import fit_spline
 from relu_opt.splines.problem import spline_features
 from relu_opt.splines.result import SplineFit
-from relu_opt.verify import Verification, verify
+from relu_opt.verification import Verification
+from relu_opt.verify import verify
 
 if TYPE_CHECKING:
     from relu_opt.estimators import (

@@ -30,7 +30,6 @@ from numpy.typing import ArrayLike
 
 from relu_opt.verification import Verification, invalid, nothing
 from relu_opt.verify_claim import (
-    LABELLED,
     Checkable,
     Claim,
     Flaw,

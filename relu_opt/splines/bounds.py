@@ -1,4 +1,4 @@
-"""Lower bounds for splines: a dual point made feasible, and where it says that knots are missing."""
+"""Lower bounds for splines: a dual point made feasible, and the knots that it says are missing."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from relu_opt.program.losses import Loss
 from relu_opt.proving import certify
 from relu_opt.solution import solve
 from relu_opt.splines.certificate import certify_spline
-from relu_opt.splines.constraints import Interpolation
+from relu_opt.splines.constraints import Constraint, HardMargin, Interpolation
 from relu_opt.splines.interpolation import interpolate
 from relu_opt.splines.margins import train_with_margins
 from relu_opt.splines.neurons import Neurons, Shape
@@ -91,10 +91,7 @@ def fit_spline(
     problem = SplineProblem(x, y, lam, demand, sample_weight)  # type: ignore[arg-type]
     masters = Masters(backend, settings.tol, settings.time_limit, options)
     found = _train(problem, masters)
-    if found.knots is None:
-        positions = problem.positions[:1]
-    else:
-        positions = problem.positions[found.knots.chosen]
+    positions = problem.positions[found.knots.chosen]
     neurons = Shape.through(positions, found.values).neurons()
     certificate = certify_spline(problem, neurons, found.bound, settings.tol)
     seconds = {"solve": masters.seconds, "all": time.perf_counter() - started}
@@ -121,7 +118,7 @@ def _with_bias(
     x: ArrayLike,
     y: ArrayLike,
     lam: float | None,
-    loss: Loss,
+    loss: Loss | Constraint,
     sample_weight: ArrayLike | None,
     backend: str,
     tol: float,
@@ -129,7 +126,7 @@ def _with_bias(
     options: Mapping[str, object] | None,
 ) -> SplineFit:
     """The standard program on [x, 1], over all patterns of the data."""
-    if not isinstance(loss, Loss):
+    if isinstance(loss, Interpolation | HardMargin):
         raise DataError(
             f"{loss.name} goes with free hidden biases only. Use penalize_bias=False, or a loss "
             "with a small lam."

@@ -65,14 +65,16 @@ class Knots:
     def gather(self, sums: FloatArray) -> FloatArray:
         """Φᵀ of sums at the positions, (k,)."""
         left = np.bincount(self.cell, sums * (1 - self.share), len(self))
-        return left + np.bincount(self.cell + 1, sums * self.share, len(self))
+        right = np.bincount(self.cell + 1, sums * self.share, len(self))
+        return np.asarray(left + right, dtype=np.float64)
 
     def curvature(self, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
         """The diagonal (k,) and the first off-diagonal (k − 1,) of Φᵀ diag(weights) Φ."""
         left, right = 1 - self.share, self.share
-        diagonal = np.bincount(self.cell, weights * left**2, len(self))
+        diagonal = np.bincount(self.cell, weights * left**2, len(self)).astype(np.float64)
         diagonal += np.bincount(self.cell + 1, weights * right**2, len(self))
-        return diagonal, np.bincount(self.cell, weights * left * right, len(self) - 1)
+        off = np.bincount(self.cell, weights * left * right, len(self) - 1)
+        return diagonal, off.astype(np.float64)
 
     # -- slopes ----------------------------------------------------------------
 
@@ -91,8 +93,3 @@ class Knots:
         entries = np.r_[-1 / self.steps, 1 / self.steps]
         at = (np.r_[cells, cells], np.r_[cells, cells + 1])
         return csc_array((entries, at), shape=(len(self) - 1, len(self)))
-
-    def keep_bent(self, values: FloatArray, least: float) -> tuple[Knots, FloatArray]:
-        """The knots where the slope changes by more than `least`, and the values there."""
-        bent = np.r_[True, np.abs(self.bends(values)) > least, True]
-        return Knots(self.problem, self.chosen[bent]), values[bent]

@@ -119,7 +119,7 @@ def _groups(problem: SplineProblem, knots: Knots, cuts: np.ndarray) -> Groups:
     marks[-1] = cuts[-1]  # the last position is in the last cell
     keys = 2 * np.cumsum(marks)[problem.where] + (problem.y > 0)
     _, of = np.unique(keys, return_inverse=True)
-    weights = np.bincount(of, problem.sample_scale)
+    weights = np.bincount(of, problem.sample_scale).astype(np.float64)
     shares = problem.y * problem.sample_scale / weights[of]
     return Groups(hat_rows(knots, of, problem.where, shares), weights, of)
 

@@ -177,7 +177,7 @@ class SplineProblem(LossTerm):
 
     def at_positions(self, values: FloatArray) -> FloatArray:
         """Sums over the samples of each position, (m,)."""
-        return np.bincount(self.where, values, len(self.positions))
+        return np.asarray(np.bincount(self.where, values, len(self.positions)), dtype=np.float64)
 
     # -- the dual constraint ---------------------------------------------------
 

@@ -139,7 +139,7 @@ class SplineFit:
         # The outer pieces are lines: a point on each, beyond its root.
         ends = places[[0, -1]]
         values = self.neurons.at(ends)
-        slopes = np.abs(self.neurons.at(ends + [-width, width]) - values) / width
+        slopes = np.abs(self.neurons.at(ends + np.array([-width, width])) - values) / width
         flat = slopes <= SAME * max(self.neurons.cost, 1e-300)
         reach = width + np.where(flat, 0.0, 2 * np.abs(values) / np.where(flat, 1.0, slopes))
         points = np.concatenate([places[:1] - reach[0], places, places[-1:] + reach[1]])
@@ -152,7 +152,7 @@ class SplineFit:
         roots = points[left] + share * (points[right] - points[left])
         # Between two signs lies a stretch of zeros: its middle is the boundary.
         middle = 0.5 * (points[left + 1] + points[right - 1])
-        return np.where(right > left + 1, middle, roots)
+        return np.asarray(np.where(right > left + 1, middle, roots))
 
     def predict(self, x: ArrayLike) -> FloatArray:
         """The function at inputs x, (rows,).

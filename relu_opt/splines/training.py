@@ -34,13 +34,15 @@ MOST_ROUNDS = 200
 INTERIOR = "clarabel"
 START_KNOTS = 65
 # What the programs are solved to, relative to the gap that is asked for.
-MASTER_SHARE = 0.1
+MASTER_SHARE, TIGHTEST = 0.1, 1e-11
 # A knot is idle if its slope change is below this share of its dual slack.
 IDLE, LEAST_SLACK = 1e-3, 1e-6
 # How much of the gap polishing may add to the objective: what it is for is the bound.
 POLISH_SHARE, WORSE = 0.1, 1e-7
 # The gap from which on signs are likely to be right.
 POLISH_BELOW = 0.01
+# The gap from which on a point is not moved for the sake of fewer knots.
+SETTLE_BELOW = 1e-5
 # Rounds without progress before it is given up.
 PATIENCE, LITTLE = 8, 1e-7
 # Shares of the predicted decrease that a step has to reach, and how short it may get.
@@ -53,14 +55,14 @@ class Trained:
 
     Attributes
     ----------
-    knots : Knots or None
-        None if all samples are at one position.
+    knots : Knots
+        Without cells if all samples are at one position.
     values : (k,) array
     objective : float
     bound : SplineBound
     """
 
-    knots: Knots | None
+    knots: Knots
     values: FloatArray
     objective: float
     bound: SplineBound
@@ -125,7 +127,7 @@ class Masters:
         found = solve_program(
             program,
             self._backend(program),
-            max(MASTER_SHARE * self.tol, 1e-11),
+            max(MASTER_SHARE * self.tol, TIGHTEST),
             self.left,
             options=self.options,
         )
@@ -146,7 +148,8 @@ def constant_fit(problem: SplineProblem, value: float) -> Trained:
     smooth = not problem.constrained and problem.loss.smooth
     nu = problem.dual_candidate(nothing) if smooth else nothing
     bound = lower_bound(problem, nu)
-    return Trained(None, np.array([value]), problem.mean_loss(fits), bound)
+    knots = Knots.of(problem, np.zeros(1, dtype=np.intp))
+    return Trained(knots, np.full(len(knots), value), problem.mean_loss(fits), bound)
 
 
 def train_smooth(problem: SplineProblem, masters: Masters) -> Trained:
@@ -163,18 +166,18 @@ def train_smooth(problem: SplineProblem, masters: Masters) -> Trained:
         before = best
         values = _newton_step(problem, knots, values, unit, masters)
         found = _judged(problem, knots, values)
-        found = _polished(problem, found) if found.rel_gap <= POLISH_BELOW else _pruned(
-            problem, found
-        )  # fmt: skip
-        assert found.knots is not None
+        tidy = _polished if found.rel_gap <= POLISH_BELOW else _pruned
+        found = tidy(problem, found)
+        knots, values = found.knots, found.values
         best = better(best, found, masters.tol)
         lower = best.objective < before.objective * (1 - LITTLE)
         still = 0 if lower or best.rel_gap < before.rel_gap * (1 - ENOUGH) else still + 1
         if still > PATIENCE:
             masters.stalled()
-        added = missing_knots(problem, _dual_point(problem, found.knots, found.values), slack)
-        knots = with_knots(found.knots, added)
-        values = found.knots.spread(found.values)[knots.chosen]
+        wider = with_knots(
+            knots, missing_knots(problem, _dual_point(problem, knots, values), slack)
+        )
+        knots, values = wider, knots.spread(values)[wider.chosen]
     return best
 
 
@@ -211,7 +214,7 @@ def _newton_step(
         return values + step
     start = objective(problem, knots, values)
     start += ROUNDING * abs(start)  # the last steps serve the dual point
-    slope = gradient @ step + lam * (knots.cost(values + step) - knots.cost(values))
+    slope = float(gradient @ step) + lam * (knots.cost(values + step) - knots.cost(values))
     length = 1.0
     while length > SHORTEST:
         there = values + length * step
@@ -235,10 +238,15 @@ def _polished(problem: SplineProblem, found: Trained) -> Trained:
             if settled is not None and objective(problem, *settled) <= worst:
                 candidates.append((problem.largest(_dual_point(problem, *settled)), settled))
         if candidates:
-            result = _judged(problem, *min(candidates, key=lambda each: each[0])[1])
+            result = _judged(problem, *min(candidates, key=_distance)[1])
             if result.bound.value >= found.bound.value:
                 return result
-    return _pruned(problem, found)
+    return found if found.rel_gap <= SETTLE_BELOW else _pruned(problem, found)
+
+
+def _distance(candidate: tuple[float, tuple[Knots, FloatArray]]) -> float:
+    """M(ν) of a candidate's dual point."""
+    return candidate[0]
 
 
 def _pruned(problem: SplineProblem, found: Trained) -> Trained:
@@ -265,7 +273,6 @@ def _active(problem: SplineProblem, found: Trained, join: bool) -> tuple[Knots, 
     slacks are the same up to rounding. `join` makes two of these again.
     """
     knots, values = found.knots, found.values
-    assert knots is not None
     hinges = problem.hinges(_dual_point(problem, knots, values))
     first, bends = hinges[0], knots.bends(values)
     upper, lower = problem.lam + min(first, 0.0), max(first, 0.0) - problem.lam
