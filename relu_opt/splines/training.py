@@ -23,6 +23,7 @@ from relu_opt.plugins.manager import registry
 from relu_opt.plugins.types import State, StopReason
 from relu_opt.program.convex import relative_gap
 from relu_opt.program.linear import QuadraticProgram
+from relu_opt.program.lowering import into_domain
 from relu_opt.program_solution import ProgramSolution, StandardProgram, solve_program
 from relu_opt.splines.bounds import SplineBound, lower_bound, missing_knots
 from relu_opt.splines.knots import Knots
@@ -164,19 +165,21 @@ def train_smooth(problem: SplineProblem, masters: Masters) -> Trained:
     slack, still = MASTER_SHARE * masters.tol, 0
     while masters.go_on(best.rel_gap):
         before = best
-        values = _newton_step(problem, knots, values, unit, masters)
+        values, nu = _newton_step(problem, knots, values, unit, masters)
+        model = lower_bound(problem, nu)
         found = _judged(problem, knots, values)
-        tidy = _polished if found.rel_gap <= POLISH_BELOW else _pruned
-        found = tidy(problem, found)
+        found = (_polished if found.rel_gap <= POLISH_BELOW else _pruned)(problem, found)
         knots, values = found.knots, found.values
+        if model.value > found.bound.value:
+            found = replace(found, bound=model)
+        else:
+            nu = _dual_point(problem, knots, values)
         best = better(best, found, masters.tol)
         lower = best.objective < before.objective * (1 - LITTLE)
         still = 0 if lower or best.rel_gap < before.rel_gap * (1 - ENOUGH) else still + 1
         if still > PATIENCE:
             masters.stalled()
-        wider = with_knots(
-            knots, missing_knots(problem, _dual_point(problem, knots, values), slack)
-        )
+        wider = with_knots(knots, missing_knots(problem, nu, slack))
         knots, values = wider, knots.spread(values)[wider.chosen]
     return best
 
@@ -202,16 +205,28 @@ def _judged(problem: SplineProblem, knots: Knots, values: FloatArray) -> Trained
 
 def _newton_step(
     problem: SplineProblem, knots: Knots, values: FloatArray, unit: float, masters: Masters
-) -> FloatArray:
-    """Values with a lower objective: a step to the optimum of the quadratic model."""
+) -> tuple[FloatArray, FloatArray]:
+    """A step to the optimum of the quadratic model.
+
+    Returns
+    -------
+    values : (k,) array
+        Where the objective is lower.
+    nu : (n,) array
+        The model's dual point, with Σν = 0 and in the domain of D. Where the loss is flat, the
+        optimal fits are many, and −∇F at the step's end may be far from feasible; this is not.
+    """
     fits = knots.spread(values)[problem.where]
-    gradient = knots.gather(problem.at_positions(problem.loss_gradient(fits)))
-    curvature = knots.curvature(problem.at_positions(model_curvature(problem, fits)))
+    slopes, curves = problem.loss_gradient(fits), model_curvature(problem, fits)
+    gradient = knots.gather(problem.at_positions(slopes))
+    curvature = knots.curvature(problem.at_positions(curves))
     lam = problem.lam / problem.width
     master = quadratic_master(knots, values, gradient, curvature, lam, unit)
     step = unit * masters.solve(master).x[: len(knots)]
+    nu = -slopes - curves * knots.spread(step)[problem.where]
+    nu = problem.admissible(into_domain(problem, nu))
     if problem.loss.name == "squared":
-        return values + step
+        return values + step, nu
     start = objective(problem, knots, values)
     start += ROUNDING * abs(start)  # the last steps serve the dual point
     slope = float(gradient @ step) + lam * (knots.cost(values + step) - knots.cost(values))
@@ -219,9 +234,9 @@ def _newton_step(
     while length > SHORTEST:
         there = values + length * step
         if objective(problem, knots, there) <= start + ENOUGH * length * min(slope, 0.0):
-            return there
+            return there, nu
         length /= 2
-    return values
+    return values, nu
 
 
 def _polished(problem: SplineProblem, found: Trained) -> Trained:

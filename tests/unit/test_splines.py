@@ -318,7 +318,7 @@ def test_a_certificate_goes_through_a_file(certified, tmp_path):
     assert found.valid
     assert "every one-input ReLU network" in found.statement
     assert ro.verify(read, x, y).dual == found.dual
-    with pytest.raises(DataError, match="entry|damaged"):
+    with pytest.raises(DataError, match="damaged"):
         ro.Certificate.load(tmp_path / "spline.npz")
 
 
@@ -358,7 +358,7 @@ def test_spoiled_certificates_are_rejected(certified, name, change):
 def test_missed_demands_are_rejected():
     for loss, (x, y) in {"interpolation": T2, "hard_margin": ALTERNATING}.items():
         certificate = ro.fit_spline(x, y, loss=loss).certificate
-        moved = Spoiled(certificate, constant=certificate.to_arrays()["constant"] - 1e-6)
+        moved = Spoiled(certificate, constant=np.array(certificate.neurons.constant - 1e-6))
         assert "missed" in ro.verify(moved, x, y).problems[0]
 
 
