@@ -125,9 +125,9 @@ __all__ = [
     "enumerate_patterns",
     "errors",
     "export",
+    "fit_spline",
     "is_spike_free",
     "minimum_norm_interpolant",
-    "fit_spline",
     "optimal_set",
     "patterns_of_gates",
     "prune",
@@ -140,8 +140,8 @@ __all__ = [
     "solve",
     "solve_program",
     "sparsest_interpolant",
-    "train_globally",
     "spline_features",
+    "train_globally",
     "verify",
 ]
 
