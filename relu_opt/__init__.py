@@ -57,7 +57,12 @@ from relu_opt.pruning_path import PruningPath
 from relu_opt.sensitivity import Sensitivity, sensitivity
 from relu_opt.solution import Solution, solve
 from relu_opt.sparsity import Sparsity, sparsest_interpolant
-from relu_opt.verify import Verification, verify
+from relu_opt.splines.certificate import SplineCertificate
+from relu_opt.splines.fit import fit_spline
+from relu_opt.splines.problem import spline_features
+from relu_opt.splines.result import SplineFit
+from relu_opt.verification import Verification
+from relu_opt.verify import verify
 
 if TYPE_CHECKING:
     from relu_opt.estimators import (
@@ -107,6 +112,8 @@ __all__ = [
     "SolutionPath",
     "Sparsity",
     "SpikeFree",
+    "SplineCertificate",
+    "SplineFit",
     "Squared",
     "SquaredHinge",
     "State",
@@ -124,6 +131,7 @@ __all__ = [
     "enumerate_patterns",
     "errors",
     "export",
+    "fit_spline",
     "is_spike_free",
     "minimum_norm_interpolant",
     "optimal_set",
@@ -138,6 +146,7 @@ __all__ = [
     "solve",
     "solve_program",
     "sparsest_interpolant",
+    "spline_features",
     "stream_patterns",
     "train_globally",
     "verify",

@@ -24,13 +24,12 @@ from __future__ import annotations
 import functools
 import math
 import os
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from relu_opt.verification import Verification, invalid, nothing
 from relu_opt.verify_claim import (
-    LABELLED,
     Checkable,
     Claim,
     Flaw,
@@ -40,8 +39,10 @@ from relu_opt.verify_claim import (
     parts,
     read_claim,
 )
+from relu_opt.verify_losses import dual_objective, mean_loss
 from relu_opt.verify_search import reach
 from relu_opt.verify_spikes import spikes
+from relu_opt.verify_spline import as_column, verify_spline
 
 # How far a claimed number may be from the recomputed one, relative to the primal objective.
 CLAIM_TOL = 1e-9
@@ -54,40 +55,9 @@ PARALLEL_TOL = 1e-9
 ROUNDING_SHARE = 0.01
 # Share of `tol` that the search over all directions may be off by.
 SEARCH_SHARE = 0.005
-# A value on the edge of a conjugate's domain may leave it by the last bits.
-EDGE_TOL = 1e-14
 # Elementary steps that counting the cells of the data may take.
 COUNT_STEPS = 5e7
 EPS = float(np.finfo(np.float64).eps)
-
-
-@dataclass(frozen=True)
-class Verification:
-    """What a re-check found.
-
-    Attributes
-    ----------
-    verdict : {"certified", "not_certified", "inconclusive", "invalid"}
-        "invalid": the file claims something that its contents do not support for these data.
-    primal, dual, rel_gap : float
-        Recomputed; nan if the file does not let them be. `dual` allows for rounding.
-    problems : tuple of str
-        Sentences that say what failed; empty if and only if certified.
-    statement : str
-        One sentence: what is proved.
-    """
-
-    verdict: str
-    primal: float
-    dual: float
-    rel_gap: float
-    problems: tuple[str, ...]
-    statement: str
-
-    @property
-    def valid(self) -> bool:
-        """Whether the certificate proves what it says."""
-        return self.verdict == "certified"
 
 
 def verify(
@@ -97,10 +67,11 @@ def verify(
 
     Parameters
     ----------
-    certificate : path or Certificate
+    certificate : path, Certificate or SplineCertificate
         A certificate's file, or an object with its `to_arrays()` and `meta()`.
     X : (n, d) array
-        The data, one row a sample, as the network takes them (a bias is a column of ones).
+        The data, one row a sample, as the network takes them (a bias is a column of ones); for a
+        spline's certificate x, (n,) or (n, 1).
     y : (n,) array
         The targets; labels −1 and +1 for the classification losses.
 
@@ -114,14 +85,15 @@ def verify(
     DataError
         If the file cannot be read, or if X and y are not finite data of one length.
     """
-    data, targets = check_data(X, y)
     arrays, meta = contents(certificate)
+    if meta.get("problem") == "spline":
+        return verify_spline(arrays, meta, *check_data(as_column(X), y))
+    data, targets = check_data(X, y)
     with np.errstate(all="ignore"):
         try:
             claim = read_claim(arrays, meta, data, targets)
         except Flaw as flaw:
-            nan = math.nan
-            return Verification("invalid", nan, nan, nan, (str(flaw),), _nothing(str(flaw)))
+            return invalid(str(flaw))
         return _judge(claim, data, targets)
 
 
@@ -130,7 +102,7 @@ def verify(
 
 def _judge(claim: Claim, X: FloatArray, y: FloatArray) -> Verification:
     primal = _primal(claim, X, y)
-    plain = _dual(claim, claim.nu, y)
+    plain = dual_objective(claim, claim.nu, y)
     largest, false = _feasibility(claim, X)
     doubts = _scope_doubts(claim, X)
     if claim.coverage == "searched":
@@ -138,7 +110,7 @@ def _judge(claim: Claim, X: FloatArray, y: FloatArray) -> Verification:
         largest = max(largest, bound)
         doubts += [f"The scope is all patterns, and {problem}."] if problem else []
     shrink = min(1.0, claim.lam / largest) if largest else 1.0
-    dual = min(plain, _dual(claim, shrink * claim.nu, y))
+    dual = min(plain, dual_objective(claim, shrink * claim.nu, y))
     scale = max(1e-12, abs(primal))
     rel_gap = (primal - dual) / scale
     plain_gap = (primal - plain) / scale
@@ -162,16 +134,12 @@ def _judge(claim: Claim, X: FloatArray, y: FloatArray) -> Verification:
         verdict = "inconclusive"
     problems = (*false, *doubts, *gaps)
     if false:
-        verdict, said_so = "invalid", _nothing(false[0])
+        verdict, said_so = "invalid", nothing(false[0])
     elif verdict == "inconclusive":
-        said_so = _nothing(doubts[0])
+        said_so = nothing(doubts[0])
     else:
         said_so = _statement(claim, primal, dual, rel_gap)
     return Verification(verdict, primal, dual, rel_gap, problems, said_so)
-
-
-def _nothing(problem: str) -> str:
-    return f"Nothing is proved: {problem[0].lower()}{problem[1:]}"
 
 
 def _statement(claim: Claim, primal: float, dual: float, rel_gap: float) -> str:
@@ -202,43 +170,7 @@ def _primal(claim: Claim, X: FloatArray, y: FloatArray) -> float:
             active = np.unpackbits(claim.gate_bits[part], axis=1, count=len(X)).T == 1
         fits += np.where(active, linear, 0.0) @ claim.output[part]
     squares = float((claim.hidden**2).sum() + (claim.output**2).sum())
-    if claim.loss == "logistic":
-        losses = np.logaddexp(0.0, -y * fits)
-    elif claim.loss == "hinge":
-        losses = np.maximum(1 - y * fits, 0.0)
-    elif claim.loss == "squared_hinge":
-        losses = np.maximum(1 - y * fits, 0.0) ** 2 / 2
-    elif claim.loss == "huber":
-        far = np.abs(fits - y)
-        near = np.minimum(far, claim.delta)
-        losses = near * (far - near / 2)
-    else:
-        losses = (fits - y) ** 2 / 2
-    return float(np.mean(claim.weight * losses)) + claim.lam / 2 * squares
-
-
-def _dual(claim: Claim, nu: FloatArray, y: FloatArray) -> float:
-    """D(ν); −inf where a conjugate is infinite."""
-    slope = len(y) * nu / claim.weight  # −t of the conjugate ℓ*(t, y)
-    edge = {"logistic": 1.0, "hinge": 1.0, "huber": claim.delta}.get(claim.loss, math.inf)
-    labels = claim.loss in LABELLED
-    tau = slope * y if labels else np.abs(slope)
-    if not ((tau >= 0) & (tau <= edge * (1 + EDGE_TOL))).all():
-        return -math.inf
-    tau = np.minimum(tau, edge)
-    if claim.loss == "logistic":
-        minus_conjugate = -_entropy(tau) - _entropy(1 - tau)
-    elif claim.loss == "hinge":
-        minus_conjugate = tau
-    elif claim.loss == "squared_hinge":
-        minus_conjugate = tau - tau**2 / 2
-    else:
-        minus_conjugate = np.copysign(tau, slope) * y - tau**2 / 2
-    return float(np.mean(claim.weight * minus_conjugate))
-
-
-def _entropy(p: FloatArray) -> FloatArray:
-    return np.asarray(p * np.log(np.where(p > 0, p, 1.0)))
+    return mean_loss(claim, fits, y) + claim.lam / 2 * squares
 
 
 def _feasibility(claim: Claim, X: FloatArray) -> tuple[float, list[str]]:

@@ -46,6 +46,7 @@ API = (
         "relu_opt",
         "optimal_set OptimalSet CertifiedNetwork prune PruningPath sensitivity Sensitivity",
     ),
+    ("Splines", "relu_opt", "fit_spline SplineFit SplineCertificate spline_features"),
     ("All patterns", "relu_opt", "train_globally GlobalSolution separation Separation"),
     (
         "Special data",

@@ -15,6 +15,7 @@ from relu_opt.plotting.networks import plot_fit, plot_regions
 from relu_opt.plotting.paths import plot_overview, plot_path, plot_validation
 from relu_opt.plotting.proofs import plot_certificate
 from relu_opt.plotting.sets import plot_polytope, plot_prediction_range
+from relu_opt.plotting.splines import plot_spline
 
 __all__ = [
     "check_picture",
@@ -29,6 +30,7 @@ __all__ = [
     "plot_polytope",
     "plot_prediction_range",
     "plot_regions",
+    "plot_spline",
     "plot_validation",
     "save_figure",
 ]

@@ -21,6 +21,7 @@ from relu_opt.arrays import FloatArray, frozen
 from relu_opt.errors import DataError, UnsupportedProgram
 from relu_opt.program.conic import Cones, ConicProgram, half_square_rows
 from relu_opt.program.convex import ConvexProgram
+from relu_opt.program.loss_term import LossTerm
 from relu_opt.program.losses import Hinge, Huber, Logistic, Squared, SquaredHinge
 
 # The most memory that the matrix of a model may take.
@@ -135,7 +136,7 @@ def without_idle_blocks(weights: FloatArray, slack: FloatArray, unit: float) -> 
     return np.where(idle[..., None], 0.0, weights)
 
 
-def into_domain(prog: ConvexProgram, nu: FloatArray) -> FloatArray:
+def into_domain(prog: LossTerm, nu: FloatArray) -> FloatArray:
     """The multipliers of a solver, moved by its rounding error into the domain of D.
 
     Values are clipped to the slopes that the loss has; with an intercept, the side of the

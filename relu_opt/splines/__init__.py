@@ -1,0 +1,1 @@
+"""Networks on one-dimensional data with a free hidden bias: linear splines, trained globally."""
