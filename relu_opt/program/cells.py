@@ -265,7 +265,8 @@ def _wholly_ahead(lines: FloatArray, ahead: FloatArray) -> FloatArray:
     points[behind] *= -1
     below, which, flipped = merge(units(lines @ axes[:, :-1]))
     cut = {row.tobytes() for row in all_cells(below)[0][:, which] ^ flipped}
-    return points[[row.tobytes() not in cut for row in signs]]
+    kept = np.array([row.tobytes() not in cut for row in signs], dtype=np.bool_)
+    return np.asarray(points[kept])
 
 
 def _fan(lines: FloatArray, ahead: FloatArray) -> FloatArray:

@@ -149,10 +149,10 @@ def picture(results: list[Measured], path: Path) -> None:
             axis.plot(rows, seconds, "o-", color=colours[rank], ms=4)
             place = rows[-1], seconds[-1]
             style = {"textcoords": "offset points", "fontsize": 8, "color": colours[rank]}
-            axis.annotate(f"rank {rank}", place, (6, -3), **style)
+            axis.annotate(f"rank {rank}", place, (0, 6), ha="center", **style)
         axis.set(xscale="log", yscale="log", xlabel="rows")
         axis.set_title(title, loc="left", fontsize=11)
-        axis.margins(x=0.12)
+        axis.margins(0.1)
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("seconds")
