@@ -24,7 +24,7 @@ from relu_opt.program.patterns import Patterns
 # More patterns than this are listed only on request.
 MAX_PATTERNS = 100_000
 # Elementary steps that an exact count may take: about a minute.
-COUNT_STEPS = 10**9
+COUNT_STEPS = 200_000_000
 # Patterns that a stream yields at a time.
 CHUNK = 10_000
 
