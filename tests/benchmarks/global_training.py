@@ -79,9 +79,11 @@ def plot(results: list[Result], path: str) -> None:
     import matplotlib.pyplot as plt
 
     oracles = list(dict.fromkeys(each.oracle for each in results))
-    figure, axes = plt.subplots(1, len(oracles), figsize=(3.6 * len(oracles), 3.4), sharey=True)
+    size = (3.6 * len(oracles), 3.4)
+    figure, axes = plt.subplots(1, len(oracles), figsize=size, sharex=True, sharey=True)
     colours = plt.get_cmap("viridis")
-    ranks = sorted({each.rank for each in results})
+    ranks = sorted({each.rank for each in results if each.gap <= TOL})
+    rows = sorted({each.rows for each in results})
     for axis, oracle in zip(np.atleast_1d(axes), oracles, strict=True):
         for k, rank in enumerate(ranks):
             line = [e for e in results if (e.oracle, e.rank) == (oracle, rank) and e.gap <= TOL]
@@ -95,6 +97,8 @@ def plot(results: list[Result], path: str) -> None:
                 markersize=4,
             )
         axis.set(xscale="log", yscale="log", title=oracle, xlabel="samples")
+        axis.set_xticks(rows, [f"{each}" for each in rows])
+        axis.minorticks_off()
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
     axes = np.atleast_1d(axes)
