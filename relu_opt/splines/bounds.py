@@ -22,8 +22,13 @@ def lower_bound(problem: SplineProblem, nu: FloatArray) -> SplineBound:
     """The bound of a dual point, which is shrunk until it is feasible."""
     nu = problem.admissible(nu)
     nu = problem.best_scale(nu, problem.largest(nu)) * nu
-    # Rounding of the product may have left it outside.
-    nu = min(1.0, problem.lam / max(problem.largest(nu), 1e-300)) * nu
+    # Rounding of the products may have left it outside; where x is wide, by more than bits of λ.
+    rounding = float(np.finfo(np.float64).eps * np.abs(nu).sum() * problem.width) / problem.lam
+    for margin in (0.0, 0.1 * rounding, rounding):
+        largest = problem.largest(nu)
+        if largest <= problem.lam:
+            break
+        nu = problem.lam / largest * (1 - min(margin, 0.5)) * nu
     return SplineBound(nu, problem.dual_objective(nu))
 
 

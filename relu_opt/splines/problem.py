@@ -183,16 +183,25 @@ class SplineProblem(LossTerm):
 
     def hinges(self, nu: FloatArray) -> FloatArray:
         """νᵀ(x − t)_+ at each position t, (m,), for Σν = 0; the first one is νᵀx."""
-        # Long sums of numbers that cancel: in extended precision, where the machine has it.
-        sums = self.at_positions(nu)[:0:-1].astype(np.longdouble)
-        beyond = np.cumsum(sums)  # of the samples right of each gap, from the right
-        areas = np.cumsum(beyond * self.steps[::-1])
-        return np.append(areas[::-1], 0.0).astype(np.float64) * self.width
+        return self._moments(self.at_positions(nu)[::-1], self.steps[::-1])[::-1]
 
     def largest(self, nu: FloatArray) -> float:
-        """M(ν), the largest |νᵀ(±(x − t))_+|, for Σν = 0."""
-        right = self.hinges(nu)
-        return float(max(np.abs(right).max(), np.abs(right - right[0]).max()))
+        """M(ν), the largest |νᵀ(±(x − t))_+|.
+
+        The left side has sums of its own: Σν = 0 holds up to rounding only, and a wide range of x
+        makes more of that than λ allows.
+        """
+        sums = self.at_positions(nu)
+        right = self._moments(sums[::-1], self.steps[::-1])
+        left = self._moments(sums, self.steps)
+        return float(max(np.abs(right).max(), np.abs(left).max()))
+
+    def _moments(self, sums: FloatArray, steps: FloatArray) -> FloatArray:
+        """Σ of sums times distances to each position, over the positions that come before it."""
+        # Long sums of numbers that cancel: in extended precision, where the machine has it.
+        beyond = np.cumsum(sums[:-1].astype(np.longdouble))
+        areas = np.append(np.longdouble(0), np.cumsum(beyond * steps))
+        return np.asarray(areas.astype(np.float64) * self.width)
 
 
 def as_inputs(x: ArrayLike) -> FloatArray:

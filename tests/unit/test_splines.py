@@ -391,6 +391,21 @@ def test_the_dual_constraint_is_the_largest_correlation_with_the_matrix():
     assert problem.largest(nu) == pytest.approx(np.abs(K.T @ nu).max(), rel=1e-12)
 
 
+@pytest.mark.parametrize("loss", ["squared", "huber", "hinge"])
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_a_wide_range_does_not_make_more_of_rounding_than_the_recheck_allows(loss, seed):
+    # Σν = 4e-17 over a range of 500 is 1e-10 of λ: the left side is not the right one mirrored.
+    rng = np.random.default_rng(seed)
+    x = np.exp(2 * rng.standard_normal(500))
+    y = np.log(x) + 0.5 * rng.standard_t(2, 500)
+    y = np.where(y > 0, 1.0, -1.0) if loss == "hinge" else y
+    fit = ro.fit_spline(x, y, 1e-4, loss=loss)
+    found = ro.verify(fit.certificate, x, y)
+    assert fit.verdict == found.verdict == "certified", found.problems
+    K = ro.spline_features(x).astype(np.longdouble)
+    assert np.abs(K.T @ fit.nu.astype(np.longdouble)).max() <= 1e-4 * (1 + 1e-12)
+
+
 def test_hats_gather_what_they_spread():
     x, y = noisy(40)
     problem = SplineProblem(x, y, 0.1)
