@@ -82,7 +82,7 @@ def certify(
     if scope not in SCOPES:
         raise DataError(f"Unknown scope {scope!r}. Use one of {', '.join(SCOPES)}.", scope=scope)
     tol = as_positive(tol, "tol")
-    network, hint = _read_answer(prog, answer)
+    network, hint = read_answer(prog, answer)
     prog = _in_scope(prog, network, scope)
     nu = hint if nu is None else as_floats(nu, "nu", 1)
     if nu is not None and len(nu) != prog.n:
@@ -141,7 +141,7 @@ def _objective(prog: ConvexProgram, network: ReLUNetwork) -> float:
     return network.objective(prog.X, prog.y, prog.lam, prog.loss, prog.sample_weight)
 
 
-def _read_answer(
+def read_answer(
     prog: ConvexProgram, answer: Solution | ReLUNetwork | FloatArray
 ) -> tuple[ReLUNetwork, FloatArray | None]:
     """The balanced network of an answer, and the dual point that came with it."""

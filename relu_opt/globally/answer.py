@@ -12,7 +12,7 @@ from relu_opt.errors import DataError
 from relu_opt.globally.bounds import Separation
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.network import ReLUNetwork
-from relu_opt.proving import certificate_of
+from relu_opt.proving import certificate_of, read_answer
 from relu_opt.solution import Solution
 
 
@@ -101,20 +101,11 @@ class GlobalSolution:
         if not isinstance(network, ReLUNetwork) or network.gates is not None:
             raise DataError("A ReLUNetwork without gates is needed. See relu_opt.export.")
         mine = self.certificate
-        if network.hidden.shape[1] != self.solution.program.d:
-            raise DataError(
-                f"The network takes {network.hidden.shape[1]} features and the data have "
-                f"{self.solution.program.d}."
-            )
         prog = self.solution.program.with_patterns(mine.patterns)
-        if network.intercept and not prog.intercept:
-            raise DataError(
-                "The network has an output intercept, and the problem has none. Pass "
-                "intercept=True to train_globally."
-            )
+        balanced, _ = read_answer(prog, network)
         bound = DualBound(mine.nu, mine.multipliers, mine.dual, prog.lam)
         tol = mine.tol if tol is None else as_positive(tol, "tol")
-        return certificate_of(prog, network.balance(), bound, "all", tol, mine.coverage)
+        return certificate_of(prog, balanced, bound, "all", tol, mine.coverage)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the certificate, which holds network and bound; `Certificate.load` reads it."""

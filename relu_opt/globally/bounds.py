@@ -10,8 +10,13 @@ import numpy as np
 from relu_opt.arrays import FloatArray
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.cones import ConeRows, project_cones
+from relu_opt.program.lines import merge, units
 
 EPS = float(np.finfo(np.float64).eps)
+# Directions that are handed on.
+MOST_DIRECTIONS = 256
+# Sine of the angle below which rows are taken as parallel; what that costs is added to the bound.
+SAME_LINE = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +33,8 @@ class Separation:
         Unit vectors u, the best first; empty if every value is zero.
     values : (k,) array
         νᵀ(Xu)₊ of each, with its sign.
-    oracle : {"sphere", "cells", "mip"}
+    oracle : {"sphere", "cells", "mip", "spike_free"}
+        The last one for data that need no search.
     statement : str
         Who says so, and how exactly.
     stop : StopReason
@@ -133,43 +139,54 @@ def values_at(X: FloatArray, nu: FloatArray, directions: FloatArray) -> FloatArr
     return np.asarray(nu @ np.maximum(X @ directions.T, 0.0))
 
 
-def ranked(
-    X: FloatArray, nu: FloatArray, directions: FloatArray, most: int
-) -> tuple[FloatArray, FloatArray]:
-    """The `most` directions with the largest |νᵀ(Xu)₊| > 0, one a pattern; with their values."""
+def separation_of(
+    oracle: str,
+    X: FloatArray,
+    nu: FloatArray,
+    directions: FloatArray,
+    upper: float,
+    statement: str,
+    stop: StopReason,
+    work: int,
+) -> Separation:
+    """What an oracle found, with the best of its directions, one a pattern.
+
+    Parameters
+    ----------
+    oracle, statement, stop, work
+        As of a `Separation`.
+    X : (n, d) array
+    nu : (n,) array
+    directions : (k, d) array
+        Unit vectors; those without a value are left out.
+    upper : float
+        The proved or claimed bound, what rounding may add included.
+    """
     values = values_at(X, nu, directions)
     order = np.argsort(-np.abs(values), kind="stable")
     order = order[np.abs(values[order]) > 0]
     packed = np.packbits(X @ directions[order].T > 0, axis=0).T
     _, first = np.unique(packed, axis=0, return_index=True)
-    chosen = order[np.sort(first)][:most]
-    return directions[chosen], values[chosen]
+    chosen = order[np.sort(first)][:MOST_DIRECTIONS]
+    lower = float(np.abs(values[chosen]).max(initial=0.0))
+    return Separation(
+        lower, max(upper, lower), directions[chosen], values[chosen], oracle, statement, stop, work
+    )
 
 
-def distinct_lines(
-    rows: FloatArray, nu: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray, float]:
+def as_kinks(rows: FloatArray, nu: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, float]:
     """νᵀ(Xu)₊ as Σ w (ℓᵀu)₊ + bᵀu over distinct lines: parallel rows change sign as one.
 
     Returns the lines' unit vectors ℓ, w, b, and what the merging may be wrong by.
     """
     norms = np.linalg.norm(rows, axis=1)
     counts = (norms > 0) & (nu != 0)
-    units, sizes = rows[counts] / norms[counts, None], (nu * norms)[counts]
-    if not len(units):
-        return np.zeros((0, rows.shape[1])), np.zeros(0), np.zeros(rows.shape[1]), 0.0
-    # A direction in no special position turns parallel rows alike.
-    general = np.random.default_rng(0).standard_normal(rows.shape[1])
-    turned = np.where(units @ general > 0, 1.0, -1.0)
-    lines = turned[:, None] * units
-    _, first, which = np.unique(
-        np.round(lines, 12) + 0.0, axis=0, return_index=True, return_inverse=True
-    )
-    chosen, which = lines[first], which.ravel()
-    error = float(np.abs(sizes) @ np.linalg.norm(lines - chosen[which], axis=1))
-    weights: FloatArray = np.bincount(which, sizes, len(first)).astype(np.float64)
-    back = turned < 0
-    return chosen, weights, -(sizes[back] @ lines[back]), error
+    directions, sizes = units(rows[counts]), (nu * norms)[counts]
+    lines, which, back = merge(directions, SAME_LINE)
+    turned = np.where(back, -1.0, 1.0)[:, None] * directions
+    error = float(np.abs(sizes) @ np.linalg.norm(turned - lines[which], axis=1))
+    weights: FloatArray = np.bincount(which, sizes, len(lines)).astype(np.float64)
+    return lines, weights, -(sizes[back] @ lines[which[back]]), error
 
 
 def polished(space: RowSpace, nu: FloatArray, points: FloatArray) -> FloatArray:
@@ -178,10 +195,10 @@ def polished(space: RowSpace, nu: FloatArray, points: FloatArray) -> FloatArray:
     Points in whose cells no value is larger stay as they are.
     """
     masks = (space.rows @ points.T > 0).T
-    values = nu @ np.maximum(space.rows @ points.T, 0.0)
+    values = values_at(space.rows, nu, points)
     targets = np.sign(values)[:, None] * ((masks * nu) @ space.rows)
     found = project_cones(ConeRows.of(space.rows), masks, targets).points
     norms = np.linalg.norm(found, axis=1, keepdims=True)
     better = found / np.where(norms > 0, norms, 1.0)
-    gained = np.abs(nu @ np.maximum(space.rows @ better.T, 0.0)) >= np.abs(values)
+    gained = np.abs(values_at(space.rows, nu, better)) >= np.abs(values)
     return np.where(gained[:, None], better, points)

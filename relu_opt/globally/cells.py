@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from relu_opt.arrays import FloatArray, IntArray
-from relu_opt.globally.bounds import RowSpace, Separation, ranked
+from relu_opt.globally.bounds import RowSpace, Separation, separation_of
 from relu_opt.parallel.executors import Executor, Serial
 from relu_opt.parallel.sharded import Shards
 from relu_opt.plugins.types import ConeMultipliers, StopReason
@@ -18,7 +18,6 @@ from relu_opt.program.convex import ConvexProgram
 
 # Cells that are looked at first, those with the largest bound.
 FIRST = 64
-MOST_DIRECTIONS = 256
 # A goal that is above zero, for ν = 0.
 LEAST = float(np.finfo(np.float64).tiny)
 
@@ -90,14 +89,12 @@ class CellsOracle:
         directions = np.concatenate(points)
         directions = directions[np.linalg.norm(directions, axis=1) > 0]
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-        directions, values = ranked(self.prog.X, nu, directions, MOST_DIRECTIONS)
-        lower = float(np.abs(values).max(initial=0.0))
-        return Separation(
-            lower,
-            max(upper + self.space.rounding(nu), lower),
-            directions,
-            values,
+        return separation_of(
             self.name,
+            self.prog.X,
+            nu,
+            directions,
+            upper + self.space.rounding(nu),
             f"projections onto the cones of all {len(patterns)} activation patterns",
             stop,
             len(patterns),

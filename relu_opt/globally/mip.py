@@ -19,8 +19,9 @@ import numpy as np
 from scipy.sparse import block_array, csc_array, eye_array
 
 from relu_opt.arrays import FloatArray
+from relu_opt.certificate import Verdict
 from relu_opt.errors import SolveFailed
-from relu_opt.globally.bounds import RowSpace, Separation, distinct_lines, polished, ranked
+from relu_opt.globally.bounds import RowSpace, Separation, as_kinks, polished, separation_of
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.linear import LinearProgram
 from relu_opt.program_solution import solve_program
@@ -31,7 +32,6 @@ MOST_ROUNDS, RELAXED_ROUNDS = 200, 40
 OUTSIDE = 1e-2
 # Share of the relative gap that the solver gets, and the least that it can be asked for.
 SHARE, TIGHTEST = 0.25, 1e-6
-MOST_DIRECTIONS = 256
 
 
 class MipOracle:
@@ -66,15 +66,12 @@ class MipOracle:
             upper, rounds = max(upper, side.upper), rounds + side.rounds
             if side.stop is not StopReason.CONVERGED:
                 stop = side.stop
-        outward = self.space.outward(np.array(points))
-        directions, values = ranked(self.X, nu, outward, MOST_DIRECTIONS)
-        lower = float(np.abs(values).max(initial=0.0))
-        return Separation(
-            lower,
-            max(upper + self.space.rounding(nu), lower),
-            directions,
-            values,
+        return separation_of(
             self.name,
+            self.X,
+            nu,
+            self.space.outward(np.array(points)),
+            upper + self.space.rounding(nu),
             self._statement(rounds),
             stop,
             rounds,
@@ -95,7 +92,7 @@ class _Side:
         self.oracle = oracle
         self.nu = nu
         self.target, self.rel, self.deadline = target, rel, deadline
-        self.lines, self.c, self.b, error = distinct_lines(oracle.space.rows, nu)
+        self.lines, self.c, self.b, error = as_kinks(oracle.space.rows, nu)
         self.error = error
         rising = self.c > 0
         # No unit vector has more than the sum of what can rise.
@@ -140,7 +137,9 @@ class _Side:
             raise
         self.rounds += 1
         self.oracle.solver = found.backend
-        bound = found.bound if whole else found.dual_objective
+        # The duals of a relaxation are a proof if they are feasible, and say nothing otherwise.
+        proved = found.dual_objective if found.verdict is Verdict.CERTIFIED else None
+        bound = found.bound if whole else proved
         if bound is not None and np.isfinite(bound):
             self.upper = min(self.upper, max(0.0, -bound) + self.error)
         u = found.x[: self.oracle.space.rank]

@@ -25,7 +25,7 @@ import time
 import numpy as np
 
 from relu_opt.arrays import BoolArray, FloatArray, IntArray
-from relu_opt.globally.bounds import RowSpace, Separation, distinct_lines, ranked
+from relu_opt.globally.bounds import RowSpace, Separation, as_kinks, separation_of
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.cones import least_squares
 
@@ -37,8 +37,8 @@ MOST_ENTRIES = 50_000_000
 MOST_KINKS, NEAR = 3, 1e-3
 # Cones whose longest edge is shorter are lost in rounding.
 NARROWEST = 1e-6
-# Directions that are handed on, and those that one batch of cones may add.
-MOST_DIRECTIONS, BATCH_DIRECTIONS = 256, 32
+# Directions that one batch of cones may add.
+BATCH_DIRECTIONS = 32
 
 
 class SphereOracle:
@@ -60,19 +60,18 @@ class SphereOracle:
     ) -> Separation:
         """Bound M(ν); see `Oracle`."""
         if self.space.rank == 0:
-            search = _Search.nothing(target)
-        else:
-            search = _Search(self.space, nu, target, rel)
-            search.run(deadline)
-        points = np.array([search.best, *search.points])
-        directions, values = ranked(self.X, nu, self.space.outward(points), MOST_DIRECTIONS)
-        lower = float(np.abs(values).max(initial=0.0))
-        return Separation(
-            lower,
-            max(search.upper, lower),
-            directions,
-            values,
+            nowhere = np.zeros((0, self.X.shape[1]))
+            upper = self.space.rounding(nu)
+            said, stop = "X is zero", StopReason.CONVERGED
+            return separation_of(self.name, self.X, nu, nowhere, upper, said, stop, 0)
+        search = _Search(self.space, nu, target, rel)
+        search.run(deadline)
+        return separation_of(
             self.name,
+            self.X,
+            nu,
+            self.space.outward(np.array([search.best, *search.points])),
+            search.upper,
             f"branch and bound over {search.cones} cones of directions",
             search.stop,
             search.cones,
@@ -84,7 +83,7 @@ class _Search:
 
     def __init__(self, space: RowSpace, nu: FloatArray, target: float, rel: float) -> None:
         self.rank = space.rank
-        lines, weights, self.slope, error = distinct_lines(space.rows, nu)
+        lines, weights, self.slope, error = as_kinks(space.rows, nu)
         self.terms = np.abs(weights)[:, None] * lines
         self.positive: BoolArray = weights > 0
         self.rounding = space.rounding(nu) + error
@@ -95,12 +94,6 @@ class _Search:
         self.points: list[FloatArray] = []
         self.cones = 0
         self.stop = StopReason.CONVERGED
-
-    @classmethod
-    def nothing(cls, target: float) -> _Search:
-        """The search in a space of rank 0."""
-        space = RowSpace(np.zeros((1, 0)), np.zeros((0, 0)), 0.0)
-        return cls(space, np.zeros(1), target, 0.0)
 
     @property
     def goal(self) -> float:

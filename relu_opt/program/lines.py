@@ -63,12 +63,15 @@ def direction(size: int) -> FloatArray:
     return frozen(units(np.random.default_rng(size).standard_normal((1, size))).ravel())
 
 
-def merge(vectors: FloatArray) -> tuple[FloatArray, IntArray, BoolArray]:
-    """Distinct lines of unit vectors, the line of each vector, and whether it is reversed."""
+def merge(vectors: FloatArray, tol: float = PARALLEL_TOL) -> tuple[FloatArray, IntArray, BoolArray]:
+    """Distinct lines of unit vectors, the line of each vector, and whether it is reversed.
+
+    Two are one line if the sine of their angle is at most `tol`.
+    """
     # |projection| on one direction is equal for parallel vectors: only neighbours can be.
     keys = np.abs(vectors @ direction(vectors.shape[1]))
     order = np.argsort(keys, kind="stable")
-    close = np.diff(keys[order]) <= 2 * PARALLEL_TOL
+    close = np.diff(keys[order]) <= 2 * tol
     if not close.any():
         return vectors, np.arange(len(vectors)), np.zeros(len(vectors), dtype=np.bool_)
     first = np.arange(len(vectors))
@@ -76,11 +79,11 @@ def merge(vectors: FloatArray) -> tuple[FloatArray, IntArray, BoolArray]:
     for start, end in ends:
         group = order[start : end + 1]
         # Mostly all of them are one line.
-        same = _across(vectors[group], vectors[group[:1]])[:, 0] <= PARALLEL_TOL
+        same = _across(vectors[group], vectors[group[:1]])[:, 0] <= tol
         first[group[same]] = group[0]
         kept = group[:1]
         for k in group[~same]:
-            again = _across(vectors[k : k + 1], vectors[kept])[0] <= PARALLEL_TOL
+            again = _across(vectors[k : k + 1], vectors[kept])[0] <= tol
             if again.any():
                 first[k] = kept[int(np.argmax(again))]
             else:
