@@ -117,7 +117,7 @@ def read_claim(
     digest = hashlib.sha256(f"{n},{d};".encode() + X.tobytes() + y.tobytes()).hexdigest()
     if meta.get("fingerprint") != digest:
         raise Flaw("The certificate is of other data: its fingerprint is not that of X and y.")
-    loss = _choice(meta, "loss", ("squared", "logistic", "squared_hinge", "hinge", "huber"))
+    loss = read_choice(meta, "loss", ("squared", "logistic", "squared_hinge", "hinge", "huber"))
     if loss in LABELLED and not np.isin(y, (-1.0, 1.0)).all():
         raise Flaw(f"The loss is {loss}, and y holds values other than the labels −1 and +1.")
     parameters = meta.get("loss_parameters")
@@ -127,55 +127,55 @@ def read_claim(
     has_constant = meta.get("intercept")
     if not isinstance(has_constant, bool):
         raise Flaw(f"intercept is {has_constant!r}, and true or false is needed.")
-    hidden = _entry(arrays, "hidden", np.float64, (None, d))
+    hidden = read_entry(arrays, "hidden", np.float64, (None, d))
     m = len(hidden)
-    constant = float(_entry(arrays, "intercept", np.float64, ()))
+    constant = float(read_entry(arrays, "intercept", np.float64, ()))
     if constant != 0 and not has_constant:
         raise Flaw("The network has an output constant, and the problem allows none.")
-    patterns = _entry(arrays, "patterns", np.uint8, (None, (n + 7) // 8))
+    patterns = read_entry(arrays, "patterns", np.uint8, (None, (n + 7) // 8))
     if not len(patterns) or (patterns[:, -1] & ((1 << (-n % 8)) - 1)).any():
         raise Flaw("The entry 'patterns' is empty or has bits beyond the last sample.")
-    gated = _choice(meta, "activation", ("relu", "gated")) == "gated"
+    gated = read_choice(meta, "activation", ("relu", "gated")) == "gated"
     if gated != ("gates" in arrays):
         raise Flaw("Gated networks have the entry 'gates', and ReLU networks do not.")
     weight = np.ones(n)
     if "sample_weight" in arrays:
-        weight = _entry(arrays, "sample_weight", np.float64, (n,))
+        weight = read_entry(arrays, "sample_weight", np.float64, (n,))
         if (weight <= 0).any() or not abs(weight.mean() - 1) <= MEAN_TOL:
             raise Flaw("The entry 'sample_weight' should be positive and have mean 1.")
     witnesses = None
     if "pattern_gates" in arrays:
-        witnesses = _entry(arrays, "pattern_gates", np.float64, (d, len(patterns)))
+        witnesses = read_entry(arrays, "pattern_gates", np.float64, (d, len(patterns)))
     delta = math.nan
     if loss == "huber":
-        delta = _number(parameters, "delta", lambda value: 0 < value < math.inf)
+        delta = read_number(parameters, "delta", lambda value: 0 < value < math.inf)
     return Claim(
         hidden=hidden,
-        output=_entry(arrays, "output", np.float64, (m,)),
+        output=read_entry(arrays, "output", np.float64, (m,)),
         constant=constant,
-        gate_bits=_gate_bits(X, _entry(arrays, "gates", np.float64, (m, d))) if gated else None,
-        nu=_entry(arrays, "nu", np.float64, (n,)),
+        gate_bits=_gate_bits(X, read_entry(arrays, "gates", np.float64, (m, d))) if gated else None,
+        nu=read_entry(arrays, "nu", np.float64, (n,)),
         patterns=patterns,
         witnesses=witnesses,
         rho=_read_rho(arrays, n, 0 if gated else 2 * len(patterns)),
         weight=weight,
-        lam=_number(meta, "lam", lambda value: 0 < value < math.inf),
+        lam=read_number(meta, "lam", lambda value: 0 < value < math.inf),
         loss=loss,
         delta=delta,
-        tol=_number(meta, "tol", lambda value: 0 < value < 1),
-        scope=_choice(meta, "scope", ("own", "program", "all")),
+        tol=read_number(meta, "tol", lambda value: 0 < value < 1),
+        scope=read_choice(meta, "scope", ("own", "program", "all")),
         has_constant=has_constant,
         coverage=_coverage(meta),
         oracle=_oracle(meta),
-        verdict=_choice(meta, "verdict", ("certified", "not_certified", "inconclusive")),
-        numbers={name: _number(meta, name) for name in ("primal", "dual", "rel_gap")},
+        verdict=read_choice(meta, "verdict", ("certified", "not_certified", "inconclusive")),
+        numbers={name: read_number(meta, name) for name in ("primal", "dual", "rel_gap")},
     )
 
 
 def _coverage(meta: Mapping[str, Any]) -> str:
     """Why the patterns cover all networks; files of before this question list them."""
     known = ("listed", "searched", "spike_free", "oracle")
-    coverage = _choice({"coverage": "listed", **meta}, "coverage", known)
+    coverage = read_choice({"coverage": "listed", **meta}, "coverage", known)
     if coverage != "listed" and meta.get("scope") != "all":
         raise Flaw(f"The coverage {coverage!r} goes with the scope 'all' only.")
     if coverage in ("searched", "spike_free") and meta.get("activation") != "relu":
@@ -188,14 +188,14 @@ def _oracle(meta: Mapping[str, Any]) -> str:
         return ""
     if meta.get("activation") != "relu":
         raise Flaw("An oracle speaks of ReLU networks only.")
-    name, lam = meta.get("oracle"), _number(meta, "lam")
-    bound = _number(meta, "oracle_bound", lambda value: 0 <= value <= lam * (1 + 1e-12))
+    name, lam = meta.get("oracle"), read_number(meta, "lam")
+    bound = read_number(meta, "oracle_bound", lambda value: 0 <= value <= lam * (1 + 1e-12))
     if not isinstance(name, str):
         raise Flaw(f"oracle is {name!r:.60}, and a text is needed.")
     return f"that |νᵀ(Xu)₊| ≤ {bound:.12g} for ‖u‖ ≤ 1 rests on {name:.200}"
 
 
-def _entry(
+def read_entry(
     arrays: Mapping[str, np.ndarray], name: str, dtype: type, shape: tuple[int | None, ...]
 ) -> NDArray[Any]:
     array = arrays.get(name)
@@ -217,7 +217,7 @@ def _kind(value: object) -> str:
     return f"{value.dtype} of shape {value.shape}" if isinstance(value, np.ndarray) else repr(value)
 
 
-def _number(
+def read_number(
     meta: Mapping[str, Any], name: str, allowed: Callable[[float], bool] = lambda value: True
 ) -> float:
     value = meta.get(name)
@@ -229,7 +229,7 @@ def _number(
     raise Flaw(f"{name} is {value!r:.60}, which is not a number that it can be.")
 
 
-def _choice(meta: Mapping[str, Any], name: str, known: tuple[str, ...]) -> str:
+def read_choice(meta: Mapping[str, Any], name: str, known: tuple[str, ...]) -> str:
     value = meta.get(name)
     if isinstance(value, str) and value in known:
         return value
@@ -242,10 +242,10 @@ def _read_rho(
     """The multipliers of each listed block: sample numbers and values."""
     if not any(name.startswith("rho_") for name in arrays):
         return {}
-    blocks = _entry(arrays, "rho_blocks", np.int64, (None,))
-    starts = _entry(arrays, "rho_starts", np.int64, (len(blocks) + 1,))
-    rows = _entry(arrays, "rho_rows", np.int64, (None,))
-    values = _entry(arrays, "rho_values", np.float64, (len(rows),))
+    blocks = read_entry(arrays, "rho_blocks", np.int64, (None,))
+    starts = read_entry(arrays, "rho_starts", np.int64, (len(blocks) + 1,))
+    rows = read_entry(arrays, "rho_rows", np.int64, (None,))
+    values = read_entry(arrays, "rho_values", np.float64, (len(rows),))
     if ((blocks < 0) | (blocks >= n_blocks)).any() or len(np.unique(blocks)) != len(blocks):
         raise Flaw("The entry 'rho_blocks' names a block twice, or one that there is not.")
     if starts[0] != 0 or starts[-1] != len(rows) or (np.diff(starts) < 0).any():

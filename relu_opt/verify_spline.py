@@ -20,21 +20,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relu_opt.verification import Verification, invalid, nothing
+from relu_opt.verification import Verification, concluded, invalid
 from relu_opt.verify_claim import (
     LABELLED,
     MEAN_TOL,
     Flaw,
     FloatArray,
-    _choice,
-    _entry,
-    _number,
+    read_choice,
+    read_entry,
+    read_number,
 )
 from relu_opt.verify_losses import dual_objective, mean_loss
 
 LOSSES = ("squared", "logistic", "squared_hinge", "hinge", "huber", "interpolation", "hard_margin")
-# As in `relu_opt.verify`: of claimed numbers, and of the gap that rounding may add.
-CLAIM_TOL, ROUNDING_SHARE = 1e-9, 0.01
 # How far a demanded fit may be missed, relative to the largest target.
 FIT_TOL = 1e-9
 LONG = np.longdouble
@@ -91,7 +89,7 @@ def _read(
     digest = hashlib.sha256(f"{n},1;".encode() + X.tobytes() + y.tobytes()).hexdigest()
     if X.shape[1] != 1 or meta.get("fingerprint") != digest:
         raise Flaw("The certificate is of other data: its fingerprint is not that of x and y.")
-    loss = _choice(meta, "loss", LOSSES)
+    loss = read_choice(meta, "loss", LOSSES)
     if loss in (*LABELLED, "hard_margin") and not np.isin(y, (-1.0, 1.0)).all():
         raise Flaw(f"The loss is {loss}, and y holds values other than the labels −1 and +1.")
     parameters = meta.get("loss_parameters")
@@ -100,30 +98,30 @@ def _read(
         raise Flaw(f"loss_parameters is {parameters!r}, which the {loss} loss does not take.")
     delta = math.nan
     if loss == "huber":
-        delta = _number(parameters, "delta", lambda value: 0 < value < math.inf)
-    kinks = _entry(arrays, "kinks", np.float64, (None,))
-    sides = _entry(arrays, "sides", np.float64, (len(kinks),))
+        delta = read_number(parameters, "delta", lambda value: 0 < value < math.inf)
+    kinks = read_entry(arrays, "kinks", np.float64, (None,))
+    sides = read_entry(arrays, "sides", np.float64, (len(kinks),))
     if not np.isin(sides, (-1.0, 1.0)).all():
         raise Flaw("The entry 'sides' should hold −1 and +1.")
     weight = np.ones(n)
     if "sample_weight" in arrays:
-        weight = _entry(arrays, "sample_weight", np.float64, (n,))
+        weight = read_entry(arrays, "sample_weight", np.float64, (n,))
         if (weight <= 0).any() or not abs(weight.mean() - 1) <= MEAN_TOL:
             raise Flaw("The entry 'sample_weight' should be positive and have mean 1.")
-    lam = _number(meta, "lam", lambda value: 0 < value < math.inf)
+    lam = read_number(meta, "lam", lambda value: 0 < value < math.inf)
     claim = SplineClaim(
         kinks=kinks,
         sides=sides,
-        weights=_entry(arrays, "weights", np.float64, (len(kinks),)),
-        constant=float(_entry(arrays, "constant", np.float64, ())),
-        nu=_entry(arrays, "nu", np.float64, (n,)),
+        weights=read_entry(arrays, "weights", np.float64, (len(kinks),)),
+        constant=float(read_entry(arrays, "constant", np.float64, ())),
+        nu=read_entry(arrays, "nu", np.float64, (n,)),
         weight=weight,
         lam=lam,
         loss=loss,
         delta=delta,
-        tol=_number(meta, "tol", lambda value: 0 < value < 1),
-        verdict=_choice(meta, "verdict", ("certified", "not_certified", "inconclusive")),
-        numbers={name: _number(meta, name) for name in ("primal", "dual", "rel_gap")},
+        tol=read_number(meta, "tol", lambda value: 0 < value < 1),
+        verdict=read_choice(meta, "verdict", ("certified", "not_certified", "inconclusive")),
+        numbers={name: read_number(meta, name) for name in ("primal", "dual", "rel_gap")},
     )
     if claim.demanded and (lam != 1 or "sample_weight" in arrays):
         raise Flaw(f"With {loss}, lam is 1 and samples have no weights.")
@@ -143,31 +141,11 @@ def _judge(claim: SplineClaim, x: FloatArray, y: FloatArray) -> Verification:
     plain = _dual(claim, claim.nu, y)
     shrink = min(1.0, claim.lam / (largest + error)) if largest + error > 0 else 1.0
     dual = min(plain, _dual(claim, shrink * claim.nu, y))
-    scale = max(1e-12, abs(primal))
-    rel_gap, plain_gap = (primal - dual) / scale, (primal - plain) / scale
-    recomputed = {"primal": primal, "dual": plain, "rel_gap": plain_gap}
-    for name, value in recomputed.items():
-        said, slack = claim.numbers[name], CLAIM_TOL * (1.0 if name == "rel_gap" else scale)
-        if not (said == value or abs(said - value) <= slack):
-            false.append(f"The certificate says {name} = {said:.17g}, and it is {value:.17g}.")
-    doubts = []
-    if not (math.isfinite(primal) and math.isfinite(dual)):
-        doubts.append("The neurons or ν give no finite bound.")
-    elif rel_gap < -CLAIM_TOL:
-        doubts.append("The bound lies above the objective of a spline that it speaks of.")
-    close = plain_gap <= claim.tol and rel_gap <= (1 + ROUNDING_SHARE) * claim.tol
-    gaps = [] if close else [f"The gap {rel_gap:.3g} is above {claim.tol:g}, tol."]
-    verdict = "inconclusive" if doubts else "not_certified" if gaps else "certified"
-    if claim.verdict == "certified" and verdict != "certified":
-        false.append(f"The certificate says 'certified', and the verdict is {verdict!r}.")
-    problems = (*false, *doubts, *gaps)
-    if false:
-        verdict, said_so = "invalid", nothing(false[0])
-    elif doubts:
-        said_so = nothing(doubts[0])
-    else:
-        said_so = _statement(claim, primal, dual, rel_gap)
-    return Verification(verdict, primal, dual, rel_gap, problems, said_so)
+
+    def statement(rel_gap: float) -> str:
+        return _statement(claim, primal, dual, rel_gap)
+
+    return concluded(claim, primal, plain, dual, false, [], "spline", statement)
 
 
 def _statement(claim: SplineClaim, primal: float, dual: float, rel_gap: float) -> str:

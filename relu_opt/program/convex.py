@@ -17,10 +17,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relu_opt.arrays import FloatArray, IntArray, as_floats, as_positive, as_rows, frozen
+from relu_opt.arrays import FloatArray, IntArray, as_floats, as_positive, as_rows
 from relu_opt.errors import DataError, did_you_mean
 from relu_opt.program.cones import ConeRows, Projections, project_cones
-from relu_opt.program.loss_term import LossTerm
+from relu_opt.program.loss_term import LossTerm, check_labels, of_mean_one
 from relu_opt.program.losses import Loss, get_loss
 from relu_opt.program.patterns import Patterns
 
@@ -100,13 +100,7 @@ class ConvexProgram(LossTerm):
                 f"{did_you_mean(str(self.activation), ACTIVATIONS)}",
                 activation=self.activation,
             )
-        if self.loss.classifies and not np.isin(self.y, (-1.0, 1.0)).all():
-            first = int(np.argmax(~np.isin(self.y, (-1.0, 1.0))))
-            raise DataError(
-                f"y holds {self.y[first]} at index {first}, and the {self.loss.name} loss needs "
-                "labels −1 and +1. Encode the two classes so.",
-                index=first,
-            )
+        check_labels(self.y, self.loss)
         if self.loss.classifies and self.intercept and len(np.unique(self.y)) == 1:
             raise DataError(
                 f"y holds the single class {self.y[0]:g}, so an unpenalised intercept has no "
@@ -143,14 +137,7 @@ class ConvexProgram(LossTerm):
         weights = as_floats(sample_weight, "sample_weight", 1)
         if len(weights) != self.n:
             raise DataError(f"sample_weight has {len(weights)} values, and X has {self.n} rows.")
-        if (weights <= 0).any():
-            first = int(np.argmax(weights <= 0))
-            raise DataError(
-                f"sample_weight is {weights[first]} at index {first}, and positive weights are "
-                "needed. Drop rows of weight zero.",
-                index=first,
-            )
-        return np.asarray(frozen(weights / weights.mean()))
+        return of_mean_one(weights)
 
     def __repr__(self) -> str:
         return (

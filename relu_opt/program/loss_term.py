@@ -12,8 +12,45 @@ from functools import cached_property
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from relu_opt.arrays import FloatArray
+from relu_opt.arrays import FloatArray, frozen
+from relu_opt.errors import DataError
 from relu_opt.program.losses import Loss
+
+
+def check_labels(y: FloatArray, loss: Loss) -> None:
+    """Refuse targets that are no labels −1 and +1 where the loss needs such.
+
+    Raises
+    ------
+    DataError
+        It names the first of them.
+    """
+    wrong = ~np.isin(y, (-1.0, 1.0))
+    if loss.classifies and wrong.any():
+        first = int(np.argmax(wrong))
+        raise DataError(
+            f"y holds {y[first]} at index {first}, and the {loss.name} loss needs labels −1 and "
+            "+1. Encode the two classes so.",
+            index=first,
+        )
+
+
+def of_mean_one(weights: FloatArray) -> FloatArray:
+    """Sample weights, rescaled to the mean 1, (n,).
+
+    Raises
+    ------
+    DataError
+        If one is not positive.
+    """
+    if (weights <= 0).any():
+        first = int(np.argmax(weights <= 0))
+        raise DataError(
+            f"sample_weight is {weights[first]} at index {first}, and positive weights are "
+            "needed. Drop rows of weight zero.",
+            index=first,
+        )
+    return np.asarray(frozen(weights / weights.mean()))
 
 
 class LossTerm:

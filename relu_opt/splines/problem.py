@@ -25,9 +25,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relu_opt.arrays import FloatArray, IntArray, as_floats, as_positive, as_targets, frozen
+from relu_opt.arrays import FloatArray, IntArray, as_floats, as_positive, as_targets
 from relu_opt.errors import DataError
-from relu_opt.program.loss_term import LossTerm
+from relu_opt.program.loss_term import LossTerm, check_labels, of_mean_one
 from relu_opt.program.losses import Loss, get_loss
 from relu_opt.splines.constraints import CONSTRAINTS, Constraint, HardMargin, Interpolation
 
@@ -69,13 +69,7 @@ class SplineProblem(LossTerm):
         settle(self, "y", as_targets(self.y, "y", len(self.x), "x"))
         settle(self, "loss", loss_or_constraint(self.loss))
         settle(self, "lam", self._checked_strength(self.lam))
-        if self.loss.classifies and not np.isin(self.y, (-1.0, 1.0)).all():
-            first = int(np.argmax(~np.isin(self.y, (-1.0, 1.0))))
-            raise DataError(
-                f"y holds {self.y[first]} at index {first}, and {self.loss.name} needs labels −1 "
-                "and +1. Encode the two classes so.",
-                index=first,
-            )
+        check_labels(self.y, self.loss)
         if self.loss.name in ("logistic", "squared_hinge", "hinge") and np.ptp(self.y) == 0:
             raise DataError(
                 f"y holds the single class {self.y[0]:g}, and the constant of a network fits it "
@@ -106,15 +100,7 @@ class SplineProblem(LossTerm):
                 f"sample_weight has no meaning with {self.loss.name}. Leave it out.",
                 loss=self.loss.name,
             )
-        weights = as_targets(sample_weight, "sample_weight", self.n, "x")
-        if (weights <= 0).any():
-            first = int(np.argmax(weights <= 0))
-            raise DataError(
-                f"sample_weight is {weights[first]} at index {first}, and positive weights are "
-                "needed. Drop rows of weight zero.",
-                index=first,
-            )
-        return np.asarray(frozen(weights / weights.mean()))
+        return of_mean_one(as_targets(sample_weight, "sample_weight", self.n, "x"))
 
     def _check_distances(self) -> None:
         with np.errstate(over="ignore"):
