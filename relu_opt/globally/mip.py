@@ -30,6 +30,8 @@ from relu_opt.program_solution import solve_program
 MOST_ROUNDS, RELAXED_ROUNDS = 200, 40
 # A relaxed solution outside of the ball by less than this needs no further cut.
 OUTSIDE = 1e-2
+# A solution of the program itself outside by less is inside up to the solver's tolerance.
+INSIDE = 1e-7
 # Share of the relative gap that the solver gets, and the least that it can be asked for.
 SHARE, TIGHTEST = 0.25, 1e-6
 
@@ -99,19 +101,24 @@ class _Side:
         self.upper = float(self.c[rising].sum() + np.linalg.norm(self.b)) + error
         self.lower = 0.0
         self.rounds = 0
+        self.settled = False
         self.points: list[FloatArray] = []
         self.stop = StopReason.CONVERGED
 
     def run(self) -> None:
         """Cuts from the relaxation first, then from the program itself."""
-        if not len(self.lines):
-            return
+        if self.upper <= self.error:
+            return  # nothing rises
         try:
             for whole, most in ((False, RELAXED_ROUNDS), (True, MOST_ROUNDS)):
                 for _ in range(most):
                     if self._done():
                         return
                     outside = self._round(whole)
+                    if self.settled:
+                        # The gap that is left is the solver's own.
+                        self.stop = StopReason.CONVERGED_LOOSE
+                        return
                     if not whole and outside <= OUTSIDE:
                         break
             self.stop = StopReason.ITERATION_LIMIT
@@ -129,8 +136,11 @@ class _Side:
         if left is not None and left <= 0:
             raise TimeoutError
         tol = max(TIGHTEST, SHARE * self.rel) if whole else None
+        # In units of the maximum: a solver's tolerances are absolute as well as relative.
+        unit = self.lower or self.upper
+        before = (self.upper, self.lower)
         try:
-            found = solve_program(self._program(whole), self.oracle.backend, tol, left)
+            found = solve_program(self._program(whole, unit), self.oracle.backend, tol, left)
         except SolveFailed as error:
             if error.fields.get("stop") is StopReason.TIME_LIMIT:
                 raise TimeoutError from error
@@ -141,22 +151,24 @@ class _Side:
         proved = found.dual_objective if found.verdict is Verdict.CERTIFIED else None
         bound = found.bound if whole else proved
         if bound is not None and np.isfinite(bound):
-            self.upper = min(self.upper, max(0.0, -bound) + self.error)
+            self.upper = min(self.upper, max(0.0, -bound) * unit + self.error)
         u = found.x[: self.oracle.space.rank]
         size = float(np.linalg.norm(u))
         if size > 0:
-            unit = u / size
-            better = polished(self.oracle.space, self.nu, unit[None])[0]
-            self.points += [unit, better]
-            self.oracle.cuts += [unit, better]
+            there = u / size
+            better = polished(self.oracle.space, self.nu, there[None])[0]
+            self.points += [there, better]
+            self.oracle.cuts += [there, better]
             heights = np.maximum(self.lines @ better, 0.0)
             self.lower = max(self.lower, float(self.c @ heights + self.b @ better))
         if found.stop is StopReason.TIME_LIMIT:
             raise TimeoutError
+        # A solution inside of the ball is not cut off: the same program would come again.
+        self.settled = whole and size <= 1 + INSIDE and before == (self.upper, self.lower)
         return size - 1.0
 
-    def _program(self, whole: bool) -> LinearProgram:
-        """The program with the cuts so far, as a minimisation over (u, z, β)."""
+    def _program(self, whole: bool, unit: float) -> LinearProgram:
+        """The program with the cuts so far, as a minimisation over (u, z, β), costs over `unit`."""
         q, r = self.lines.shape
         rising = np.flatnonzero(self.c > 0)
         k = len(rising)
@@ -176,7 +188,7 @@ class _Side:
         low = np.repeat([0.0, -1.0, 0.0, -1.0], [q, k, k, cuts.shape[0]])
         integer = np.concatenate([np.zeros(r + q, dtype=bool), np.ones(k, dtype=bool)])
         return LinearProgram(
-            c=np.concatenate([-self.b, -self.c, np.zeros(k)]),
+            c=np.concatenate([-self.b, -self.c, np.zeros(k)]) / unit,
             A=A,
             row_lower=low,
             lower=np.concatenate([np.full(r, -1.0), np.zeros(q + k)]),

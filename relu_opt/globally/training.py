@@ -207,7 +207,7 @@ class _Search:
             self._tell()
             if self.gap <= self.tol:
                 return StopReason.CONVERGED
-            if found.stop is not StopReason.CONVERGED:
+            if found.stop not in (StopReason.CONVERGED, StopReason.CONVERGED_LOOSE):
                 return found.stop
             if self._join(found):
                 aim = max(AIM * self.tol, min(LOOSEST, SHARE * self.gap))

@@ -201,6 +201,17 @@ def test_bad_input(changes, match):
         ro.separation(given_.pop("X"), given_.pop("nu"), **given_)
 
 
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+def test_the_tolerances_of_a_milp_are_in_units_of_the_maximum(size):
+    """A solver's absolute gap is no share of a small ν, and repeats the same program for ever."""
+    X, nu = data_of(5, 25, 2)
+    found = ro.separation(X, size * nu, "mip", tol=5e-5)
+    assert found.stop is StopReason.CONVERGED
+    assert found.rel_gap <= 5e-5
+    assert found.upper == pytest.approx(size * by_arcs(X, nu), rel=5e-5)
+    assert found.work < 40
+
+
 DEGENERATE = (
     np.array([[1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 1], [1, 0, 1.0]]),
     np.array([-1.0, -1.0, 0.5, 2.0, 0.0]),
