@@ -2,8 +2,8 @@ r"""Batch normalisation in the last hidden layer: whitened data, whatever the da
 
 BN(h) = γ (h − mean)/‖h − mean‖ + α 1/√n is a vector of length √(γ² + α²) of any direction that the
 layers before can make, up to constants. So last hidden layers are what one hidden layer makes of
-whitened rows, (u)_+ with ‖u‖² = γ² + α², and with the penalty (β/2) Σ (γ² + α² + ‖w‖²) the problem is
-that of two layers. For targets that come apart (`chains`), with β = nλ,
+whitened rows, (u)_+ with ‖u‖² = γ² + α², and with the penalty (β/2) Σ (γ² + α² + ‖w‖²) the problem
+is that of two layers. For targets that come apart (`chains`), with β = nλ,
 
     Σ_g h_β(t_g),   h_β(t) = βt − ½β² if t > β, else ½t²,
 

@@ -43,7 +43,7 @@ def threshold(slope: float, strength: float, depth: int) -> float:
 def jump(slope: float, strength: float, depth: int) -> float:
     """The gain just above the threshold: 0 for L = 2, positive for L > 2."""
     # ½(Na)² = (βL/2)(1 − 2/L) a^{2/L}, from value and slope at the tie.
-    return (strength * (depth - 2) / slope**2) ** (depth / (2 * depth - 2))
+    return float((strength * (depth - 2) / slope**2) ** (depth / (2 * depth - 2)))
 
 
 def gain(target: float, slope: float, strength: float, depth: int) -> float:
@@ -69,7 +69,7 @@ def kernel(target: float, slope: float, strength: float, depth: int) -> float:
 
 def power_penalty(a: float, strength: float, depth: int) -> float:
     """(βL/2) a^{2/L}."""
-    return 0.5 * strength * depth * a ** (2 / depth)
+    return float(0.5 * strength * depth * a ** (2 / depth))
 
 
 def stationary(target: float, slope: float, strength: float, depth: int) -> float:

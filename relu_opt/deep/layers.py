@@ -74,7 +74,7 @@ class Layers:
 
 def singular_values(weights: FloatArray) -> FloatArray:
     """Singular values, falling; none for a layer without neurons."""
-    return np.linalg.svd(weights, compute_uv=False) if weights.size else np.zeros(0)
+    return np.asarray(np.linalg.svd(weights, compute_uv=False)) if weights.size else np.zeros(0)
 
 
 def rank(values: FloatArray) -> int:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
 ACTIVATIONS = ("relu", "linear")
+NORM_PARTS = ("gamma", "alpha", "mean", "size")
 # A pre-activation whose spread is this small beside it is constant: it normalises to zero.
 CONSTANT = 1e-12
 
@@ -55,7 +56,7 @@ class BatchNorm:
     rows: int
 
     def __post_init__(self) -> None:
-        for name in ("gamma", "alpha", "mean", "size"):
+        for name in NORM_PARTS:
             object.__setattr__(self, name, as_weights(getattr(self, name), name, 1))
             if len(getattr(self, name)) != len(self.gamma):
                 raise DataError(
@@ -69,7 +70,7 @@ class BatchNorm:
     def __call__(self, h: FloatArray) -> FloatArray:
         """The normalised, scaled and shifted pre-activations of any rows, (rows, m)."""
         scale = np.where(self.size > 0, self.gamma / np.where(self.size > 0, self.size, 1.0), 0.0)
-        return (h - self.mean) * scale + self.alpha / np.sqrt(self.rows)
+        return np.asarray((h - self.mean) * scale + self.alpha / np.sqrt(self.rows))
 
     def of(self, h: FloatArray) -> BatchNorm:
         """The same scales and shifts with the statistics of these pre-activations, (n, m)."""
@@ -243,8 +244,7 @@ class DeepNetwork:
         arrays |= {"bias": self.bias, "intercept": self.constants}
         meta: dict[str, object] = {"activation": self.activation, "depth": self.depth}
         if self.norm is not None:
-            names = ("gamma", "alpha", "mean", "size")
-            arrays |= {f"norm_{name}": getattr(self.norm, name) for name in names}
+            arrays |= {f"norm_{name}": getattr(self.norm, name) for name in NORM_PARTS}
             meta["rows"] = self.norm.rows
         write_npz(path, "deep_network", arrays, meta)
 
@@ -257,8 +257,8 @@ class DeepNetwork:
             raise DataError(f"The file says depth {depth!r} and rows {rows!r}. It is damaged.")
         norm = None
         if "norm_gamma" in arrays:
-            names = ("gamma", "alpha", "mean", "size")
-            norm = BatchNorm(*(need(arrays, f"norm_{name}", "f", 1) for name in names), rows=rows)
+            parts = {name: need(arrays, f"norm_{name}", "f", 1) for name in NORM_PARTS}
+            norm = BatchNorm(**parts, rows=rows)
         return cls(
             tuple(need(arrays, f"weights_{k}", "f", 2) for k in range(depth)),
             str(meta.get("activation")),

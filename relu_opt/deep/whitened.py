@@ -4,8 +4,8 @@ The sum of losses and β = nλ, networks of any widths without biases; Σ‖W_l�
 the squared Frobenius norms of all L layers.
 
 *Linear*, X = s U Vᵀ (all singular values that are not zero are s: whitened rows or columns).
-Σ‖W_l‖² ≥ L Σ_i σ_i(Z)^{2/L} for every product Z = W_1ᵀ⋯W_Lᵀ (Hölder's inequality for Schatten norms,
-then arithmetic and geometric means), and ‖XZ − Y‖² ≥ Σ_i (sσ_i(Z) − σ_i(UᵀY))² + const (von
+Σ‖W_l‖² ≥ L Σ_i σ_i(Z)^{2/L} for every product Z = W_1ᵀ⋯W_Lᵀ (Hölder's inequality for Schatten
+norms, then arithmetic and geometric means), and ‖XZ − Y‖² ≥ Σ_i (sσ_i(Z) − σ_i(UᵀY))² + const (von
 Neumann). So nothing is below Σ_i φ_L(σ_i(UᵀY)) + const, and chains along the singular vectors are
 there: the optimum, for every depth.
 
@@ -36,7 +36,6 @@ from __future__ import annotations
 import numpy as np
 
 from relu_opt.arrays import FloatArray
-from relu_opt.closed.whitened import TOLERANCE
 from relu_opt.deep.chains import Chains, Parts, chain_weights
 from relu_opt.deep.formula import DeepFormula
 from relu_opt.deep.network import DeepNetwork
