@@ -18,6 +18,7 @@ from relu_opt.deep.formula import DeepFormula
 from relu_opt.deep.layers import Layers
 from relu_opt.deep.network import ACTIVATIONS, DeepNetwork
 from relu_opt.deep.rank_one import rank_one
+from relu_opt.deep.spline import spline
 from relu_opt.deep.whitened import distance_from_isometry, linear, relu
 from relu_opt.errors import DataError, NotCertified, did_you_mean
 
@@ -87,9 +88,9 @@ class DeepSolution:
             f"{self.kind}, {self.network!r}, λ = {self.lam:g}",
             f"objective {self.objective:.12g}, bound {self.bound:.12g}: {proof}",
             f"why the bound holds: {self.reason}",
-            "",
-            "chain   target       gain         zero up to",
         ]
+        if len(self.chains):
+            lines += ["", "chain   target       gain         zero up to"]
         chains = zip(self.chains.targets, self.chains.gains, self.chains.thresholds, strict=True)
         lines += [
             f"{k + 1:<7d} {t:<12.6g} {a:<12.6g} {s:.6g}" for k, (t, a, s) in enumerate(chains)
@@ -100,7 +101,7 @@ class DeepSolution:
         claim = "global" if self.is_global else f"rel_gap={self.rel_gap:.2e}"
         return (
             f"DeepSolution({self.kind}, depth={self.depth}, "
-            f"chains={len(self.chains.alive)} of {len(self.chains)}, "
+            f"neurons={len(self.network.weights[-2])}, "
             f"objective={self.objective:.12g}, {claim})"
         )
 
@@ -165,7 +166,9 @@ def train_deep(
             f"Unknown activation {activation!r}. {did_you_mean(activation, ACTIVATIONS)}"
         )
     _check_bias(bias, batch_norm, activation)
-    if batch_norm:
+    if bias == "last_hidden":
+        found = spline(data, targets, strength, layers)
+    elif batch_norm:
         found = with_batch_norm(data, targets, strength, layers)
     elif activation == "linear":
         found = _linear(data, targets, strength, layers)
@@ -183,11 +186,10 @@ def _check_bias(bias: str, batch_norm: bool, activation: str) -> None:
             'are better than any formula\'s here (docs/deep.md). Use bias="last_hidden".',
             bias=bias,
         )
-    if batch_norm and (bias != "none" or activation != "relu"):
-        raise DataError(
-            "The formula of batch normalisation is for ReLU without other biases. Leave bias and "
-            "activation out."
-        )
+    if activation == "linear" and (batch_norm or bias != "none"):
+        raise DataError("Linear networks have formulas without biases and batch normalisation.")
+    if batch_norm and bias != "none":
+        raise DataError("A batch normalisation has shifts of its own. Leave bias out.")
 
 
 def _linear(X: FloatArray, Y: FloatArray, lam: float, depth: int) -> DeepFormula:
