@@ -92,7 +92,7 @@ class Kinks:
             0.5 * float(r @ r),
             pull,
             float(r @ self.y) - 0.5 * float(r @ r),
-            float(np.abs(self.columns.T @ r).max()),
+            float(np.abs(self.columns.T @ r).max(initial=0.0)),
         )
 
     def nothing(self) -> Lasso:
