@@ -84,9 +84,14 @@ def draw_collapse(path: Path) -> None:
 
 def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path("docs/images")
-    draw_jump(folder / "deep_jump.png")
-    draw_spline(folder / "deep_spline.png")
-    draw_collapse(folder / "collapse.png")
+    pictures = {
+        "deep_jump.png": draw_jump,
+        "deep_spline.png": draw_spline,
+        "collapse.png": draw_collapse,
+    }
+    for name, draw in pictures.items():
+        draw(folder / name)
+        print(folder / name)
 
 
 if __name__ == "__main__":
