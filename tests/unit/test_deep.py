@@ -365,6 +365,22 @@ def test_deep_splines_beat_a_grid_of_strengths(depth):
     assert 7 * answer.value == pytest.approx(min(values), rel=0.05)
 
 
+@pytest.mark.parametrize("depth", [2, 3, 5])
+def test_deep_splines_are_splines_of_two_layers_at_another_strength(depth):
+    """At the best S the pull is β S^{2/L−1}; `fit_spline` has code of its own for it."""
+    rng = np.random.default_rng(depth)
+    x, y = rng.uniform(0, 3, 12), rng.standard_normal(12)
+    beta = 0.03
+    answer = ro.train_deep(x[:, None], y, beta / 12, depth, bias="last_hidden")
+    share = answer.layers.sizes[0] ** (depth / 2)
+    pull = beta * share ** (2 / depth - 1)
+    flat = ro.fit_spline(x, y, pull / 12)
+    grid = np.linspace(0, 3, 50)
+    assert answer.network.predict(grid[:, None]) == pytest.approx(flat.predict(grid), abs=1e-5)
+    if depth == 2:
+        assert answer.value == pytest.approx(flat.objective, rel=1e-8)
+
+
 def test_biases_in_all_layers_are_refused_because_the_formula_is_not_the_optimum():
     with pytest.raises(DataError, match="biases in all layers"):
         ro.train_deep(SPLINE_X, SPLINE_Y, 0.1 / 4, 3, bias="all")
