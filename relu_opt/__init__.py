@@ -16,6 +16,10 @@ from relu_opt.certificate import Certificate, KKTReport, Verdict
 from relu_opt.certified import CertifiedNetwork
 from relu_opt.closed_form import ClosedForm, closed_form
 from relu_opt.cross_check import CrossCheck, cross_check
+from relu_opt.deep.collapse import NeuralCollapse, neural_collapse
+from relu_opt.deep.comparison import DeepComparison, compare_deep
+from relu_opt.deep.network import BatchNorm, DeepNetwork
+from relu_opt.deep.training import DeepSolution, train_deep
 from relu_opt.elsewhere import certify_network
 from relu_opt.globally.answer import GlobalSolution
 from relu_opt.globally.bounds import Separation
@@ -78,6 +82,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Availability",
     "BackendStatus",
+    "BatchNorm",
     "Certificate",
     "CertifiedNetwork",
     "ClosedForm",
@@ -85,6 +90,9 @@ __all__ = [
     "ConicProgram",
     "ConvexProgram",
     "CrossCheck",
+    "DeepComparison",
+    "DeepNetwork",
+    "DeepSolution",
     "Feature",
     "GlobalSolution",
     "Hinge",
@@ -94,6 +102,7 @@ __all__ = [
     "KKTReport",
     "LinearProgram",
     "Logistic",
+    "NeuralCollapse",
     "OptimalSet",
     "PathCV",
     "Patterns",
@@ -124,6 +133,7 @@ __all__ = [
     "certify",
     "certify_network",
     "closed_form",
+    "compare_deep",
     "count_patterns",
     "count_patterns_bound",
     "cross_check",
@@ -134,6 +144,7 @@ __all__ = [
     "fit_spline",
     "is_spike_free",
     "minimum_norm_interpolant",
+    "neural_collapse",
     "optimal_set",
     "patterns_of_gates",
     "prune",
@@ -148,6 +159,7 @@ __all__ = [
     "sparsest_interpolant",
     "spline_features",
     "stream_patterns",
+    "train_deep",
     "train_globally",
     "verify",
 ]

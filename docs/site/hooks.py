@@ -54,6 +54,12 @@ API = (
         "closed_form ClosedForm is_spike_free SpikeFree minimum_norm_interpolant Interpolant "
         "sparsest_interpolant Sparsity",
     ),
+    (
+        "Deep networks",
+        "relu_opt",
+        "train_deep DeepSolution DeepNetwork BatchNorm compare_deep DeepComparison "
+        "neural_collapse NeuralCollapse",
+    ),
     ("Paths", "relu_opt", "solution_path SolutionPath cross_validate PathCV"),
     ("Export and import", "relu_opt.export", " ".join(export.__all__)),
     (

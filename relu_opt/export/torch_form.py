@@ -98,7 +98,7 @@ def from_torch(module: Module) -> ReLUNetwork:
         case [nn.Linear, nn.ReLU, nn.Linear]:
             hidden = layers[0]
         case [kind, nn.Linear] if kind is _gated_layer():
-            hidden, gates = layers[0].linear, _weights(layers[0].gate)
+            hidden, gates = layers[0].linear, weights_of(layers[0].gate)
         case kinds:
             raise DataError(
                 f"The module is {', '.join(kind.__name__ for kind in kinds) or 'empty'}, and "
@@ -106,8 +106,8 @@ def from_torch(module: Module) -> ReLUNetwork:
                 "module of your own, pass nn.Sequential(module.first, nn.ReLU(), module.second).",
                 layers=[kind.__name__ for kind in kinds],
             )
-    weights, bias = _weights(hidden)
-    output, constant = _weights(layers[-1])
+    weights, bias = weights_of(hidden)
+    output, constant = weights_of(layers[-1])
     intercept = 0.0 if constant is None or not len(constant) else float(constant[0])
     network = from_arrays(weights, output, bias, intercept, *gates)
     _check_agreement(module, network, hidden.bias is not None)
@@ -228,7 +228,8 @@ def _gated_layer() -> Any:
     return GatedReLU
 
 
-def _weights(layer: Any) -> tuple[FloatArray, FloatArray | None]:
+def weights_of(layer: Any) -> tuple[FloatArray, FloatArray | None]:
+    """Weights and bias of a layer in double precision."""
     if layer.weight.is_meta:
         raise DataError("The module is on the device 'meta', without values. Load its weights.")
     if not layer.weight.is_floating_point():

@@ -4,6 +4,7 @@ Every function takes `axes` (those of a new figure by default, which no window s
 them; `save_figure` writes their figure.
 """
 
+from relu_opt.plotting.collapse import plot_collapse
 from relu_opt.plotting.convergence import plot_convergence, plot_gap
 from relu_opt.plotting.figures import (
     check_picture,
@@ -22,6 +23,7 @@ __all__ = [
     "need_matplotlib",
     "new_axes",
     "plot_certificate",
+    "plot_collapse",
     "plot_convergence",
     "plot_fit",
     "plot_gap",

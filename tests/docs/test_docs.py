@@ -44,6 +44,7 @@ DRAW = (
     "classification_pictures.py",
     "closed_form_pictures.py",
     "concept_pictures.py",
+    "deep_pictures.py",
     "gallery.py",
     "global_pictures.py",
     "make_pictures.py",

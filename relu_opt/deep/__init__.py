@@ -1,0 +1,1 @@
+"""Deep networks by formulas, neural collapse, and networks trained elsewhere beside them."""

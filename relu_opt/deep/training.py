@@ -1,0 +1,245 @@
+"""`train_deep`: the best deep network by a formula, where the data have a form that allows one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from relu_opt.arrays import FloatArray, as_count, as_floats, as_positive
+from relu_opt.closed.rank_one import TOLERANCE as RANK_ONE_TOLERANCE
+from relu_opt.closed.rank_one import distance_from_rank_one
+from relu_opt.closed.whitened import TOLERANCE as WHITENED_TOLERANCE
+from relu_opt.closed.whitened import distance_from_whitened
+from relu_opt.deep.batch_norm import batch_norm as with_batch_norm
+from relu_opt.deep.chains import Chains
+from relu_opt.deep.formula import DeepFormula
+from relu_opt.deep.layers import Layers
+from relu_opt.deep.network import ACTIVATIONS, DeepNetwork
+from relu_opt.deep.rank_one import rank_one
+from relu_opt.deep.spline import spline
+from relu_opt.deep.whitened import distance_from_isometry, linear, relu
+from relu_opt.errors import DataError, NotCertified, did_you_mean
+
+# How far, relative to it, the formula's objective may be from the network's own.
+AGREEMENT = 1e-9
+# The gap up to which the network counts as the best of all.
+TOL = 1e-9
+BIASES = ("none", "last_hidden", "all")
+
+
+@dataclass(frozen=True, eq=False)
+class DeepSolution:
+    """A deep network by a formula, with what is proved of it.
+
+    Attributes
+    ----------
+    kind : {"whitened", "rank_one", "spline", "batch_norm"}
+        Which formula it is.
+    network : DeepNetwork
+    value : float
+        Its objective by the formula: half the *mean* squared error + λ · penalty.
+    objective : float
+        The network's own objective on the data, equal to `value` up to rounding.
+    bound : float
+        What no network of this architecture is below, of any widths.
+    reason : str
+        Why the bound holds.
+    chains : Chains
+        Targets, gains and thresholds of the problems of one variable.
+    layers : Layers
+        Ranks, sizes and alignment of the network's layers.
+    lam : float
+    """
+
+    kind: str
+    network: DeepNetwork
+    value: float
+    objective: float
+    bound: float
+    reason: str
+    chains: Chains
+    layers: Layers
+    lam: float
+
+    @property
+    def depth(self) -> int:
+        """L, the number of layers of weights."""
+        return self.network.depth
+
+    @property
+    def rel_gap(self) -> float:
+        """(objective − bound)/max(1e−12, |objective|)."""
+        return (self.objective - self.bound) / max(1e-12, abs(self.objective))
+
+    @property
+    def is_global(self) -> bool:
+        """Whether no network of this architecture is better, proved to a gap of 1e-9.
+
+        If not, the network attains `value` all the same: an upper bound of the optimum.
+        """
+        return abs(self.rel_gap) <= TOL
+
+    def report(self) -> str:
+        """The formula, the proof, the chains and the layers, as text."""
+        proof = "global: no network is better" if self.is_global else "attained by construction"
+        lines = [
+            f"{self.kind}, {self.network!r}, λ = {self.lam:g}",
+            f"objective {self.objective:.12g}, bound {self.bound:.12g}: {proof}",
+            f"why the bound holds: {self.reason}",
+        ]
+        if len(self.chains):
+            lines += ["", "chain   target       gain         zero up to"]
+        chains = zip(self.chains.targets, self.chains.gains, self.chains.thresholds, strict=True)
+        lines += [
+            f"{k + 1:<7d} {t:<12.6g} {a:<12.6g} {s:.6g}" for k, (t, a, s) in enumerate(chains)
+        ]
+        return "\n".join([*lines, "", str(self.layers)])
+
+    def __repr__(self) -> str:
+        claim = "global" if self.is_global else f"rel_gap={self.rel_gap:.2e}"
+        return (
+            f"DeepSolution({self.kind}, depth={self.depth}, "
+            f"neurons={len(self.network.weights[-2])}, "
+            f"objective={self.objective:.12g}, {claim})"
+        )
+
+
+def train_deep(
+    X: ArrayLike,
+    Y: ArrayLike,
+    lam: float,
+    depth: int,
+    batch_norm: bool = False,
+    *,
+    activation: str = "relu",
+    bias: str = "none",
+) -> DeepSolution:
+    """The best deep network by a formula, for data that have one, and what is proved of it.
+
+    It minimises ½‖f − Y‖²/n + (λ/2) Σ_l ‖W_l‖² over L layers of weights of any widths.
+
+    Parameters
+    ----------
+    X : (n, d) array
+        For ReLU: whitened rows, XXᵀ = s²I, or rank one. For linear networks: whitened rows or
+        columns. With batch normalisation: any data that the layers before it can tell apart.
+    Y : (n,) or (n, K) array
+        Targets. For ReLU two rows have to be parallel or at a right angle: one column, or one-hot
+        labels.
+    lam : float
+        Regularization strength λ > 0 on the scale of the *mean* loss: the papers' β is nλ.
+    depth : int
+        L ≥ 2, the number of layers of weights.
+    batch_norm : bool
+        Batch normalisation in the last hidden layer, with weight decay on its scales and shifts
+        and on the output weights alone.
+    activation : {"relu", "linear"}
+    bias : {"none", "last_hidden"}
+        "last_hidden" has biases in the last hidden layer and at the output, without penalty, for
+        one feature. There is no formula for biases in all layers.
+
+    Returns
+    -------
+    DeepSolution
+        The network is built, and its own objective agrees with the formula to 1e-9. `is_global`
+        says whether no other network is better. No solver runs.
+
+    Raises
+    ------
+    DataError
+        If the data have no such form; the fields say by how much each precondition fails.
+    NotCertified
+        If rounding keeps network and formula apart.
+    """
+    data = as_floats(X, "X", 2)
+    columns = np.ndim(Y)
+    targets = as_floats(Y, "Y", columns if columns in (1, 2) else 2)
+    targets = targets[:, None] if targets.ndim == 1 else targets
+    if len(targets) != len(data):
+        raise DataError(f"X has {len(data)} rows and Y has {len(targets)}.")
+    strength = as_positive(lam, "lam")
+    layers = as_count(depth, "depth", 2)
+    if activation not in ACTIVATIONS:
+        raise DataError(
+            f"Unknown activation {activation!r}. {did_you_mean(activation, ACTIVATIONS)}"
+        )
+    _check_bias(bias, batch_norm, activation)
+    if bias == "last_hidden":
+        found = spline(data, targets, strength, layers)
+    elif batch_norm:
+        found = with_batch_norm(data, targets, strength, layers)
+    elif activation == "linear":
+        found = _linear(data, targets, strength, layers)
+    else:
+        found = _relu(data, targets, strength, layers)
+    return _agreed(found, data, targets, strength)
+
+
+def _check_bias(bias: str, batch_norm: bool, activation: str) -> None:
+    if bias not in BIASES:
+        raise DataError(f"Unknown bias {bias!r}. {did_you_mean(str(bias), BIASES)}", bias=bias)
+    if bias == "all":
+        raise DataError(
+            "There is no formula for biases in all layers: shared kinks then make networks that "
+            'are better than any formula\'s here (docs/deep.md). Use bias="last_hidden".',
+            bias=bias,
+        )
+    if activation == "linear" and (batch_norm or bias != "none"):
+        raise DataError("Linear networks have formulas without biases and batch normalisation.")
+    if batch_norm and bias != "none":
+        raise DataError("A batch normalisation has shifts of its own. Leave bias out.")
+
+
+def _linear(X: FloatArray, Y: FloatArray, lam: float, depth: int) -> DeepFormula:
+    off = distance_from_isometry(X)
+    if off > WHITENED_TOLERANCE:
+        raise DataError(
+            f"There is no formula for these data: the singular values of X that are not zero "
+            f"differ by {off:.3g} of the largest. Whiten X first: U or UVᵀ of its SVD.",
+            whitened=off,
+        )
+    return linear(X, Y, lam, depth)
+
+
+def _relu(X: FloatArray, Y: FloatArray, lam: float, depth: int) -> DeepFormula:
+    white = distance_from_whitened(X)
+    if white <= WHITENED_TOLERANCE:
+        return relu(X, Y, lam, depth)
+    single = distance_from_rank_one(X)
+    if single <= RANK_ONE_TOLERANCE and Y.shape[1] == 1:
+        return rank_one(X, Y, lam, depth)
+    raise DataError(
+        f"There is no formula for these data. The rows are not whitened: XXᵀ/s² differs from the "
+        f"identity by {white:.3g}. X is not of rank one with one column of targets: its second "
+        f"singular value is {single:.3g} of the first, and Y has {Y.shape[1]} columns. "
+        "batch_norm=True has a formula for most data.",
+        whitened=white,
+        rank_one=single,
+        outputs=Y.shape[1],
+    )
+
+
+def _agreed(found: DeepFormula, X: FloatArray, Y: FloatArray, lam: float) -> DeepSolution:
+    """The solution, if the formula's optimum is the network's own objective."""
+    objective = found.network.objective(X, Y, lam)
+    off = abs(found.value - objective)
+    if not off <= AGREEMENT * max(1e-12, abs(objective)):
+        raise NotCertified(
+            f"The formula gives {found.value:.12g}, and the network's own objective is "
+            f"{objective:.12g}. The data are too badly conditioned for it.",
+            value=found.value,
+            objective=objective,
+        )
+    return DeepSolution(
+        found.kind,
+        found.network,
+        found.value,
+        objective,
+        found.bound,
+        found.reason,
+        found.chains,
+        Layers.of(found.network),
+        lam,
+    )

@@ -1,0 +1,546 @@
+"""Deep networks by formulas against descent, grids and bounds, and where formulas fail."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+import relu_opt as ro
+from relu_opt.deep.chains import Parts
+from relu_opt.deep.kernel import gain, jump, kernel, stationary, threshold
+from relu_opt.deep.layers import Layers
+from relu_opt.errors import DataError
+
+Y_MIXED = np.array([3.0, -2.0, 1.0, 0.0])
+C, A = np.array([1, -2, 0.5, 3]), np.array([1, -1, 0.5])
+SPLINE_X, SPLINE_Y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.0, 1.0, 0.0, 2.0])
+
+
+def whitened_rows(n, d, seed, s=1.0):
+    return s * np.linalg.qr(np.random.default_rng(seed).standard_normal((d, n)))[0].T
+
+
+def one_hot(*counts):
+    return np.repeat(np.eye(len(counts)), counts, axis=0)
+
+
+def descend(X, Y, beta, widths, start, relu=True, steps=3000):
+    """½‖f − Y‖² + (β/2) Σ‖W_l‖² at a local minimum: an upper bound that knows no formula."""
+    Y = Y[:, None] if Y.ndim == 1 else Y
+    sizes = [X.shape[1], *widths, Y.shape[1]]
+    shapes = [(sizes[k + 1], sizes[k]) for k in range(len(sizes) - 1)]
+    ends = np.cumsum([0, *(a * b for a, b in shapes)])
+
+    def value(theta):
+        weights = [
+            theta[i:j].reshape(shape)
+            for i, j, shape in zip(ends[:-1], ends[1:], shapes, strict=True)
+        ]
+        layers, before = [X], []
+        for W in weights[:-1]:
+            before.append(layers[-1] @ W.T)
+            layers.append(np.maximum(before[-1], 0) if relu else before[-1])
+        push = layers[-1] @ weights[-1].T - Y
+        total = 0.5 * (push**2).sum() + 0.5 * beta * theta @ theta
+        slopes = [push.T @ layers[-1]]
+        for W, h, layer in zip(weights[:0:-1], before[::-1], layers[-2::-1], strict=True):
+            push = push @ W * ((h > 0) if relu else 1)
+            slopes.insert(0, push.T @ layer)
+        return total, np.concatenate([s.ravel() for s in slopes]) + beta * theta
+
+    theta = start if isinstance(start, np.ndarray) else starts(shapes, start)
+    options = {"maxiter": steps, "ftol": 1e-15, "gtol": 1e-10}
+    return float(minimize(value, theta, jac=True, method="L-BFGS-B", options=options).fun)
+
+
+def starts(shapes, seed):
+    rng = np.random.default_rng(seed)
+    draws = (rng.standard_normal(a * b) * np.sqrt(1.8 / b) for a, b in shapes)
+    return np.concatenate(list(draws))
+
+
+def best_descent(*arguments, seeds, **options):
+    return min(descend(*arguments, seed, **options) for seed in range(seeds))
+
+
+def check_built(answer, X, Y, lam):
+    """The network is there, has the formula's objective, and layers of one norm."""
+    assert answer.objective == answer.network.objective(X, Y, lam)
+    assert answer.value == pytest.approx(answer.objective, rel=1e-9)
+    assert answer.bound <= answer.objective * (1 + 1e-9)
+    if answer.network.norm is None:
+        assert answer.layers.imbalance < 1e-9
+
+
+# -- one variable ---------------------------------------------------------------------------------
+
+
+def test_thresholds_and_jumps_of_the_scalar_problem():
+    assert threshold(1.0, 0.3, 2) == 0.3
+    assert threshold(1.0, 0.3, 3) == pytest.approx(0.810720, abs=5e-7)
+    assert threshold(1.0, 0.3, 4) == pytest.approx(1.067068, abs=5e-7)
+    for depth, after in ((3, 0.4066), (4, 0.7128)):
+        at = threshold(1.0, 0.3, depth)
+        assert gain(0.999 * at, 1.0, 0.3, depth) == 0
+        assert gain(at, 1.0, 0.3, depth) == 0
+        assert gain(1.001 * at, 1.0, 0.3, depth) == pytest.approx(after, abs=5e-5)
+        assert gain(at * (1 + 1e-12), 1.0, 0.3, depth) == pytest.approx(jump(1.0, 0.3, depth))
+    # Soft thresholding has no jump.
+    assert gain(0.3 + 1e-9, 1.0, 0.3, 2) == pytest.approx(1e-9, rel=1e-6)
+    assert jump(1.0, 0.3, 2) == 0
+
+
+@pytest.mark.parametrize("depth", [2, 3, 4, 7, 30])
+def test_the_scalar_minimiser_beats_a_grid(depth):
+    rng = np.random.default_rng(depth)
+    for _ in range(30):
+        slope, strength = np.exp(rng.uniform(-3, 3, 2))
+        target = threshold(slope, strength, depth) * rng.uniform(0.5, 4)
+        grid = np.linspace(0, 1.2 * target / slope, 20001)
+        values = 0.5 * (slope * grid - target) ** 2
+        values += 0.5 * strength * depth * grid ** (2 / depth)
+        found = kernel(target, slope, strength, depth)
+        assert found <= values.min() * (1 + 1e-12)
+        assert found == pytest.approx(values.min(), rel=1e-6)
+
+
+def test_the_scalar_problem_at_extreme_sizes():
+    for target, slope, strength, depth in ((1e-90, 1.0, 1e-250, 3), (1e60, 1e-20, 1e5, 5)):
+        a = gain(target, slope, strength, depth)
+        assert a == pytest.approx(target / slope, rel=1e-2)
+    assert np.isnan(stationary(0.1, 1.0, 1.0, 3))
+    assert np.isnan(stationary(0.0, 1.0, 1.0, 3))
+
+
+# -- linear ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("depth", [2, 3, 4])
+@pytest.mark.parametrize("whitened", ["rows", "columns"])
+def test_linear_networks_equal_descent(depth, whitened):
+    rng = np.random.default_rng(3)
+    X = whitened_rows(4, 5, 1, 1.5) if whitened == "rows" else whitened_rows(3, 7, 2, 0.8).T
+    Y = 1.5 * rng.standard_normal((len(X), 3))
+    beta = 0.2
+    answer = ro.train_deep(X, Y, beta / len(X), depth, activation="linear")
+    assert answer.is_global
+    check_built(answer, X, Y, beta / len(X))
+    s = np.linalg.norm(X, 2)
+    seen = X @ np.linalg.pinv(X) @ Y
+    sizes = np.linalg.svd(seen, compute_uv=False)
+    value = sum(kernel(t, s, beta, depth) for t in sizes if t > 1e-9)
+    value += 0.5 * ((Y - seen) ** 2).sum()
+    assert len(X) * answer.value == pytest.approx(value, rel=1e-12)
+    found = best_descent(X, Y, beta, [5] * (depth - 1), seeds=24, relu=False)
+    assert len(X) * answer.value == pytest.approx(found, rel=1e-7)
+    # Every layer passes on what the one before gives.
+    assert answer.layers.alignment == pytest.approx(1.0, abs=1e-12)
+    assert (answer.layers.ranks == len(answer.chains.alive)).all()
+
+
+def test_linear_networks_on_rank_one_data_are_one_chain():
+    answer = ro.train_deep(np.outer(C, A), Y_MIXED, 0.05, 3, activation="linear")
+    assert answer.is_global
+    assert answer.layers.ranks.tolist() == [1, 1, 1]
+
+
+# -- whitened rows, ReLU --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("depth", "value", "size"),
+    [(2, 1.4586833, 4.5623), (3, 1.6328720, 3.5112), (4, 1.8770233, 3.0610)],
+)
+def test_two_signs_are_two_chains(depth, value, size):
+    answer = ro.train_deep(np.eye(4), Y_MIXED, 0.3 / 4, depth)
+    assert 4 * answer.value == pytest.approx(value, abs=5e-8)
+    assert answer.layers.sizes == pytest.approx(size, abs=5e-5)
+    assert answer.layers.ranks.tolist() == [2] * (depth - 1) + [1]
+    assert answer.is_global
+    check_built(answer, np.eye(4), Y_MIXED, 0.3 / 4)
+    found = best_descent(np.eye(4), Y_MIXED, 0.3, [6] * (depth - 1), seeds=8)
+    assert 4 * answer.value == pytest.approx(found, rel=1e-7)
+
+
+def test_two_layers_equal_the_certified_formula():
+    X = whitened_rows(5, 7, 4, 0.7)
+    y = 2 * np.random.default_rng(4).standard_normal(5)
+    deep, two = ro.train_deep(X, y, 0.05, 2), ro.closed_form(X, y, 0.05)
+    assert deep.value == pytest.approx(two.value, rel=1e-12)
+    assert deep.bound == pytest.approx(two.certificate.dual, rel=1e-9)
+    assert ro.verify(two.certificate, X, y).valid
+    single = np.outer(C, A)
+    deep, two = ro.train_deep(single, Y_MIXED, 0.05, 2), ro.closed_form(single, Y_MIXED, 0.05)
+    assert deep.value == pytest.approx(two.value, rel=1e-12)
+
+
+def test_mixed_signs_against_the_formula_of_singular_values():
+    """One column has one singular value, ‖y‖: right for linear networks, wrong for ReLU."""
+    for depth in (2, 3):
+        relu = ro.train_deep(np.eye(4), Y_MIXED, 0.3 / 4, depth)
+        flat = ro.train_deep(np.eye(4), Y_MIXED, 0.3 / 4, depth, activation="linear")
+        assert flat.value == pytest.approx(kernel(np.sqrt(14), 1.0, 0.3, depth) / 4, rel=1e-12)
+        assert flat.value < 0.9 * relu.value
+        assert relu.bound > flat.value
+    positive = np.abs(Y_MIXED)
+    relu, flat = (
+        ro.train_deep(np.eye(4), positive, 0.1, 3, activation=each) for each in ("relu", "linear")
+    )
+    assert relu.value == pytest.approx(flat.value, rel=1e-12)
+
+
+@pytest.mark.parametrize(("depth", "value"), [(2, 0.399626), (3, 0.542564)])
+def test_one_hot_labels_are_a_chain_a_class(depth, value):
+    Y = one_hot(3, 2, 1)
+    answer = ro.train_deep(np.eye(6), Y, 0.1 / 6, depth)
+    assert 6 * answer.value == pytest.approx(value, abs=5e-7)
+    assert answer.layers.ranks.tolist() == [3] * depth
+    check_built(answer, np.eye(6), Y, 0.1 / 6)
+    # Three chains: proved for two layers, attained for three.
+    assert answer.is_global == (depth == 2)
+    found = best_descent(np.eye(6), Y, 0.1, [8] * (depth - 1), seeds=4)
+    assert 6 * answer.value == pytest.approx(found, rel=1e-6)
+    assert 6 * answer.bound <= found
+    report = answer.report()
+    assert ("global" if depth == 2 else "attained by construction") in report
+
+
+@pytest.mark.parametrize("depth", [3, 4])
+def test_two_classes_are_proved_at_every_depth(depth):
+    Y, X = one_hot(3, 2), whitened_rows(5, 6, 3, 1.3)
+    answer = ro.train_deep(X, Y, 0.2 / 5, depth)
+    assert answer.is_global
+    found = best_descent(X, Y, 0.2, [6] * (depth - 1), seeds=8)
+    assert 5 * answer.value == pytest.approx(found, rel=1e-7)
+
+
+def test_chains_are_not_optimal_for_many_classes_and_layers():
+    """Four classes, eight layers: a network that shares its neurons costs less than four chains."""
+    Y, beta, depth = np.eye(4), 0.004, 8
+    answer = ro.train_deep(np.eye(4), Y, beta / 4, depth)
+    assert not answer.is_global
+    found = descend(np.eye(4), Y, beta, [6] * (depth - 1), 4, steps=800)
+    assert 4 * answer.bound <= found < 0.9 * 4 * answer.value
+
+
+def test_descent_never_gets_below_the_bound():
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        depth = 3 + seed % 3
+        y = rng.standard_normal(5) * 2
+        answer = ro.train_deep(np.eye(5), y, 0.02, depth)
+        assert descend(np.eye(5), y, 0.1, [5] * (depth - 1), seed) >= 5 * answer.bound * (1 - 1e-9)
+
+
+def test_targets_that_come_apart():
+    turned = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
+    Y = np.array([2.0, 1.0, 3.0, 1.0, 5.0])[:, None] * one_hot(2, 1, 2) @ turned
+    Y[3] *= -1
+    Y = np.vstack([Y, np.zeros(3)])
+    parts = Parts.of(Y)
+    assert len(parts) == 4
+    assert parts.sizes == pytest.approx([np.sqrt(5), 3, 1, 5])
+    again = (parts.sizes[:, None, None] * parts.rows[:, :, None] * parts.directions[:, None]).sum(0)
+    assert again == pytest.approx(Y, abs=1e-14)
+    answer = ro.train_deep(np.eye(6), Y, 0.01, 2)
+    assert answer.is_global
+    # The same by column generation's own problem: each column of one-hot labels by itself.
+    flat = [ro.closed_form(np.eye(6), column, 0.01).value for column in (Y @ turned.T).T]
+    assert answer.value == pytest.approx(sum(flat), rel=1e-12)
+
+
+def test_a_chain_jumps_to_zero():
+    at = threshold(1.0, 0.3, 3)
+    below, above = (
+        ro.train_deep(np.eye(2), [share * at, 0.0], 0.15, 3) for share in (0.999, 1.001)
+    )
+    assert below.network.widths == (2, 0, 0, 1)
+    assert below.objective == pytest.approx(0.25 * (0.999 * at) ** 2)
+    assert above.chains.gains[0] > 0.4
+    assert (below.network.predict(np.eye(2)) == 0).all()
+    assert below.is_global
+    assert above.is_global
+
+
+# -- rank one -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("depth", "value"), [(2, 4.6637805), (3, 4.9015305), (4, 5.1617052)])
+def test_rank_one(depth, value):
+    X = np.outer(C, A)
+    answer = ro.train_deep(X, Y_MIXED, 0.3 / 4, depth)
+    assert 4 * answer.value == pytest.approx(value, abs=5e-8)
+    assert answer.is_global
+    check_built(answer, X, Y_MIXED, 0.3 / 4)
+    found = best_descent(X, Y_MIXED, 0.3, [5] * (depth - 1), seeds=6)
+    assert 4 * answer.value == pytest.approx(found, rel=1e-7)
+
+
+@pytest.mark.parametrize("depth", [3, 4, 5])
+def test_rank_one_with_both_sides_of_one_sign_is_cheaper_than_two_chains(depth):
+    X, y = np.outer(C, A), np.array([2.0, 3.0, 1.0, 1.5])
+    answer = ro.train_deep(X, y, 0.3 / 4, depth)
+    assert answer.is_global
+    check_built(answer, X, y, 0.3 / 4)
+    length = np.linalg.norm(A)
+    sides = [np.maximum(s * C, 0) for s in (1, -1)]
+    b = [side @ y / np.linalg.norm(side) for side in sides]
+    two = 0.5 * y @ y + sum(
+        kernel(t, length * np.linalg.norm(side), 0.3, depth) - 0.5 * t**2
+        for t, side in zip(b, sides, strict=True)
+    )
+    assert 4 * answer.value < two - 0.05
+    found = best_descent(X, y, 0.3, [5] * (depth - 1), seeds=12)
+    assert 4 * answer.value == pytest.approx(found, rel=1e-6)
+
+
+def test_rank_one_of_one_sign_beats_a_grid_of_both_gains():
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        c, y = rng.standard_normal(6), rng.uniform(0, 2, 6)
+        beta, depth = 10 ** rng.uniform(-2, 0.5), 3 + seed % 2
+        grid = np.linspace(0, 1, 601)
+        reach = [(p @ y) / (p @ p) for p in (np.maximum(c, 0), np.maximum(-c, 0))]
+        first, second = np.meshgrid(reach[0] * grid, reach[1] * grid)
+        fits = first[..., None] * np.maximum(c, 0) + second[..., None] * np.maximum(-c, 0)
+        values = 0.5 * ((fits - y) ** 2).sum(axis=-1)
+        values += 0.5 * beta * depth * (first + second) ** (2 / depth)
+        found = 6 * ro.train_deep(c[:, None], y, beta / 6, depth).value
+        assert found <= values.min() * (1 + 1e-12)
+        assert found == pytest.approx(values.min(), rel=1e-3)
+
+
+def test_rank_one_of_one_side_only():
+    answer = ro.train_deep(np.abs(np.outer(C, A[:1])), np.abs(Y_MIXED), 0.05, 3)
+    assert answer.network.widths == (1, 1, 1, 1)
+    assert answer.is_global
+
+
+# -- splines --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("depth", "value"), [(2, 0.4), (3, 0.4010817), (4, 0.425)])
+def test_deep_splines(depth, value):
+    answer = ro.train_deep(SPLINE_X, SPLINE_Y, 0.1 / 4, depth, bias="last_hidden")
+    assert 4 * answer.value == pytest.approx(value, abs=5e-8)
+    assert answer.kind == "spline"
+    assert answer.is_global
+    check_built(answer, SPLINE_X, SPLINE_Y, 0.1 / 4)
+    kinks = -answer.network.bias / np.prod([w[0, 0] for w in answer.network.weights[:-2]])
+    kinks /= answer.network.weights[-2][:, 0]
+    assert np.abs(kinks - kinks.round()).max() < 1e-9
+
+
+def test_a_spline_of_two_layers_with_points_on_both_sides():
+    x, y = np.array([[-1.0], [0.0], [1.0], [2.0]]), np.array([0.0, 1.0, 0.0, 2.0])
+    answer = ro.train_deep(x, y, 0.25 / 4, 2, bias="last_hidden")
+    assert 4 * answer.value == pytest.approx(0.6875, rel=1e-12)
+    with pytest.raises(DataError, match="both signs") as caught:
+        ro.train_deep(x, y, 0.25 / 4, 3, bias="last_hidden")
+    assert caught.value.fields["smallest"] == -1
+
+
+@pytest.mark.parametrize("depth", [2, 3, 5])
+def test_deep_splines_beat_a_grid_of_strengths(depth):
+    """min_t of the lasso at β/t^{L−2}, each lasso by another method: coordinate descent."""
+    from sklearn.linear_model import Lasso
+
+    rng = np.random.default_rng(depth)
+    x, y = np.sort(rng.uniform(0, 3, 7)), rng.standard_normal(7)
+    beta = 0.05
+    answer = ro.train_deep(-x[:, None], y, beta / 7, depth, bias="last_hidden")
+    assert answer.is_global
+    knots = np.concatenate([x[:-1], x[1:]])
+    K = np.maximum((x[:, None] - knots) * np.repeat([1, -1], 6), 0)
+    values = [0.5 * ((y - y.mean()) ** 2).sum()]
+    for pull in np.geomspace(1e-3, 3, 12):
+        lasso = Lasso(alpha=pull / 7, tol=1e-7, max_iter=100_000).fit(K, y)
+        size = np.abs(lasso.coef_).sum()
+        fit = 0.5 * ((lasso.predict(K) - y) ** 2).sum()
+        values.append(fit + 0.5 * beta * depth * size ** (2 / depth))
+    assert 7 * answer.value <= min(values) * (1 + 1e-6)
+    assert 7 * answer.value == pytest.approx(min(values), rel=0.05)
+
+
+@pytest.mark.parametrize("depth", [2, 3, 5])
+def test_deep_splines_are_splines_of_two_layers_at_another_strength(depth):
+    """At the best S the pull is β S^{2/L−1}; `fit_spline` has code of its own for it."""
+    rng = np.random.default_rng(depth)
+    x, y = rng.uniform(0, 3, 12), rng.standard_normal(12)
+    beta = 0.03
+    answer = ro.train_deep(x[:, None], y, beta / 12, depth, bias="last_hidden")
+    share = answer.layers.sizes[0] ** (depth / 2)
+    pull = beta * share ** (2 / depth - 1)
+    flat = ro.fit_spline(x, y, pull / 12)
+    grid = np.linspace(0, 3, 50)
+    assert answer.network.predict(grid[:, None]) == pytest.approx(flat.predict(grid), abs=1e-5)
+    if depth == 2:
+        assert answer.value == pytest.approx(flat.objective, rel=1e-8)
+
+
+def test_biases_in_all_layers_are_refused_because_the_formula_is_not_the_optimum():
+    with pytest.raises(DataError, match="biases in all layers"):
+        ro.train_deep(SPLINE_X, SPLINE_Y, 0.1 / 4, 3, bias="all")
+    w, beta = 5, 0.1
+
+    def value(theta):
+        """Three layers with free biases in both hidden ones."""
+        W1, b1, b2, W3 = theta[: 4 * w].reshape(4, w)
+        W2, c = theta[4 * w : -1].reshape(w, w), theta[-1]
+        first = np.maximum(SPLINE_X * W1 + b1, 0)
+        second = np.maximum(first @ W2.T + b2, 0)
+        push = second @ W3 + c - SPLINE_Y
+        total = 0.5 * push @ push + 0.5 * beta * (W1 @ W1 + (W2**2).sum() + W3 @ W3)
+        into = np.outer(push, W3) * (second > 0)
+        back = into @ W2 * (first > 0)
+        top = [
+            (back * SPLINE_X).sum(axis=0) + beta * W1,
+            back.sum(axis=0),
+            into.sum(axis=0),
+            second.T @ push + beta * W3,
+        ]
+        slopes = [*top, (into.T @ first + beta * W2).ravel(), [push.sum()]]
+        return total, np.concatenate(slopes)
+
+    start = np.random.default_rng(20).standard_normal(w * w + 4 * w + 1)
+    options = {"maxiter": 5000, "maxfun": 20_000, "ftol": 1e-15, "gtol": 1e-9}
+    found = minimize(value, start, jac=True, method="L-BFGS-B", options=options).fun
+    formula = 4 * ro.train_deep(SPLINE_X, SPLINE_Y, 0.1 / 4, 3, bias="last_hidden").value
+    assert formula == pytest.approx(0.401082, abs=5e-7)
+    assert 0.3895 < found < 0.3925
+
+
+def test_splines_of_repeated_and_single_points():
+    x = np.array([[1.0], [1.0], [2.0], [2.0], [3.0]])
+    answer = ro.train_deep(x, [0.0, 2.0, 4.0, 4.0, 0.0], 0.01, 3, bias="last_hidden")
+    assert answer.is_global
+    one = ro.train_deep(np.ones((3, 1)), [1.0, 2.0, 6.0], 0.01, 3, bias="last_hidden")
+    assert one.network.predict([[1.0]]) == pytest.approx(3.0)
+    assert one.is_global
+    flat = ro.train_deep(SPLINE_X, np.full(4, 2.0), 0.01, 3, bias="last_hidden")
+    assert flat.objective == pytest.approx(0, abs=1e-15)
+
+
+# -- the network ----------------------------------------------------------------------------------
+
+
+def some_network(norm=True):
+    rng = np.random.default_rng(1)
+    weights = tuple(rng.standard_normal(shape) for shape in ((5, 3), (4, 5), (2, 4)))
+    if not norm:
+        return ro.DeepNetwork(weights, bias=rng.standard_normal(4), intercept=[1.0, -2.0])
+    blank = ro.BatchNorm(rng.standard_normal(4), rng.standard_normal(4), *np.zeros((2, 4)), 9)
+    return ro.DeepNetwork(weights, norm=blank).with_statistics(rng.standard_normal((9, 3)))
+
+
+def test_a_network_computes_what_its_formula_says():
+    network, X = some_network(norm=False), np.random.default_rng(2).standard_normal((6, 3))
+    W1, W2, W3 = network.weights
+    expected = np.maximum(np.maximum(X @ W1.T, 0) @ W2.T + network.bias, 0) @ W3.T + [1.0, -2.0]
+    assert network.predict(X) == pytest.approx(expected)
+    assert network.penalty() == pytest.approx(sum((W**2).sum() for W in (W1, W2, W3)) / 2)
+    misfit = 0.5 * ((expected - 1) ** 2).sum() / 6
+    assert network.objective(X, np.ones((6, 2)), 0.1) == pytest.approx(
+        misfit + 0.1 * network.penalty()
+    )
+    normed = some_network()
+    X = np.random.default_rng(1).standard_normal((9, 3))
+    normed = normed.with_statistics(X)
+    h = np.maximum(X @ normed.weights[0].T, 0) @ normed.weights[1].T
+    h -= h.mean(axis=0)
+    h = h / np.linalg.norm(h, axis=0) * normed.norm.gamma + normed.norm.alpha / 3
+    assert normed.features(X) == pytest.approx(np.maximum(h, 0))
+    squares = (normed.norm.gamma**2).sum() + (normed.norm.alpha**2).sum()
+    assert normed.penalty() == pytest.approx((squares + (normed.weights[2] ** 2).sum()) / 2)
+
+
+@pytest.mark.parametrize("norm", [True, False])
+def test_networks_are_saved_without_loss(tmp_path, norm):
+    network = some_network(norm)
+    network.save(tmp_path / "network.npz")
+    again = ro.DeepNetwork.load(tmp_path / "network.npz")
+    X = np.random.default_rng(2).standard_normal((6, 3))
+    assert (again.predict(X) == network.predict(X)).all()
+    assert again.penalty() == network.penalty()
+    assert repr(again) == repr(network)
+    (tmp_path / "network.npz").write_bytes(b"PK")
+    with pytest.raises(DataError, match="damaged"):
+        ro.DeepNetwork.load(tmp_path / "network.npz")
+
+
+def test_an_empty_network_is_saved_too(tmp_path):
+    answer = ro.train_deep(np.eye(3), np.zeros((3, 2)), 0.1, 4)
+    assert answer.network.widths == (3, 0, 0, 0, 2)
+    answer.network.save(tmp_path / "zero.npz")
+    assert (ro.DeepNetwork.load(tmp_path / "zero.npz").predict(np.eye(3)) == 0).all()
+    assert "rank" in answer.report()
+
+
+def test_layers_of_a_network_that_is_not_aligned():
+    network = ro.DeepNetwork((np.array([[1.0, 0.0], [0.0, 0.0]]), np.array([[0.0, 1.0]])))
+    layers = Layers.of(network)
+    assert layers.alignment.tolist() == [0.0]
+    assert layers.ranks.tolist() == [1, 1]
+    assert layers.imbalance == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"weights": (np.eye(2),)}, "1 layers"),
+        ({"weights": (np.eye(2), np.eye(3))}, "3 inputs"),
+        ({"weights": (np.eye(2), np.full((1, 2), np.nan))}, "nan"),
+        ({"activation": "tanh"}, "tanh"),
+        ({"bias": [1.0]}, "bias has 1"),
+        ({"intercept": [1.0]}, "intercept has 1"),
+    ],
+)
+def test_bad_weights_give_no_network(changes, message):
+    with pytest.raises(DataError, match=message):
+        replace(ro.DeepNetwork((np.eye(2), np.eye(2))), **changes)
+
+
+# -- refusals -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"lam": 0.0}, "greater than zero"),
+        ({"depth": 1}, "at least 2"),
+        ({"depth": 2.5}, "at least 2"),
+        ({"activation": "relus"}, "relu"),
+        ({"bias": "some"}, "Unknown bias"),
+        ({"Y": [1.0, 2.0]}, "3 rows and Y has 2"),
+        ({"Y": [1.0, np.nan, 2.0]}, "nan"),
+        ({"X": np.zeros((3, 3))}, "no formula"),
+        ({"X": np.zeros((3, 3)), "activation": "linear"}, "no formula"),
+        ({"Y": [[1, 0], [1, 1], [0, 1]]}, "come apart"),
+        ({"bias": "last_hidden"}, "one feature"),
+        ({"bias": "last_hidden", "batch_norm": True}, "shifts of its own"),
+        ({"activation": "linear", "batch_norm": True}, "Linear networks"),
+    ],
+)
+def test_bad_input_gives_no_answer(arguments, message):
+    with pytest.raises(DataError, match=message):
+        ro.train_deep(
+            **{"X": np.eye(3), "Y": [3.0, -4.0, 0.0], "lam": 0.1, "depth": 3, **arguments}
+        )
+
+
+def test_a_refusal_says_how_far_the_data_are_from_a_formula():
+    X = np.eye(3)
+    X[0, 1] = 1e-6
+    with pytest.raises(DataError, match="no formula") as caught:
+        ro.train_deep(X, [1.0, 2.0, -1.0], 0.1, 3)
+    assert caught.value.fields["whitened"] == pytest.approx(1e-6)
+    assert caught.value.fields["rank_one"] > 0.9
+    with pytest.raises(DataError, match="singular values") as caught:
+        ro.train_deep(X, np.eye(3), 0.1, 3, activation="linear")
+    assert 1e-7 < caught.value.fields["whitened"] < 1e-6
+    with pytest.raises(DataError, match="rows 0 and 1") as caught:
+        ro.train_deep(np.eye(3), [[1.0, 0.0], [1.0, 1e-6], [0.0, 1.0]], 0.1, 3)
+    assert caught.value.fields["distance"] == pytest.approx(1e-6)
