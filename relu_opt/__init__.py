@@ -65,6 +65,11 @@ from relu_opt.splines.certificate import SplineCertificate
 from relu_opt.splines.fit import fit_spline
 from relu_opt.splines.problem import spline_features
 from relu_opt.splines.result import SplineFit
+from relu_opt.vector.bounds import VectorSeparation
+from relu_opt.vector.certificate import VectorCertificate
+from relu_opt.vector.network import VectorNetwork
+from relu_opt.vector.solution import VectorSolution
+from relu_opt.vector.train import train_vector, vector_separation
 from relu_opt.verification import Verification
 from relu_opt.verify import verify
 
@@ -127,6 +132,10 @@ __all__ = [
     "SquaredHinge",
     "State",
     "StopReason",
+    "VectorCertificate",
+    "VectorNetwork",
+    "VectorSeparation",
+    "VectorSolution",
     "Verdict",
     "Verification",
     "backends",
@@ -161,6 +170,8 @@ __all__ = [
     "stream_patterns",
     "train_deep",
     "train_globally",
+    "train_vector",
+    "vector_separation",
     "verify",
 ]
 

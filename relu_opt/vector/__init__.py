@@ -1,0 +1,1 @@
+"""Networks with several outputs: training over all activation patterns, bounds and proofs."""

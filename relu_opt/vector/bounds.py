@@ -1,0 +1,198 @@
+"""h(u) = Σ_i (x_iᵀu)₊ ω_i over distinct lines, what its norm is, and how to climb it."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+
+from relu_opt.arrays import FloatArray
+from relu_opt.globally.bounds import EPS, RowSpace
+from relu_opt.plugins.types import StopReason
+
+# Steps of a climb, and hyperplanes near a point whose intersections are tried.
+CLIMB, NEAR = 30, 4
+# Points that are handed on.
+MOST_DIRECTIONS = 128
+
+
+@dataclass(frozen=True, eq=False)
+class VectorSeparation:
+    """Bounds on M(V) = max ‖Vᵀ(Xu)₊‖ over ‖u‖ ≤ 1, and directions with large values.
+
+    Attributes
+    ----------
+    lower, upper : float
+        The value at the best direction, and what M(V) does not exceed.
+    directions : (k, h) array
+        Unit vectors, the best first; empty if every value is zero.
+    values : (k,) array
+        ‖Vᵀ(Xu)₊‖ of each.
+    oracle : {"sphere", "flats"}
+    statement : str
+        Who says so.
+    stop : StopReason
+        `CONVERGED`, or why the bounds are no closer.
+    work : int
+        Cones or flats looked at.
+    """
+
+    lower: float
+    upper: float
+    directions: FloatArray
+    values: FloatArray
+    oracle: str
+    statement: str
+    stop: StopReason
+    work: int
+
+    @property
+    def rel_gap(self) -> float:
+        """(upper − lower)/max(1e−300, upper)."""
+        return (self.upper - self.lower) / max(1e-300, self.upper)
+
+    @property
+    def direction(self) -> FloatArray | None:
+        """The best direction, (h,), or None if every value is zero."""
+        return self.directions[0] if len(self.directions) else None
+
+    def __repr__(self) -> str:
+        return (
+            f"VectorSeparation({self.lower:.12g} to {self.upper:.12g}, oracle={self.oracle!r}, "
+            f"stop={self.stop.value!r})"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Terms:
+    """h(u) = Σ_k (a_kᵀu)₊ ŵ_k + B u in coordinates of the row space, no two a_k parallel.
+
+    Attributes
+    ----------
+    a : (N, r) array
+    w : (N, q) array
+        Unit vectors.
+    B : (q, r) array
+        From rows that are opposite to others: (−aᵀu)₊ = (aᵀu)₊ − aᵀu.
+    size : float
+        At least Σ_k ‖a_k‖ + ‖B‖: no intermediate sum is larger.
+    error : float
+        What rounding and merging may make of ‖h(u)‖ at a unit vector.
+    """
+
+    a: FloatArray
+    w: FloatArray
+    B: FloatArray
+    size: float
+    error: float
+
+    @classmethod
+    def of(cls, space: RowSpace, weights: FloatArray) -> Terms:
+        """Of the rows of a space and the ω_i, (rows, q)."""
+        rows, r, q = space.rows, space.rank, weights.shape[1]
+        sizes, strengths = np.linalg.norm(rows, axis=1), np.linalg.norm(weights, axis=1)
+        on = (sizes > 0) & (strengths > 0)
+        total = float(sizes @ strengths)
+        error = 8 * EPS * np.sqrt(len(rows) + 1.0) * total
+        error += space.left_out * float(np.linalg.norm(weights))
+        if not on.any():
+            return cls(np.zeros((0, r)), np.zeros((0, q)), np.zeros((q, r)), total, error)
+        units, heavy = rows[on] / sizes[on, None], weights[on] * sizes[on, None]
+        largest = np.abs(units).argmax(axis=1)
+        turned = np.where(units[np.arange(len(units)), largest] > 0, 1.0, -1.0)
+        lines = turned[:, None] * units
+        _, first, which = np.unique(
+            np.round(lines, 12) + 0.0, axis=0, return_index=True, return_inverse=True
+        )
+        chosen, which = lines[first], which.ravel()
+        error += float(
+            np.linalg.norm(heavy, axis=1) @ np.linalg.norm(lines - chosen[which], axis=1)
+        )
+        summed = np.zeros((len(first), q))
+        np.add.at(summed, which, heavy)
+        back = turned < 0
+        B = -(heavy[back].T @ lines[back])
+        lengths = np.linalg.norm(summed, axis=1)
+        kept = lengths > 0
+        return cls(
+            chosen[kept] * lengths[kept, None],
+            summed[kept] / lengths[kept, None],
+            B,
+            total + float(np.linalg.norm(B)),
+            float(error),
+        )
+
+    def values(self, points: FloatArray) -> FloatArray:
+        """‖h(u)‖ of each row u, (k,)."""
+        heights = np.maximum(points @ self.a.T, 0.0) @ self.w + points @ self.B.T
+        return np.asarray(np.linalg.norm(heights, axis=1))
+
+    def slope(self, point: FloatArray) -> FloatArray:
+        """A with h = A u in the point's cell, (q, r)."""
+        active = self.a @ point > 0
+        return np.asarray(self.w[active].T @ self.a[active] + self.B)
+
+    def climb(self, points: FloatArray) -> FloatArray:
+        """Unit vectors uphill of each point, (k, r), none with a smaller value."""
+        best, values = points.copy(), self.values(points)
+        points = best
+        for _ in range(CLIMB):
+            # Within a cell ‖h‖ is convex, and u ← AᵀAu/‖AᵀAu‖ ascends.
+            products = points @ self.a.T
+            heights = np.maximum(products, 0.0) @ self.w + points @ self.B.T
+            steps = (np.where(products > 0, heights @ self.w.T, 0.0)) @ self.a + heights @ self.B
+            norms = np.linalg.norm(steps, axis=1, keepdims=True)
+            points = np.where(norms > 0, steps / np.where(norms > 0, norms, 1.0), points)
+            reached = self.values(points)
+            gained = reached > values * (1 + 1e-12)
+            best[gained], values = points[gained], np.maximum(values, reached)
+            if not gained.any():
+                break
+        return best
+
+    def polish(self, point: FloatArray) -> FloatArray:
+        """The best unit vector on the flats near a point: a top eigenvector of one of them.
+
+        A maximum is the top eigenvector of AᵀA restricted to the hyperplanes that it lies on.
+        """
+        r = len(point)
+        lengths = np.linalg.norm(self.a, axis=1)
+        near = np.argsort(np.abs(self.a @ point) / lengths)[:NEAR]
+        best, value = point, float(self.values(point[None])[0])
+        for count in range(min(r, len(near) + 1)):
+            for rows in itertools.combinations(near, count):
+                Q = null_basis(self.a[list(rows)] / lengths[list(rows), None], r)
+                flat = Q @ (Q.T @ best)
+                size = float(np.linalg.norm(flat))
+                if size == 0.0:
+                    continue
+                # The hyperplanes themselves contribute nothing on the flat.
+                active = self.a @ flat > 0
+                active[list(rows)] = False
+                A = (self.w[active].T @ self.a[active] + self.B) @ Q
+                top = Q @ np.linalg.svd(A)[2][0]
+                top *= np.sign(top @ flat) or 1.0
+                found = float(self.values(top[None])[0])
+                if found > value:
+                    best, value = top, found
+        return best
+
+
+def null_basis(rows: FloatArray, r: int) -> FloatArray:
+    """An orthonormal basis of {u : rows u = 0}, (r, r − rank)."""
+    if not len(rows):
+        return np.eye(r)
+    _, sizes, axes = np.linalg.svd(rows)
+    return np.asarray(axes[int((sizes > 1e-10 * sizes[0]).sum()) :].T)
+
+
+def distinct(points: FloatArray, values: FloatArray, most: int) -> tuple[FloatArray, FloatArray]:
+    """The `most` points with the largest values > 0, no two nearly one."""
+    chosen: list[int] = []
+    for k in np.argsort(-values, kind="stable"):
+        if values[k] <= 0 or len(chosen) == most:
+            break
+        if not chosen or (points[chosen] @ points[k]).max() < 1 - 1e-12:
+            chosen.append(int(k))
+    return points[chosen], values[chosen]

@@ -1,0 +1,195 @@
+r"""Certificates of networks with several outputs: a network, a dual point, and why it is feasible.
+
+The network's objective is an upper bound on the optimum. With M(V) ≤ λ for *all* directions, so for
+all activation patterns, ⟨V, Y⟩ − (n/2)‖V‖² is a lower bound for every network, of any width. Three
+proofs of M(V) ≤ λ are known:
+
+searched    branch and bound over the directions;
+relaxed     for each activation pattern D of the data, with S = 2D − I, an N ≥ 0 entrywise with
+            XᵀDVVᵀDX + XᵀSNSX ≼ λ²I: on the pattern's cone, SXu ≥ 0, the second term is ≥ 0;
+spectral    ‖X‖‖V‖ ≤ λ, since ‖(Xu)₊‖ ≤ ‖Xu‖.
+
+`relu_opt.verify` re-checks the first and the last from the data alone.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from relu_opt.arrays import FloatArray
+from relu_opt.certificate import Verdict, fingerprint
+from relu_opt.errors import DataError, NotCertified
+from relu_opt.io import need, read_npz, write_npz
+from relu_opt.program.convex import relative_gap
+from relu_opt.vector.network import VectorNetwork
+from relu_opt.vector.problem import VectorProblem
+
+PROOFS = ("searched", "relaxed", "spectral")
+# A gap below zero by more than this is not explained by rounding.
+CROSSING_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class VectorCertificate:
+    """How far a network with several outputs is from the best of all networks.
+
+    Attributes
+    ----------
+    network : VectorNetwork
+        Balanced.
+    V : (n, c) array
+        The dual point, with M(V) = max ‖Vᵀ(Xu)₊‖ ≤ λ over ‖u‖ ≤ 1.
+    lam, intercept, pooled
+        The training problem; the loss is (1/2n)‖f − Y‖², a mean over samples.
+    proof : {"searched", "relaxed", "spectral"}
+        Why M(V) ≤ λ.
+    statement : str
+        Who says so.
+    tol : float
+        The relative gap that the verdict is against.
+    primal, dual : float
+        The network's objective, and what no network's objective is below.
+    verdict : Verdict
+    reason : str
+        Why, in one sentence.
+    fingerprint : str
+        SHA-256 of the data.
+    """
+
+    network: VectorNetwork
+    V: FloatArray
+    lam: float
+    intercept: bool
+    pooled: bool
+    proof: str
+    statement: str
+    tol: float
+    primal: float
+    dual: float
+    verdict: Verdict
+    reason: str
+    fingerprint: str
+
+    @property
+    def gap(self) -> float:
+        """primal − dual."""
+        return self.primal - self.dual
+
+    @property
+    def rel_gap(self) -> float:
+        """(primal − dual)/max(1e−12, |primal|)."""
+        return relative_gap(self.primal, self.dual)
+
+    def __repr__(self) -> str:
+        return (
+            f"VectorCertificate({self.verdict.value}, primal={self.primal:.12g}, "
+            f"rel_gap={self.rel_gap:.2e}, proof={self.proof!r})"
+        )
+
+    def require(self) -> VectorCertificate:
+        """This certificate if its verdict is `certified`, else a NotCertified error."""
+        if self.verdict is not Verdict.CERTIFIED:
+            raise NotCertified(
+                f"The answer is {self.verdict.value.replace('_', ' ')}. {self.reason}",
+                verdict=self.verdict.value,
+                rel_gap=self.rel_gap,
+                tol=self.tol,
+            )
+        return self
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """The proof's arrays by name, as they stand in a file."""
+        return {**self.network.to_arrays(), "V": self.V}
+
+    def meta(self) -> dict[str, Any]:
+        """The claims, as they stand in a file."""
+        return {
+            "several_outputs": True,
+            "lam": self.lam,
+            "with_intercept": self.intercept,
+            "pooled": self.pooled,
+            "proof": self.proof,
+            "statement": self.statement,
+            "tol": self.tol,
+            "primal": self.primal,
+            "dual": self.dual,
+            "rel_gap": self.rel_gap,
+            "verdict": self.verdict.value,
+            "reason": self.reason,
+            "fingerprint": self.fingerprint,
+        }
+
+    def save(self, path: str | os.PathLike[str], extra: Mapping[str, Any] | None = None) -> None:
+        """Write the certificate to an npz file (no pickle); an earlier file survives a failure."""
+        write_npz(path, "certificate", self.to_arrays(), {**(extra or {}), **self.meta()})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> VectorCertificate:
+        """Read what `save` wrote. The claims are read, not checked: that is `verify`'s work.
+
+        Raises
+        ------
+        DataError
+            If the file is no certificate of a network with several outputs.
+        """
+        arrays, meta = read_npz(path, "certificate")
+        try:
+            return cls(
+                VectorNetwork.from_arrays(arrays),
+                need(arrays, "V", "f", 2),
+                float(meta["lam"]),
+                bool(meta["with_intercept"]),
+                bool(meta["pooled"]),
+                str(meta["proof"]),
+                str(meta["statement"]),
+                float(meta["tol"]),
+                float(meta["primal"]),
+                float(meta["dual"]),
+                Verdict(meta["verdict"]),
+                str(meta["reason"]),
+                str(meta["fingerprint"]),
+            )
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            if isinstance(error, DataError):
+                raise
+            raise DataError(
+                f"{path} is no complete certificate of a network with several outputs ({error!r}).",
+                path=str(path),
+            ) from error
+
+
+def vector_certificate(
+    problem: VectorProblem,
+    network: VectorNetwork,
+    V: FloatArray,
+    proof: str,
+    statement: str,
+    tol: float,
+) -> VectorCertificate:
+    """The certificate of a balanced network and a dual point that is known to be feasible."""
+    primal, dual = problem.objective(network), problem.dual_objective(V)
+    gap = relative_gap(primal, dual)
+    if not (math.isfinite(primal) and math.isfinite(dual)):
+        verdict, reason = Verdict.NOT_CERTIFIED, "A bound is not finite."
+    elif gap < -CROSSING_TOLERANCE:
+        verdict = Verdict.INCONCLUSIVE
+        reason = f"The lower bound lies above the network's objective by {-gap:.1e}."
+    elif not gap <= tol:
+        verdict = Verdict.NOT_CERTIFIED
+        reason = f"The relative gap {gap:.2e} over all patterns is above the tolerance {tol:.0e}."
+    else:
+        verdict = Verdict.CERTIFIED
+        reason = (
+            "No network of any width has an objective that is lower by more than a share of "
+            f"{max(gap, 0):.1e}."
+        )
+    return VectorCertificate(
+        network, V, problem.lam, problem.intercept, problem.pooled, proof, statement, tol,
+        primal, dual, verdict, reason, fingerprint(problem.X, problem.Y),
+    )  # fmt: skip

@@ -1,0 +1,146 @@
+r"""The group lasso over known neurons: min (1/2n)‖FW − Y‖² + λ Σ_j ‖W_j‖, by Newton's method in η.
+
+F holds one column (or one for each patch) a neuron, W_j the neuron's rows of W. As
+‖W_j‖ = min over η_j ≥ 0 of ½(‖W_j‖²/η_j + η_j), it is a convex problem in the sizes η alone,
+
+    Φ(η) = min_W (1/2n)‖FW − Y‖² + (λ/2) Σ_j (‖W_j‖²/η_j + η_j),
+
+with W_j = η_j P_j/λ, P = Fᵀ(Y − FW)/n, ∂Φ/∂η_j = (λ/2)(1 − ‖P_j‖²/λ²), and the Hessian
+⟨P_i P_jᵀ, N_ij⟩/λ², N = (I + G diag(η)/λ)⁻¹G with G = FᵀF/n. The number of outputs enters P alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from relu_opt.arrays import FloatArray
+
+MOST_STEPS, MOST_HALVINGS = 200, 40
+# Of the Hessian's diagonal, so that equal columns have one solution.
+RIDGE = 1e-13
+
+
+@dataclass(frozen=True, eq=False)
+class Master:
+    """The solution: W (m · blocks, c), objective, gap between it and its own dual, Newton steps."""
+
+    weights: FloatArray
+    objective: float
+    gap: float
+    steps: int
+
+
+def group_lasso(
+    F: FloatArray, Y: FloatArray, lam: float, blocks: int, start: FloatArray, tol: float
+) -> Master:
+    """Solve to a relative gap.
+
+    Parameters
+    ----------
+    F : (n, m · blocks) array
+        Columns of one neuron side by side.
+    Y : (n, c) array
+    lam : float
+    blocks : int
+        Columns a neuron.
+    start : (m,) array
+        Sizes η ≥ 0 to start from.
+    tol : float
+    """
+    model = _Sizes(F, Y, lam, blocks)
+    eta = start.copy()
+    here = model.at(eta)
+    best = Master(here.W, here.objective, here.gap, 0)
+    for step in range(MOST_STEPS):
+        if here.objective < best.objective or here.gap < best.gap:
+            best = Master(here.W, here.objective, here.gap, step)
+        if here.gap <= tol * max(1e-12, abs(here.objective)):
+            break
+        eta, following = model.descend(eta, here)
+        if following is None:
+            break
+        here = following
+    return best
+
+
+@dataclass(frozen=True, eq=False)
+class _Point:
+    """Φ at η: W, P, ‖P_j‖, the lasso's objective and gap at W, and (I + G diag(η)/λ)⁻¹G."""
+
+    value: float
+    W: FloatArray
+    P: FloatArray
+    norms: FloatArray
+    objective: float
+    gap: float
+    N: FloatArray
+
+
+class _Sizes:
+    """Φ and its derivatives."""
+
+    def __init__(self, F: FloatArray, Y: FloatArray, lam: float, blocks: int) -> None:
+        n = len(F)
+        self.G, self.C = F.T @ F / n, F.T @ Y / n
+        self.half = 0.5 * float((Y * Y).sum()) / n
+        self.lam, self.blocks = lam, blocks
+
+    def _norms(self, rows: FloatArray) -> FloatArray:
+        return np.asarray(np.linalg.norm(rows.reshape(-1, self.blocks * rows.shape[1]), axis=1))
+
+    def at(self, eta: FloatArray) -> _Point:
+        """Φ(η) and what goes with it."""
+        wide = np.repeat(eta, self.blocks) / self.lam
+        both = np.hstack([self.C, self.G])
+        # (I + G E)⁻¹ for E ≥ 0: by columns where η > 0, since the others are unit columns.
+        on = np.flatnonzero(wide)
+        solved = both.copy()
+        if len(on):
+            root = np.sqrt(wide[on])
+            core = np.eye(len(on)) + root[:, None] * self.G[np.ix_(on, on)] * root
+            inner = np.linalg.solve(core, root[:, None] * both[on])
+            solved -= (self.G[:, on] * root) @ inner
+        c = self.C.shape[1]
+        P, N = solved[:, :c], solved[:, c:]
+        W = wide[:, None] * P
+        norms, sizes = self._norms(P), self._norms(W)
+        fit = float((self.C * W).sum())
+        square = float((W * (self.G @ W)).sum())
+        objective = self.half - fit + 0.5 * square + self.lam * float(sizes.sum())
+        # The dual point t(Y − FW)/n: ⟨·, Y⟩ = 2 half − fit, n‖·‖² = 2 half − 2 fit + square.
+        along, size = 2 * self.half - fit, max(2 * self.half - 2 * fit + square, 1e-300)
+        t = min(self.lam / max(float(norms.max(initial=0.0)), 1e-300), max(0.0, along / size))
+        dual = t * along - 0.5 * t * t * size
+        value = self.half - 0.5 * fit + 0.5 * self.lam * float(eta.sum())
+        return _Point(value, W, P, norms, objective, objective - dual, N)
+
+    def descend(self, eta: FloatArray, here: _Point) -> tuple[FloatArray, _Point | None]:
+        """A projected Newton step; None if rounding leaves no descent."""
+        slope = 0.5 * self.lam * (1 - (here.norms / self.lam) ** 2)
+        free = (eta > 0) | (slope < 0)
+        products = here.N * (here.P @ here.P.T) / self.lam**2
+        m = len(eta)
+        H = products.reshape(m, self.blocks, m, self.blocks).sum(axis=(1, 3))[np.ix_(free, free)]
+        H[np.diag_indices(len(H))] += RIDGE * max(1e-300, float(np.trace(H)))
+        step = np.zeros(m)
+        step[free] = np.linalg.solve(H, -slope[free])
+        for direction in (step, np.where(free, -slope, 0.0) * _scale(eta, slope)):
+            share = 1.0
+            for _ in range(MOST_HALVINGS):
+                trial = np.maximum(eta + share * direction, 0.0)
+                fall = float(slope @ (trial - eta))
+                if fall < 0:
+                    there = self.at(trial)
+                    if there.value <= here.value + 1e-4 * fall:
+                        return trial, there
+                share *= 0.5
+        return eta, None
+
+
+def _scale(eta: FloatArray, slope: FloatArray) -> float:
+    """A length of a gradient step: of the size of η."""
+    return float(
+        max(eta.max(initial=0.0), 1e-6) / max(float(np.abs(slope).max(initial=0.0)), 1e-300)
+    )

@@ -1,0 +1,211 @@
+r"""The oracle `sphere`: bounds on M(V) = max ‖Vᵀ(Xu)₊‖ by branch and bound over directions.
+
+With h(u) = Σ_k (a_kᵀu)₊ ŵ_k + Bu and unit vectors ŵ_k, space is covered by simplicial cones
+u = Σ_j θ_j v_j, θ ≥ 0. On a cone take any τ in [0, 1]: (a_kᵀu)₊ = τ_k a_kᵀu + e_k(u), where e_k ≥ 0
+is convex, so e_k(u) ≤ Σ_j θ_j e_k(v_j). Rows that do not change their sign on the cone have
+e_k = 0 with τ_k their sign. With Lu = Σ_k τ_k ŵ_k a_kᵀu + Bu and ρ ≥ ‖Σ_k e_k ŵ_k‖,
+
+    ‖h(u)‖² ≤ ‖Lu‖² + 2 Σ_k e_k(u) (ŵ_kᵀLu + ½ρ(u)) ≤ θᵀQθ,
+    Q_ij = v_iᵀLᵀLv_j + Σ_k (e_k(v_i) b_kj + b_ki e_k(v_j)),   b_kj = (ŵ_kᵀLv_j + ½ρ_j)₊.
+
+Rows against which h pulls (ŵ_kᵀh < 0) have b_k = 0 on small cones, and cost nothing. As
+‖u‖² = θᵀGθ with the cosines G_ij = v_iᵀv_j > 0,
+
+    max ‖h‖² over the cone and the ball ≤ max_ij Q_ij / G_ij,
+
+with an error that falls with the square of the cone's width. Everywhere M(V) ≤ Σ_k ‖a_k‖ + ‖B‖.
+Cones with a larger bound than is wanted are cut in two across their longest edge. The number of
+cones grows with the rank of X, hardly with n or the number of outputs. (Derived here.)
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+
+import numpy as np
+
+from relu_opt.arrays import FloatArray
+from relu_opt.globally.bounds import EPS, RowSpace
+from relu_opt.globally.sphere import _halves as halves
+from relu_opt.plugins.types import StopReason
+from relu_opt.vector.bounds import MOST_DIRECTIONS, Terms, VectorSeparation, distinct
+
+# Entries of a matrix of products that are held at a time, and entries of all open cones.
+CHUNK_ENTRIES = 1_000_000
+MOST_ENTRIES = 50_000_000
+# Random starts of a climb, and vertices that one batch of cones may send uphill.
+STARTS, BATCH_STARTS = 64, 8
+
+
+class VectorSphere:
+    """Branch and bound for the rows that the neurons see.
+
+    Parameters
+    ----------
+    rows : (N, h) array
+    """
+
+    name = "sphere"
+
+    def __init__(self, rows: FloatArray) -> None:
+        self.space = RowSpace.of(rows)
+
+    def search(
+        self,
+        weights: FloatArray,
+        target: float,
+        rel: float,
+        deadline: float | None,
+        starts: FloatArray | None = None,
+    ) -> VectorSeparation:
+        """Bound M.
+
+        Parameters
+        ----------
+        weights : (N, q) array
+            The ω_i.
+        target : float
+            The search may end when M is shown to be at most this.
+        rel : float
+            Or when M is known to this relative gap.
+        deadline : float, optional
+            Of `time.perf_counter`: then what is known is returned.
+        starts : (k, h) array, optional
+            Directions to climb from.
+        """
+        terms = Terms.of(self.space, weights)
+        search = _Search(terms, target, rel)
+        if self.space.rank and terms.size > 0:
+            begin = np.zeros((0, self.space.rank)) if starts is None else starts @ self.space.axes.T
+            search.run(begin, deadline)
+        directions, values = search.found()
+        lower = float(values.max(initial=0.0))
+        return VectorSeparation(
+            lower,
+            max(search.upper + terms.error, lower),
+            self.space.outward(directions),
+            values,
+            self.name,
+            f"branch and bound over {search.cones} cones of directions",
+            search.stop,
+            search.cones,
+        )
+
+
+class _Search:
+    """One search: its bounds, and the points with large values."""
+
+    def __init__(self, terms: Terms, target: float, rel: float) -> None:
+        self.terms = terms
+        self.rank = terms.a.shape[1]
+        self.lower, self.upper = 0.0, 0.0
+        self.target, self.rel = target, rel
+        self.points: list[FloatArray] = []
+        self.cones = 0
+        self.stop = StopReason.CONVERGED
+
+    @property
+    def goal(self) -> float:
+        """Cones with a bound of at most this are closed."""
+        # Below a few times the rounding of a bound no cut would help.
+        return max(self.target, self.lower * (1 + self.rel) + 4 * self.terms.error)
+
+    def run(self, starts: FloatArray, deadline: float | None) -> None:
+        """Cut cones until all are closed, or there is no more time or memory."""
+        signs = itertools.product((1.0, -1.0), repeat=self.rank)
+        cones = np.array([np.diag(each) for each in signs])
+        # What is known of the cones; a stop at any point finds bounds that hold.
+        bounds = np.full(len(cones), self.terms.size)
+        try:
+            self._start(starts)
+            while len(cones):
+                self._look(cones, bounds, deadline)
+                closed = bounds <= self.goal
+                self.upper = max(self.upper, float(bounds[closed].max(initial=0.0)))
+                cones, bounds = cones[~closed], bounds[~closed]
+                if len(cones) > MOST_ENTRIES // self.rank**2:
+                    self._give_up(StopReason.ITERATION_LIMIT, bounds)
+                    return
+                if len(cones):
+                    cones, bounds = halves(cones), np.concatenate([bounds, bounds])
+        except TimeoutError:
+            self._give_up(StopReason.TIME_LIMIT, bounds)
+        except KeyboardInterrupt:
+            self._give_up(StopReason.INTERRUPTED, bounds)
+
+    def found(self) -> tuple[FloatArray, FloatArray]:
+        """The points with the largest values, best first; and the values."""
+        if not self.points:
+            return np.zeros((0, self.rank)), np.zeros(0)
+        points = np.concatenate(self.points)
+        return distinct(points, self.terms.values(points), MOST_DIRECTIONS)
+
+    def _start(self, starts: FloatArray) -> None:
+        """Climb from the given and from random directions."""
+        drawn = np.random.default_rng(0).standard_normal((STARTS, self.rank))
+        points = np.concatenate([starts, drawn])
+        norms = np.linalg.norm(points, axis=1, keepdims=True)
+        self._note(points[norms[:, 0] > 0] / norms[norms[:, 0] > 0])
+
+    def _note(self, points: FloatArray) -> None:
+        """Remember the points uphill of some points."""
+        points = self.terms.climb(points)
+        values = self.terms.values(points)
+        points, values = distinct(points, values, len(points))
+        above = values > max(self.target, 0.5 * self.lower)
+        if above.any():
+            polished = np.array([self.terms.polish(point) for point in points[above]])
+            self.points.append(polished)
+            values = self.terms.values(polished)
+        elif len(points) and values[0] > self.lower:
+            self.points.append(points[:1])
+        self.lower = max(self.lower, float(values.max(initial=0.0)))
+
+    def _look(self, cones: FloatArray, bounds: FloatArray, deadline: float | None) -> None:
+        """Bound the cones in batches, and lower `bounds` in place."""
+        step = max(1, CHUNK_ENTRIES // (self.rank * max(1, len(self.terms.a))))
+        for start in range(0, len(cones), step):
+            if deadline is not None and time.perf_counter() > deadline:
+                raise TimeoutError
+            part = slice(start, start + step)
+            bounds[part] = np.minimum(bounds[part], self._bounds(cones[part]))
+            self.cones += len(cones[part])
+
+    def _give_up(self, why: StopReason, bounds: FloatArray) -> None:
+        self.upper, self.stop = max(self.upper, float(bounds.max())), why
+
+    def _bounds(self, cones: FloatArray) -> FloatArray:
+        """An upper bound of ‖h‖ on each cone; vertices with large values are noted."""
+        t = self.terms
+        products = cones @ t.a.T  # (m, r, N)
+        low, high = products.min(axis=1), products.max(axis=1)
+        crossing = (low < 0) & (high > 0)
+        share = np.divide(high, high - low, out=np.zeros_like(high), where=crossing)
+        share[low >= 0] = 1.0
+        linear = share[:, None, :] * products
+        over = np.where(crossing[:, None, :], np.maximum(products, 0.0) - linear, 0.0)
+        L = linear @ t.w + cones @ t.B.T  # (m, r, q)
+        excess = over @ t.w
+        self._vertices(cones, np.linalg.norm(L + excess, axis=2))
+        # ρ: either all e_k at their largest, in one direction; or about their half.
+        sums = over.sum(axis=2)
+        outer = np.einsum("mjk,kp,kq->mjpq", over, t.w, t.w, optimize=True)
+        spread = np.sqrt(sums * np.maximum(np.linalg.eigvalsh(outer)[..., -1], 0.0))
+        rho = np.minimum(sums, 0.5 * (np.linalg.norm(excess, axis=2) + spread))
+        b = np.maximum(L @ t.w.T + 0.5 * rho[:, :, None], 0.0)
+        mixed = over @ b.transpose(0, 2, 1)
+        Q = L @ L.transpose(0, 2, 1) + mixed + mixed.transpose(0, 2, 1)
+        Q += 16 * t.error * t.size
+        G = cones @ cones.transpose(0, 2, 1) * (1 - 16 * EPS * self.rank)
+        ratios = np.where(Q > 0, Q / np.maximum(G, 1e-300), 0.0)
+        return np.asarray(np.sqrt(ratios.max(axis=(1, 2))))
+
+    def _vertices(self, cones: FloatArray, values: FloatArray) -> None:
+        """Climb from the best vertices, if one is better than all that is known."""
+        if values.max() <= max(self.lower * (1 + 1e-9), self.target):
+            return
+        flat = values.ravel()
+        best = np.argsort(-flat)[:BATCH_STARTS]
+        points = cones.reshape(-1, self.rank)[best]
+        self._note(points / np.linalg.norm(points, axis=1, keepdims=True))

@@ -1,0 +1,158 @@
+"""`train_vector` and `vector_separation`: the public functions for several outputs."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from relu_opt.arrays import as_floats, as_positive
+from relu_opt.errors import DataError, did_you_mean
+from relu_opt.globally.separation import deadline_of
+from relu_opt.plugins.types import StopReason
+from relu_opt.program.arrangement import MAX_PATTERNS
+from relu_opt.vector.bounds import VectorSeparation
+from relu_opt.vector.problem import VectorProblem
+from relu_opt.vector.solution import VectorSolution
+from relu_opt.vector.training import ColumnGeneration, make_vector_oracle
+
+METHODS = ("column_generation",)
+POOLINGS = (None, "average")
+
+
+def train_vector(
+    X: ArrayLike,
+    Y: ArrayLike,
+    lam: float,
+    method: str = "column_generation",
+    patches: ArrayLike | None = None,
+    tol: float = 1e-6,
+    *,
+    pooling: str | None = None,
+    intercept: bool = False,
+    oracle: str = "auto",
+    time_limit: float | None = None,
+    max_patterns: int = MAX_PATTERNS,
+) -> VectorSolution:
+    """Train a two-layer ReLU network with several outputs to a proved optimum.
+
+    The objective is (1/2n)‖f − Y‖² + (λ/2) Σ_j (‖u_j‖² + ‖w_j‖²), which is not convex. Neurons are
+    added where the dual point pulls at them harder than λ, until no direction has such a pull: then
+    no network of any width has a lower objective.
+
+    Parameters
+    ----------
+    X : (n, d) array
+        Data, one row a sample. A hidden bias is a column of ones, which is penalised.
+    Y : (n, c) array
+        Targets, one column an output.
+    lam : float
+        Regularization strength λ > 0 on the scale of the *mean* loss. (The papers have the sum of
+        losses and β = nλ.)
+    method : {"column_generation"}
+    patches : (K, h) array of int, optional
+        Columns of X in each patch: then the network is convolutional, each neuron sees all
+        patches, and has output weights for each.
+    tol : float
+        Relative gap to reach.
+    pooling : {None, "average"}
+        With patches: whether a neuron's values are averaged over them.
+    intercept : bool
+        Whether each output has a free constant.
+    oracle : {"auto", "sphere", "flats"}
+        As of `vector_separation`.
+    time_limit : float, optional
+        Seconds; then the best network so far comes back with its bound.
+    max_patterns : int
+        Of the oracle `flats`.
+
+    Returns
+    -------
+    VectorSolution
+
+    Raises
+    ------
+    DataError
+        If the problem is none, or there are too many patterns to list.
+
+    Notes
+    -----
+    Source: Sahiner et al. (ICLR 2021) for the dual; the search and the program in the neurons'
+    sizes are derived here.
+    """
+    if method not in METHODS:
+        raise DataError(
+            f"Unknown method {method!r}. {did_you_mean(str(method), METHODS)}", method=method
+        )
+    tol = as_positive(tol, "tol")
+    deadline = deadline_of(time_limit)
+    problem = VectorProblem.of(X, Y, lam, intercept, patches, is_pooled(pooling))
+    run = ColumnGeneration(
+        problem, make_vector_oracle(problem, oracle, max_patterns), tol, deadline
+    )
+    try:
+        stop = run.run()
+    except KeyboardInterrupt:
+        stop = StopReason.INTERRUPTED
+    return run.answer(stop)
+
+
+def vector_separation(
+    X: ArrayLike,
+    V: ArrayLike,
+    oracle: str = "auto",
+    *,
+    tol: float = 1e-6,
+    target: float = 0.0,
+    time_limit: float | None = None,
+    max_patterns: int = MAX_PATTERNS,
+    patches: ArrayLike | None = None,
+    pooling: str | None = None,
+) -> VectorSeparation:
+    """Bounds on M(V) = max ‖Vᵀ(Xu)₊‖ over ‖u‖ ≤ 1, and where it is.
+
+    V is feasible for the dual of training with several outputs iff M(V) ≤ λ. Over patches the norm
+    is that of all Vᵀ(X_k u)₊ together, with average pooling that of their mean.
+
+    Parameters
+    ----------
+    X : (n, d) array
+    V : (n, c) array
+        A dual point, in the scale of the mean loss: V = (Y − f)/n.
+    oracle : {"auto", "sphere", "flats"}
+        `sphere`: branch and bound over directions. `flats`: the eigenvectors of all flats of the
+        data's hyperplanes, for small data of rank 2 or 3. `auto` is `sphere`.
+    tol : float
+        The relative gap of the two bounds at which to stop.
+    target : float
+        Stop also when M(V) is shown to be at most this.
+    time_limit : float, optional
+        Seconds; then the bounds so far come back.
+    max_patterns : int
+        Of the oracle `flats`.
+    patches, pooling
+        As of `train_vector`.
+
+    Returns
+    -------
+    VectorSeparation
+
+    Raises
+    ------
+    DataError
+        If X and V do not fit, or hold NaN, or there are too many patterns to list.
+    """
+    problem = VectorProblem.of(X, as_floats(V, "V", 2), 1.0, False, patches, is_pooled(pooling))
+    if not np.isfinite(target) or target < 0:
+        raise DataError(f"target is {target}, and a number ≥ 0 is needed.", target=target)
+    chosen = make_vector_oracle(problem, oracle, max_patterns)
+    weights = problem.row_weights(problem.Y)
+    return chosen.search(weights, float(target), as_positive(tol, "tol"), deadline_of(time_limit))
+
+
+def is_pooled(pooling: str | None) -> bool:
+    """Whether a pooling is "average"; other names than that and None are a DataError."""
+    if pooling not in POOLINGS:
+        raise DataError(
+            f"Unknown pooling {pooling!r}. Pass None or 'average'.", pooling=str(pooling)
+        )
+    return pooling == "average"

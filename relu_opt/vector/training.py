@@ -1,0 +1,168 @@
+"""Column generation: networks with several outputs that no other network beats."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import numpy as np
+
+from relu_opt.arrays import FloatArray
+from relu_opt.errors import DataError, did_you_mean
+from relu_opt.plugins.manager import registry
+from relu_opt.plugins.types import ProgressEvent, StopReason
+from relu_opt.program.arrangement import MAX_PATTERNS
+from relu_opt.program.convex import relative_gap
+from relu_opt.vector.bounds import VectorSeparation
+from relu_opt.vector.certificate import vector_certificate
+from relu_opt.vector.flats import VectorFlats
+from relu_opt.vector.master import group_lasso
+from relu_opt.vector.problem import VectorProblem
+from relu_opt.vector.sliding import slide
+from relu_opt.vector.solution import VectorRound, VectorSolution
+from relu_opt.vector.sphere import VectorSphere
+
+ORACLES = ("auto", "sphere", "flats")
+VectorOracle = VectorSphere | VectorFlats
+# Directions that join in a round, steps of a descent, and rounds.
+JOIN, STEPS, MAX_ROUNDS = 32, 300, 300
+# Share of the tolerance that the oracle and the master may each leave, and of the gap.
+AIM, SHARE = 0.25, 0.05
+# Neurons whose directions differ by less than this are tried as one.
+MERGE = 1e-3
+
+
+def make_vector_oracle(
+    problem: VectorProblem, name: str, max_patterns: int = MAX_PATTERNS
+) -> VectorOracle:
+    """The oracle of a name, or a DataError."""
+    if name not in ORACLES:
+        raise DataError(f"Unknown oracle {name!r}. {did_you_mean(str(name), ORACLES)}", oracle=name)
+    if name == "flats":
+        return VectorFlats(problem.rows, max_patterns)
+    return VectorSphere(problem.rows)
+
+
+class ColumnGeneration:
+    """One run: the known neurons, and the best bounds so far."""
+
+    def __init__(
+        self, problem: VectorProblem, oracle: VectorOracle, tol: float, deadline: float | None
+    ) -> None:
+        self.problem = problem
+        self.oracle = oracle
+        self.tol, self.deadline = tol, deadline
+        self.started = time.perf_counter()
+        self.directions = np.zeros((0, problem.rows.shape[1]))
+        self.sizes = np.zeros(0)
+        self.network = problem.network(self.directions, np.zeros((0, problem.Y.shape[1])))
+        self.primal = problem.objective(self.network)
+        self.nu = problem.dual_point(self.network)
+        # V = 0 is feasible whatever X is.
+        self.V, self.lower = np.zeros_like(self.nu), 0.0
+        self.rounds: list[VectorRound] = []
+        self.found = VectorSeparation(
+            0.0, math.inf, np.zeros((0, self.directions.shape[1])), np.zeros(0),
+            oracle.name, "nothing: no search has ended", StopReason.UNKNOWN, 0,
+        )  # fmt: skip
+
+    @property
+    def gap(self) -> float:
+        """The relative gap over all patterns."""
+        return relative_gap(self.primal, self.lower)
+
+    def run(self) -> StopReason:
+        """Rounds of searching and solving until the gap is small enough."""
+        for _ in range(MAX_ROUNDS):
+            before = self.gap
+            rel = max(AIM * self.tol, SHARE * min(1.0, before))
+            found = self.oracle.search(
+                self.problem.row_weights(self.nu),
+                (1 + rel) * self.problem.lam,
+                rel,
+                self.deadline,
+                self.directions,
+            )
+            self._bound(found)
+            self._tell()
+            if self.gap <= self.tol:
+                return StopReason.CONVERGED
+            if found.stop is not StopReason.CONVERGED:
+                return found.stop
+            fresh = found.directions[found.values > self.problem.lam * (1 + 1e-12)][:JOIN]
+            if not len(fresh) and self.gap > 0.9 * before:
+                return StopReason.CONVERGED_LOOSE
+            if self._late():
+                return StopReason.TIME_LIMIT
+            self._join(fresh)
+        return StopReason.ITERATION_LIMIT
+
+    def answer(self, stop: StopReason) -> VectorSolution:
+        """What was found, with neurons of nearly one direction made one where that is no worse."""
+        self._tidy()
+        proof = vector_certificate(
+            self.problem, self.network, self.V, "searched", self.found.statement, self.tol
+        )
+        return VectorSolution(
+            proof, self.problem, "column_generation", self.found, tuple(self.rounds), stop
+        )
+
+    # -- underneath ------------------------------------------------------------
+
+    def _late(self) -> bool:
+        return self.deadline is not None and time.perf_counter() > self.deadline
+
+    def _bound(self, found: VectorSeparation) -> None:
+        """Scale V until it is feasible for all directions; the best bound is kept."""
+        scaled = self.problem.best_scale(self.nu, found.upper) * self.nu
+        value = self.problem.dual_objective(scaled)
+        if value > self.lower or not self.rounds:
+            self.V, self.lower, self.found = scaled, value, found
+
+    def _join(self, fresh: FloatArray) -> None:
+        """Solve over known and new neurons, let them slide, and solve once more."""
+        zeros = np.zeros(len(fresh))
+        self._solve(np.vstack([self.directions, fresh]), np.concatenate([self.sizes, zeros]))
+        moved = slide(self.problem, self.network, STEPS)
+        if moved is not self.network:
+            sizes = np.linalg.norm(moved.hidden, axis=1)
+            self._solve(
+                np.vstack([moved.hidden / sizes[:, None], self.directions]),
+                np.concatenate([sizes**2, np.zeros(len(self.directions))]),
+            )
+
+    def _solve(self, directions: FloatArray, sizes: FloatArray) -> None:
+        """The group lasso over these directions; those without weight are dropped."""
+        problem = self.problem
+        F, Y = problem.features(directions), problem.Y
+        if problem.intercept:
+            F, Y = F - F.mean(axis=0), Y - Y.mean(axis=0)
+        found = group_lasso(F, Y, problem.lam, problem.blocks, sizes, AIM * self.tol)
+        norms = np.linalg.norm(found.weights.reshape(-1, problem.blocks * Y.shape[1]), axis=1)
+        on = norms > 1e-10 * norms.max(initial=0.0)
+        kept = np.repeat(on, problem.blocks)
+        network = problem.network(directions[on], found.weights[kept])
+        self.nu = problem.dual_point(network)
+        self.directions, self.sizes = directions[on], norms[on]
+        value = problem.objective(network)
+        if value <= self.primal:
+            self.network, self.primal = network, value
+
+    def _tidy(self) -> None:
+        """Merge neurons of nearly one direction, if the objective stays within the tolerance."""
+        merged = self.network.merge(MERGE)
+        if len(merged) < len(self.network):
+            moved = slide(self.problem, merged, STEPS)
+            value = self.problem.objective(moved)
+            if value <= self.primal or relative_gap(value, self.lower) <= 0.5 * self.tol:
+                self.network, self.primal = moved, value
+
+    def _tell(self) -> None:
+        seconds = time.perf_counter() - self.started
+        count = len(self.directions)
+        self.rounds.append(VectorRound(self.primal, self.lower, count, seconds))
+        event = ProgressEvent(
+            "solve", len(self.rounds), seconds, self.primal, self.lower, self.gap,
+            f"{count} neurons, oracle {self.oracle.name}",
+        )  # fmt: skip
+        registry().notify("relu_opt_progress", event=event)
