@@ -24,6 +24,7 @@ from __future__ import annotations
 import functools
 import math
 import os
+from dataclasses import astuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -43,6 +44,7 @@ from relu_opt.verify_losses import dual_objective, mean_loss
 from relu_opt.verify_search import reach
 from relu_opt.verify_spikes import spikes
 from relu_opt.verify_spline import as_column, verify_spline
+from relu_opt.verify_vector import check_several
 
 # Slack of x_kᵀu ≥ 0, relative to the norms, within which a neuron counts as inside a cone.
 CONE_TOL = 1e-9
@@ -68,7 +70,8 @@ def verify(
         The data, one row a sample, as the network takes them (a bias is a column of ones); for a
         spline's certificate x, (n,) or (n, 1).
     y : (n,) array
-        The targets; labels −1 and +1 for the classification losses.
+        The targets; labels −1 and +1 for the classification losses; (n, c) for a certificate of
+        `train_vector`.
 
     Returns
     -------
@@ -83,9 +86,12 @@ def verify(
     arrays, meta = contents(certificate)
     if meta.get("problem") == "spline":
         return verify_spline(arrays, meta, *check_data(as_column(X), y))
-    data, targets = check_data(X, y)
+    several = meta.get("several_outputs") is True
+    data, targets = check_data(X, y, 2 if several else 1)
     with np.errstate(all="ignore"):
         try:
+            if several:
+                return Verification(*astuple(check_several(arrays, meta, data, targets)))
             claim = read_claim(arrays, meta, data, targets)
         except Flaw as flaw:
             return invalid(str(flaw))

@@ -76,9 +76,9 @@ class Claim:
         return self.gate_bits is not None
 
 
-def check_data(X: ArrayLike, y: ArrayLike) -> tuple[FloatArray, FloatArray]:
+def check_data(X: ArrayLike, y: ArrayLike, axes: int = 1) -> tuple[FloatArray, FloatArray]:
     checked = []
-    for name, values, ndim in (("X", X, 2), ("y", y, 1)):
+    for name, values, ndim in (("X", X, 2), ("y", y, axes)):
         try:
             array = np.array(values)
         except ValueError as error:

@@ -141,6 +141,5 @@ class _Sizes:
 
 def _scale(eta: FloatArray, slope: FloatArray) -> float:
     """A length of a gradient step: of the size of η."""
-    return float(
-        max(eta.max(initial=0.0), 1e-6) / max(float(np.abs(slope).max(initial=0.0)), 1e-300)
-    )
+    steepest = float(np.abs(slope).max(initial=0.0))
+    return float(max(eta.max(initial=0.0), 1e-6)) / max(steepest, 1e-300)

@@ -68,8 +68,8 @@ class VectorSolution:
         return self.certificate.rel_gap
 
     @property
-    def V(self) -> FloatArray:
-        """The dual point of the bound, (n, c)."""
+    def nu(self) -> FloatArray:
+        """V, the dual point of the bound, (n, c)."""
         return self.certificate.V
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Networks with several outputs: oracles, training and bounds, against other ways to compute them."""
+"""Networks with several outputs: oracles, training and bounds, against independent code."""
 
 from __future__ import annotations
 
