@@ -8,8 +8,8 @@ of the trainer is imported, and the lower bound that is reported allows for roun
 
 The search. A cone of directions is Σ_j θ_j v_j, θ ≥ 0, for r unit vectors. With g_i = s_i x_iᵀu for
 some slope s_i in [0, 1], what max(0, x_iᵀu) is above g_i is at most its interpolant c_i. So
-h = g + Σ_i t_i ω_i, 0 ≤ t_i ≤ c_i, and |h|² = |g|² + Σ_i t_i ω_iᵀ(g + h) is at most a quadratic form
-in θ, which is compared with λ²|u|² entry by entry. A cone that fails is cut in two.
+h = g + Σ_i t_i ω_i, 0 ≤ t_i ≤ c_i, and |h|² = |g|² + Σ_i t_i ω_iᵀ(g + h) is at most a quadratic
+form in θ, which is compared with λ²|u|² entry by entry. A cone that fails is cut in two.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ import numpy as np
 
 from relu_opt.arrays import FloatArray
 
-MOST_STEPS, MOST_HALVINGS = 200, 40
+MOST_STEPS, MOST_HALVINGS = 200, 30
 # Of the Hessian's diagonal, so that equal columns have one solution.
 RIDGE = 1e-13
 
@@ -131,6 +131,8 @@ class _Sizes:
             for _ in range(MOST_HALVINGS):
                 trial = np.maximum(eta + share * direction, 0.0)
                 fall = float(slope @ (trial - eta))
+                if 0 > fall > -1e-17 * abs(here.value):
+                    break
                 if fall < 0:
                     there = self.at(trial)
                     if there.value <= here.value + 1e-4 * fall:

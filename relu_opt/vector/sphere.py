@@ -25,7 +25,7 @@ import time
 
 import numpy as np
 
-from relu_opt.arrays import FloatArray
+from relu_opt.arrays import BoolArray, FloatArray
 from relu_opt.globally.bounds import EPS, RowSpace
 from relu_opt.globally.sphere import _halves as halves
 from relu_opt.plugins.types import StopReason
@@ -177,17 +177,37 @@ class _Search:
 
     def _bounds(self, cones: FloatArray) -> FloatArray:
         """An upper bound of ‖h‖ on each cone; vertices with large values are noted."""
-        t = self.terms
-        products = cones @ t.a.T  # (m, r, N)
+        products = cones @ self.terms.a.T  # (m, r, N)
         low, high = products.min(axis=1), products.max(axis=1)
         crossing = (low < 0) & (high > 0)
         share = np.divide(high, high - low, out=np.zeros_like(high), where=crossing)
         share[low >= 0] = 1.0
+        bounds, L = self._with_shares(cones, products, share, crossing, True)
+        open_ = np.flatnonzero((bounds > self.goal) & crossing.any(axis=1))
+        if len(open_):
+            part = cones[open_], products[open_]
+            better = self._leaning(part[0], L[open_], share[open_], crossing[open_])
+            bounds[open_] = np.minimum(
+                bounds[open_], self._with_shares(*part, better, crossing[open_], False)[0]
+            )
+        return bounds
+
+    def _with_shares(
+        self,
+        cones: FloatArray,
+        products: FloatArray,
+        share: FloatArray,
+        crossing: BoolArray,
+        note: bool,
+    ) -> tuple[FloatArray, FloatArray]:
+        """The bound of each cone with given τ, (m,); and L at its vertices, (m, r, q)."""
+        t = self.terms
         linear = share[:, None, :] * products
         over = np.where(crossing[:, None, :], np.maximum(products, 0.0) - linear, 0.0)
-        L = linear @ t.w + cones @ t.B.T  # (m, r, q)
+        L = linear @ t.w + cones @ t.B.T
         excess = over @ t.w
-        self._vertices(cones, np.linalg.norm(L + excess, axis=2))
+        if note:
+            self._vertices(cones, np.linalg.norm(L + excess, axis=2))
         # ρ: either all e_k at their largest, in one direction; or about their half.
         sums = over.sum(axis=2)
         outer = np.einsum("mjk,kp,kq->mjpq", over, t.w, t.w, optimize=True)
@@ -199,7 +219,27 @@ class _Search:
         Q += 16 * t.error * t.size
         G = cones @ cones.transpose(0, 2, 1) * (1 - 16 * EPS * self.rank)
         ratios = np.where(Q > 0, Q / np.maximum(G, 1e-300), 0.0)
-        return np.asarray(np.sqrt(ratios.max(axis=(1, 2))))
+        return np.sqrt(ratios.max(axis=(1, 2))), L
+
+    def _leaning(
+        self, cones: FloatArray, L: FloatArray, share: FloatArray, crossing: BoolArray
+    ) -> FloatArray:
+        """τ with which ‖Lu‖ has little slope along the cone, as Moreau's multipliers would."""
+        t = self.terms
+        middle = cones.sum(axis=1)
+        middle /= np.linalg.norm(middle, axis=1, keepdims=True)
+        images = L.mean(axis=1)
+        # L as a matrix is what its values at the vertices say.
+        slope = np.linalg.solve(cones, L @ images[:, :, None])[:, :, 0]
+        slope -= (slope * middle).sum(axis=1, keepdims=True) * middle
+        pull = np.where(crossing, np.maximum(-(images @ t.w.T), 0.0), 0.0)
+        across = t.a - (middle @ t.a.T)[:, :, None] * middle[:, None, :]
+        moves = pull[:, :, None] * across  # (m, N, r)
+        normal = moves.transpose(0, 2, 1) @ moves
+        size = np.trace(normal, axis1=1, axis2=2)
+        normal += (1e-9 * size + 1e-300)[:, None, None] * np.eye(self.rank)
+        shift = moves @ np.linalg.solve(normal, slope[:, :, None])
+        return np.where(crossing, np.clip(share + shift[:, :, 0], 0.0, 1.0), share)
 
     def _vertices(self, cones: FloatArray, values: FloatArray) -> None:
         """Climb from the best vertices, if one is better than all that is known."""

@@ -30,6 +30,8 @@ JOIN, STEPS, MAX_ROUNDS = 32, 300, 300
 AIM, SHARE = 0.25, 0.05
 # Neurons whose directions differ by less than this are tried as one.
 MERGE = 1e-3
+# One less the cosine of directions that are as good as one.
+NEARLY_ONE = 1e-8
 
 
 def make_vector_oracle(
@@ -126,9 +128,11 @@ class ColumnGeneration:
         moved = slide(self.problem, self.network, STEPS)
         if moved is not self.network:
             sizes = np.linalg.norm(moved.hidden, axis=1)
+            units = moved.hidden / sizes[:, None]
+            apart = (self.directions @ units.T).max(axis=1, initial=-1.0) < 1 - NEARLY_ONE
             self._solve(
-                np.vstack([moved.hidden / sizes[:, None], self.directions]),
-                np.concatenate([sizes**2, np.zeros(len(self.directions))]),
+                np.vstack([units, self.directions[apart]]),
+                np.concatenate([sizes**2, np.zeros(int(apart.sum()))]),
             )
 
     def _solve(self, directions: FloatArray, sizes: FloatArray) -> None:
@@ -151,6 +155,7 @@ class ColumnGeneration:
     def _tidy(self) -> None:
         """Merge neurons of nearly one direction, if the objective stays within the tolerance."""
         merged = self.network.merge(MERGE)
+        merged = self.problem.network(merged.hidden, merged.output)
         if len(merged) < len(self.network):
             moved = slide(self.problem, merged, STEPS)
             value = self.problem.objective(moved)

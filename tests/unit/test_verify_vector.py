@@ -1,4 +1,4 @@
-"""The re-check of certificates for several outputs, by code that shares nothing with the trainer."""
+"""The re-check of certificates for several outputs, which shares no code with the trainer."""
 
 from __future__ import annotations
 
