@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -12,10 +14,13 @@ from relu_opt.plugins.types import StopReason
 from relu_opt.program.arrangement import MAX_PATTERNS
 from relu_opt.vector.bounds import VectorSeparation
 from relu_opt.vector.problem import VectorProblem
+from relu_opt.vector.relaxation import relax
 from relu_opt.vector.solution import VectorSolution
 from relu_opt.vector.training import ColumnGeneration, make_vector_oracle
 
-METHODS = ("column_generation",)
+METHODS = ("column_generation", "sdp")
+# Share of the tolerance that a relaxation is solved to, and the least that it can be asked for.
+RELAXED, TIGHTEST = 0.01, 1e-9
 POOLINGS = (None, "average")
 
 
@@ -32,6 +37,9 @@ def train_vector(
     oracle: str = "auto",
     time_limit: float | None = None,
     max_patterns: int = MAX_PATTERNS,
+    relaxation: str = "dnn",
+    backend: str = "auto",
+    options: Mapping[str, object] | None = None,
 ) -> VectorSolution:
     """Train a two-layer ReLU network with several outputs to a proved optimum.
 
@@ -48,7 +56,10 @@ def train_vector(
     lam : float
         Regularization strength λ > 0 on the scale of the *mean* loss. (The papers have the sum of
         losses and β = nλ.)
-    method : {"column_generation"}
+    method : {"column_generation", "sdp"}
+        `sdp` solves one semidefinite relaxation over all listed patterns, for dense networks and
+        small data. Its bound holds for all networks; the gap closes where the relaxation is exact,
+        as for X of rank 2.
     patches : (K, h) array of int, optional
         Columns of X in each patch: then the network is convolutional, each neuron sees all
         patches, and has output weights for each.
@@ -63,7 +74,11 @@ def train_vector(
     time_limit : float, optional
         Seconds; then the best network so far comes back with its bound.
     max_patterns : int
-        Of the oracle `flats`.
+        Of the oracle `flats` and of the method `sdp`.
+    relaxation : {"dnn", "psd"}
+        Of the method `sdp`: doubly nonnegative, or the weaker one of semidefinite matrices only.
+    backend, options
+        Who solves the relaxation, as of `solve_program`; it needs semidefinite cones.
 
     Returns
     -------
@@ -86,9 +101,12 @@ def train_vector(
     tol = as_positive(tol, "tol")
     deadline = deadline_of(time_limit)
     problem = VectorProblem.of(X, Y, lam, intercept, patches, is_pooled(pooling))
-    run = ColumnGeneration(
-        problem, make_vector_oracle(problem, oracle, max_patterns), tol, deadline
-    )
+    chosen = make_vector_oracle(problem, oracle, max_patterns)
+    run = ColumnGeneration(problem, chosen, tol, deadline)
+    if method == "sdp":
+        aim = max(RELAXED * tol, TIGHTEST)
+        found = relax(problem, relaxation, max_patterns, backend, aim, time_limit, options)
+        return run.beside(found)
     try:
         stop = run.run()
     except KeyboardInterrupt:

@@ -9,15 +9,17 @@ import numpy as np
 
 from relu_opt.arrays import FloatArray
 from relu_opt.errors import DataError, did_you_mean
+from relu_opt.globally.bounds import RowSpace
 from relu_opt.plugins.manager import registry
 from relu_opt.plugins.types import ProgressEvent, StopReason
 from relu_opt.program.arrangement import MAX_PATTERNS
 from relu_opt.program.convex import relative_gap
-from relu_opt.vector.bounds import VectorSeparation
+from relu_opt.vector.bounds import MOST_DIRECTIONS, Terms, VectorSeparation, distinct
 from relu_opt.vector.certificate import vector_certificate
 from relu_opt.vector.flats import VectorFlats
 from relu_opt.vector.master import group_lasso
 from relu_opt.vector.problem import VectorProblem
+from relu_opt.vector.relaxation import Relaxation
 from relu_opt.vector.sliding import slide
 from relu_opt.vector.solution import VectorRound, VectorSolution
 from relu_opt.vector.sphere import VectorSphere
@@ -30,6 +32,8 @@ JOIN, STEPS, MAX_ROUNDS = 32, 300, 300
 AIM, SHARE = 0.25, 0.05
 # Neurons whose directions differ by less than this are tried as one.
 MERGE = 1e-3
+# Rounds from the directions of a relaxation.
+FEW = 6
 # One less the cosine of directions that are as good as one.
 NEARLY_ONE = 1e-8
 
@@ -109,7 +113,35 @@ class ColumnGeneration:
             proof, self.problem, "column_generation", self.found, tuple(self.rounds), stop
         )
 
+    def beside(self, relaxed: Relaxation) -> VectorSolution:
+        """The bound of a relaxation, and a network of the directions that it makes likely."""
+        self.V, self.lower = relaxed.V, relaxed.bound
+        for _ in range(FEW):
+            self._join(self._likely(relaxed.directions))
+            self._tell()
+        self._tidy()
+        proof = vector_certificate(
+            self.problem,
+            self.network,
+            self.V,
+            "relaxed",
+            f"the {relaxed.kind} relaxation over {relaxed.patterns} patterns, solved by "
+            f"{relaxed.backend}; its multipliers were checked",
+            self.tol,
+        )
+        return VectorSolution(proof, self.problem, "sdp", None, tuple(self.rounds), relaxed.stop)
+
     # -- underneath ------------------------------------------------------------
+
+    def _likely(self, directions: FloatArray) -> FloatArray:
+        """Directions uphill of the given and of the known ones at the dual point, polished."""
+        space = RowSpace.of(self.problem.rows)
+        terms = Terms.of(space, self.problem.row_weights(self.nu))
+        points = np.vstack([directions, self.directions]) @ space.axes.T
+        points = terms.climb(points)
+        points = np.array([terms.polish(point) for point in points])
+        points, _ = distinct(points, terms.values(points), MOST_DIRECTIONS)
+        return space.outward(points)
 
     def _late(self) -> bool:
         return self.deadline is not None and time.perf_counter() > self.deadline
