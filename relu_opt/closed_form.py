@@ -32,6 +32,10 @@ from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.network import ReLUNetwork
 from relu_opt.program.spike_free import is_spike_free
 from relu_opt.proving import certificate_of
+from relu_opt.vector.certificate import VectorCertificate, vector_certificate
+from relu_opt.vector.network import VectorNetwork
+from relu_opt.vector.problem import VectorProblem
+from relu_opt.vector.whitened import whitened_vector
 
 # The gap that every answer is certified to, and how far, relative to it, the formula's objective
 # may be from the network's own.
@@ -50,29 +54,29 @@ class ClosedForm:
         What the data are, and so which formula it is.
     loss : str
         "squared", "hinge" or "interpolation".
-    network : ReLUNetwork
-        Balanced; at most two neurons.
+    network : ReLUNetwork or VectorNetwork
+        Balanced; at most two neurons for one output.
     value : float
         The optimum by the formula, equal to `objective` up to rounding.
-    proof : Certificate or Interpolant
+    proof : Certificate, VectorCertificate or Interpolant
         A certificate of scope "all", or the proof of an interpolation, which has no loss.
     """
 
     kind: str
     loss: str
-    network: ReLUNetwork
+    network: ReLUNetwork | VectorNetwork
     value: float
-    proof: Certificate | Interpolant
+    proof: Certificate | VectorCertificate | Interpolant
 
     @property
     def objective(self) -> float:
         """The network's own objective: mean loss + λ ½Σ(‖u‖² + a²), or that sum alone."""
-        return self.proof.primal if isinstance(self.proof, Certificate) else self.proof.cost
+        return self.proof.cost if isinstance(self.proof, Interpolant) else self.proof.primal
 
     @property
     def bound(self) -> float:
         """What no network of any width is below."""
-        return self.proof.dual if isinstance(self.proof, Certificate) else self.proof.bound
+        return self.proof.bound if isinstance(self.proof, Interpolant) else self.proof.dual
 
     @property
     def rel_gap(self) -> float:
@@ -80,9 +84,9 @@ class ClosedForm:
         return self.proof.rel_gap
 
     @property
-    def certificate(self) -> Certificate:
+    def certificate(self) -> Certificate | VectorCertificate:
         """The certificate; a DataError for an interpolation, whose proof is an `Interpolant`."""
-        if not isinstance(self.proof, Certificate):
+        if isinstance(self.proof, Interpolant):
             raise DataError("An interpolation has no loss, so no certificate. See `.proof`.")
         return self.proof
 
@@ -109,7 +113,8 @@ def closed_form(
         Data with whitened rows, XXᵀ = s²I (to 1e-10), or of rank one, X = c aᵀ; for interpolation
         also spike-free data that fulfil the formula's condition.
     y : (n,) array
-        Targets; labels −1 and +1 for the hinge loss.
+        Targets; labels −1 and +1 for the hinge loss. With (n, c) targets, whitened rows and the
+        squared loss: by the soft-thresholded singular values, if neurons can give them.
     lam : float, optional
         Regularization strength λ > 0 on the scale of the *mean* loss: the papers' β is nλ.
         Interpolation takes none.
@@ -133,10 +138,7 @@ def closed_form(
     """
     data = as_floats(X, "X", 2)
     if np.ndim(y) == 2:
-        raise DataError(
-            "y has two axes, and formulas for several outputs are not there yet. Pass one column.",
-            shape=np.shape(y),
-        )
+        return _several_outputs(data, y, lam, loss, depth)
     targets = as_targets(y, "y", len(data), "X")
     if as_count(depth, "depth") != 2:
         raise DataError(
@@ -157,6 +159,33 @@ def closed_form(
         return _interpolation(data, targets)
     strength = as_positive(lam, "lam")
     return _training(data, targets, strength, loss)
+
+
+def _several_outputs(
+    X: FloatArray, Y: ArrayLike, lam: float | None, loss: str, depth: int
+) -> ClosedForm:
+    """By soft-thresholded singular values, for whitened rows."""
+    if loss != "squared" or as_count(depth, "depth") != 2 or lam is None:
+        raise DataError(
+            f"The formula for several outputs is for the squared loss, depth 2 and a lam, not for "
+            f"loss {loss!r}, depth {depth}, lam {lam}. Pass one column of y.",
+            loss=loss,
+            depth=depth,
+        )
+    problem = VectorProblem.of(X, Y, lam)
+    white = distance_from_whitened(X)
+    if white > WHITENED_TOLERANCE:
+        raise DataError(
+            "There is no formula for these data. The rows are not whitened: XXᵀ/s² differs from "
+            f"the identity by {white:.3g}. Use train_vector(X, Y, lam).",
+            whitened=white,
+        )
+    network, value = whitened_vector(X, problem.Y, problem.lam)
+    V = problem.dual_point(network)
+    largest = float(np.linalg.norm(X, 2) * np.linalg.norm(V, 2)) * (1 + 1e-14 * X.size**0.5)
+    V = problem.best_scale(V, largest) * V
+    proof = vector_certificate(problem, network, V, "spectral", "M(V) ≤ ‖X‖‖V‖", TOL)
+    return _agreed(ClosedForm("whitened", loss, network, value, proof.require()))
 
 
 def _training(X: FloatArray, y: FloatArray, lam: float, loss: str) -> ClosedForm:

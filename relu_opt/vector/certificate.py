@@ -9,7 +9,7 @@ relaxed     for each activation pattern D of the data, with S = 2D − I, an N �
             XᵀDVVᵀDX + XᵀSNSX ≼ λ²I: on the pattern's cone, SXu ≥ 0, the second term is ≥ 0;
 spectral    ‖X‖‖V‖ ≤ λ, since ‖(Xu)₊‖ ≤ ‖Xu‖.
 
-`relu_opt.verify` re-checks the first and the last from the data alone.
+`relu_opt.verify` re-checks them from the data alone: the first two by a search of its own.
 """
 
 from __future__ import annotations

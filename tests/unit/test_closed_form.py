@@ -260,7 +260,7 @@ def test_nearly_whitened_rows_are_refused_and_not_rounded():
         ({"lam": 0.1, "loss": "hinge"}, "labels"),
         ({"lam": 0.1, "depth": 3}, "depth is 3"),
         ({"lam": 0.1, "depth": 0}, "depth"),
-        ({"lam": 0.1, "y": np.eye(3)}, "two axes"),
+        ({"lam": 0.1, "y": np.ones((3, 1, 1))}, "axis"),
         ({"lam": 0.1, "y": [1.0, 2.0]}, "2 values"),
         ({"lam": 0.1, "y": [1.0, np.nan, 2.0]}, "nan"),
         ({"lam": 0.1, "X": np.zeros((3, 3))}, "no formula"),

@@ -74,7 +74,7 @@ def test_false_claims_are_invalid():
         "lam": replace(proof, lam=proof.lam * 0.999),
         "data": proof,
         "spectral": replace(proof, proof="spectral"),
-        "relaxed": replace(proof, proof="relaxed"),
+        "guessed": replace(proof, proof="guessed"),
         "constants": replace(
             proof,
             network=ro.VectorNetwork(proof.network.hidden, proof.network.output, np.full(3, 0.01)),
