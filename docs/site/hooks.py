@@ -49,6 +49,12 @@ API = (
     ("Splines", "relu_opt", "fit_spline SplineFit SplineCertificate spline_features"),
     ("All patterns", "relu_opt", "train_globally GlobalSolution separation Separation"),
     (
+        "Several outputs",
+        "relu_opt",
+        "train_vector VectorSolution VectorNetwork VectorCertificate vector_separation "
+        "VectorSeparation",
+    ),
+    (
         "Special data",
         "relu_opt",
         "closed_form ClosedForm is_spike_free SpikeFree minimum_norm_interpolant Interpolant "

@@ -50,6 +50,7 @@ DRAW = (
     "make_pictures.py",
     "optimal_polytope.py",
     "path_pictures.py",
+    "vector_pictures.py",
 )
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NEEDS = re.compile(r"^<!-- needs: (\w+) -->$", re.MULTILINE)
