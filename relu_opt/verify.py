@@ -24,7 +24,6 @@ from __future__ import annotations
 import functools
 import math
 import os
-from dataclasses import astuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -86,12 +85,12 @@ def verify(
     arrays, meta = contents(certificate)
     if meta.get("problem") == "spline":
         return verify_spline(arrays, meta, *check_data(as_column(X), y))
-    several = meta.get("several_outputs") is True
+    several = meta.get("problem") == "several_outputs"
     data, targets = check_data(X, y, 2 if several else 1)
     with np.errstate(all="ignore"):
         try:
             if several:
-                return Verification(*astuple(check_several(arrays, meta, data, targets)))
+                return check_several(arrays, meta, data, targets)
             claim = read_claim(arrays, meta, data, targets)
         except Flaw as flaw:
             return invalid(str(flaw))

@@ -17,12 +17,12 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from relu_opt.verification import Verification, nothing
 from relu_opt.verify_claim import Flaw
 from relu_opt.verify_search import EPS
 
@@ -35,21 +35,9 @@ MOST_CONES, CHUNK_ENTRIES = 3_000_000, 2**20
 CLAIM_TOL, SEARCH_SHARE, GAP_SHARE = 1e-9, 0.05, 0.1
 
 
-@dataclass(frozen=True)
-class Found:
-    """The fields of a `relu_opt.Verification`."""
-
-    verdict: str
-    primal: float
-    dual: float
-    rel_gap: float
-    problems: tuple[str, ...]
-    statement: str
-
-
 def check_several(
     arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], X: FloatArray, Y: FloatArray
-) -> Found:
+) -> Verification:
     """Re-check a certificate of a network with several outputs; a `Flaw` if it is malformed."""
     hidden, output = _entry(arrays, "hidden", 2), _entry(arrays, "output", None)
     constants, V = _entry(arrays, "intercept", 1), _entry(arrays, "V", 2)
@@ -95,8 +83,8 @@ def check_several(
         f"every ReLU network of any width: none is below {dual:.12g}."
     )
     if false or doubts:
-        statement = f"Nothing is proved: {problems[0][0].lower()}{problems[0][1:]}"
-    return Found("invalid" if false else verdict, primal, dual, rel_gap, problems, statement)
+        statement = nothing(problems[0])
+    return Verification("invalid" if false else verdict, primal, dual, rel_gap, problems, statement)
 
 
 # -- reading -------------------------------------------------------------------

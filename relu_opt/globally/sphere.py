@@ -117,11 +117,11 @@ class _Search:
                 cones, bounds = cones[~closed], bounds[~closed]
                 if not len(cones):
                     return
-                i, j, length = _longest_edges(cones)
+                i, j, length = longest_edges(cones)
                 if length.min() < NARROWEST or len(cones) > MOST_ENTRIES // self.rank**2:
                     self._give_up(StopReason.ITERATION_LIMIT, bounds)
                     return
-                cones, bounds = _halves(cones, i, j), np.concatenate([bounds, bounds])
+                cones, bounds = halves(cones, i, j), np.concatenate([bounds, bounds])
         except TimeoutError:
             self._give_up(StopReason.TIME_LIMIT, bounds)
         except KeyboardInterrupt:
@@ -224,7 +224,7 @@ def _shortened(g: FloatArray, normals: FloatArray, most: FloatArray) -> FloatArr
     return g
 
 
-def _longest_edges(cones: FloatArray) -> tuple[IntArray, IntArray, FloatArray]:
+def longest_edges(cones: FloatArray) -> tuple[IntArray, IntArray, FloatArray]:
     """The ends of each cone's longest edge, and its length; cones of rank 1 have none."""
     rank = cones.shape[1]
     one, two = np.triu_indices(rank, 1)
@@ -235,7 +235,7 @@ def _longest_edges(cones: FloatArray) -> tuple[IntArray, IntArray, FloatArray]:
     return one[longest], two[longest], lengths.max(axis=1)
 
 
-def _halves(cones: FloatArray, i: IntArray, j: IntArray) -> FloatArray:
+def halves(cones: FloatArray, i: IntArray, j: IntArray) -> FloatArray:
     """Each cone cut in two at the middle of an edge; the second halves follow."""
     every = np.arange(len(cones))
     middle = cones[every, i] + cones[every, j]

@@ -110,7 +110,7 @@ class VectorCertificate:
     def meta(self) -> dict[str, Any]:
         """The claims, as they stand in a file."""
         return {
-            "several_outputs": True,
+            "problem": "several_outputs",
             "lam": self.lam,
             "with_intercept": self.intercept,
             "pooled": self.pooled,

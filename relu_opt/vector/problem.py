@@ -113,9 +113,13 @@ class VectorProblem:
         """A network of the user's, balanced, or a DataError if it is not of this problem."""
         if not isinstance(network, VectorNetwork):
             raise DataError(f"A VectorNetwork is needed, not a {type(network).__name__}.")
+        theirs, mine = network.patches, self.patches
+        if theirs is None or mine is None:
+            seen_alike = theirs is mine
+        else:
+            seen_alike = np.array_equal(theirs, mine)
         same = (
-            (network.patches is None) == (self.patches is None)
-            and (self.patches is None or np.array_equal(network.patches, self.patches))
+            seen_alike
             and network.pooled == self.pooled
             and network.outputs == self.Y.shape[1]
             and network.hidden.shape[1] == self.rows.shape[1]

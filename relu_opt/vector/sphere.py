@@ -27,7 +27,7 @@ import numpy as np
 
 from relu_opt.arrays import BoolArray, FloatArray
 from relu_opt.globally.bounds import EPS, RowSpace
-from relu_opt.globally.sphere import _halves as halves
+from relu_opt.globally.sphere import NARROWEST, halves, longest_edges
 from relu_opt.plugins.types import StopReason
 from relu_opt.vector.bounds import MOST_DIRECTIONS, Terms, VectorSeparation, distinct
 
@@ -101,6 +101,8 @@ class _Search:
         self.rank = terms.a.shape[1]
         self.lower, self.upper = 0.0, 0.0
         self.target, self.rel = target, rel
+        # Of an entry of Q.
+        self.rounding = 16 * terms.error * terms.size
         self.points: list[FloatArray] = []
         self.cones = 0
         self.stop = StopReason.CONVERGED
@@ -109,7 +111,8 @@ class _Search:
     def goal(self) -> float:
         """Cones with a bound of at most this are closed."""
         # Below a few times the rounding of a bound no cut would help.
-        return max(self.target, self.lower * (1 + self.rel) + 4 * self.terms.error)
+        wanted = self.lower * (1 + self.rel) + 4 * self.terms.error
+        return max(self.target, float(np.hypot(wanted, np.sqrt(2 * self.rounding))))
 
     def run(self, starts: FloatArray, deadline: float | None) -> None:
         """Cut cones until all are closed, or there is no more time or memory."""
@@ -124,11 +127,13 @@ class _Search:
                 closed = bounds <= self.goal
                 self.upper = max(self.upper, float(bounds[closed].max(initial=0.0)))
                 cones, bounds = cones[~closed], bounds[~closed]
-                if len(cones) > MOST_ENTRIES // self.rank**2:
+                if not len(cones):
+                    return
+                i, j, length = longest_edges(cones)
+                if length.min() < NARROWEST or len(cones) > MOST_ENTRIES // self.rank**2:
                     self._give_up(StopReason.ITERATION_LIMIT, bounds)
                     return
-                if len(cones):
-                    cones, bounds = halves(cones), np.concatenate([bounds, bounds])
+                cones, bounds = halves(cones, i, j), np.concatenate([bounds, bounds])
         except TimeoutError:
             self._give_up(StopReason.TIME_LIMIT, bounds)
         except KeyboardInterrupt:
@@ -216,7 +221,7 @@ class _Search:
         b = np.maximum(L @ t.w.T + 0.5 * rho[:, :, None], 0.0)
         mixed = over @ b.transpose(0, 2, 1)
         Q = L @ L.transpose(0, 2, 1) + mixed + mixed.transpose(0, 2, 1)
-        Q += 16 * t.error * t.size
+        Q += self.rounding
         G = cones @ cones.transpose(0, 2, 1) * (1 - 16 * EPS * self.rank)
         ratios = np.where(Q > 0, Q / np.maximum(G, 1e-300), 0.0)
         return np.sqrt(ratios.max(axis=(1, 2))), L

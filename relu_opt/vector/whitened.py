@@ -82,7 +82,7 @@ def _factor(P: FloatArray, bound: float) -> FloatArray:
     if rank == 0:
         return np.zeros((len(P), 0))
     if rank == 1:
-        return np.abs(B)
+        return np.asarray(np.abs(B))
     if rank == 2:
         # Rows at right angles at most: turned, they lie in the first quadrant.
         angles = np.arctan2(B[:, 1], B[:, 0])
@@ -90,7 +90,7 @@ def _factor(P: FloatArray, bound: float) -> FloatArray:
         around = np.angle(np.exp(1j * (angles - middle)))
         turn = np.pi / 4 - middle - 0.5 * (around.max() + around.min())
         cos, sin = np.cos(turn), np.sin(turn)
-        return np.maximum(B @ np.array([[cos, sin], [-sin, cos]]), 0.0)
+        return np.asarray(np.maximum(B @ np.array([[cos, sin], [-sin, cos]]), 0.0))
     return _rotated(P, B, bound)
 
 
@@ -112,7 +112,7 @@ def _rotated(P: FloatArray, B: FloatArray, bound: float) -> FloatArray:
         off = float(np.abs(factor @ factor.T - P).max() / np.abs(P).max())
         closest = min(closest, off)
         if off <= 100 * FACTOR_TOLERANCE:
-            return factor
+            return np.asarray(factor)
     raise DataError(
         "There may be a formula for these targets, and none was found: the fits have a nonnegative "
         f"part of rank {B.shape[1]} over {len(P)} rows, which was written as a sum of neurons up "

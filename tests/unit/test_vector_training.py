@@ -359,3 +359,11 @@ def test_networks_that_do_not_fit_are_refused():
         found.certify(ro.VectorNetwork(np.ones((1, 2)), np.ones((1, 2)), [1.0, 0.0]))
     with pytest.raises(DataError, match="needed"):
         found.certify(ro.ReLUNetwork(np.ones((1, 2)), np.ones(1)))
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_a_search_ends_where_everything_cancels(d):
+    """h is zero up to rounding, far below the size of its terms."""
+    X, V = data_of(d, 6, d, 2)
+    twice = ro.vector_separation(np.vstack([X, X]), np.vstack([V, -V]), tol=1e-12)
+    assert twice.lower <= twice.upper < 1e-5
