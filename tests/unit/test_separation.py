@@ -168,8 +168,8 @@ def test_interrupts_return_a_bound_that_holds(monkeypatch):
             raise KeyboardInterrupt
         return halves(*arguments)
 
-    halves = sphere._halves
-    monkeypatch.setattr(sphere, "_halves", interrupted)
+    halves = sphere.halves
+    monkeypatch.setattr(sphere, "halves", interrupted)
     found = ro.separation(X, nu, "sphere", tol=1e-9)
     assert found.stop is StopReason.INTERRUPTED
     assert found.upper >= by_cells(X, nu)
