@@ -32,6 +32,7 @@ from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.network import ReLUNetwork
 from relu_opt.program.spike_free import is_spike_free
 from relu_opt.proving import certificate_of
+from relu_opt.vector.ascent import lifted_bound
 from relu_opt.vector.certificate import VectorCertificate, vector_certificate
 from relu_opt.vector.network import VectorNetwork
 from relu_opt.vector.problem import VectorProblem
@@ -182,9 +183,8 @@ def _several_outputs(
         )
     network, value = whitened_vector(X, problem.Y, problem.lam)
     V = problem.dual_point(network)
-    largest = float(np.linalg.norm(X, 2) * np.linalg.norm(V, 2)) * (1 + 1e-14 * X.size**0.5)
-    V = problem.best_scale(V, largest) * V
-    proof = vector_certificate(problem, network, V, "spectral", "M(V) ≤ ‖X‖‖V‖", TOL)
+    V = problem.best_scale(V, lifted_bound(X, V)) * V
+    proof = vector_certificate(problem, network, V, "lifted", "M(V) ≤ ‖X‖‖V‖", TOL)
     return _agreed(ClosedForm("whitened", loss, network, value, proof.require()))
 
 

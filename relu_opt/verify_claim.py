@@ -25,6 +25,7 @@ ByteArray = NDArray[np.uint8]
 
 # Losses whose targets are the labels −1 and +1.
 LABELLED = ("logistic", "squared_hinge", "hinge")
+VERDICTS = ("certified", "not_certified", "inconclusive")
 # Entries of a temporary matrix.
 CHUNK_ENTRIES = 2**22
 # How far the weights' mean may be from 1.
@@ -114,9 +115,7 @@ def read_claim(
     arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], X: FloatArray, y: FloatArray
 ) -> Claim:
     n, d = X.shape
-    digest = hashlib.sha256(f"{n},{d};".encode() + X.tobytes() + y.tobytes()).hexdigest()
-    if meta.get("fingerprint") != digest:
-        raise Flaw("The certificate is of other data: its fingerprint is not that of X and y.")
+    check_fingerprint(meta, X, y)
     loss = read_choice(meta, "loss", ("squared", "logistic", "squared_hinge", "hinge", "huber"))
     if loss in LABELLED and not np.isin(y, (-1.0, 1.0)).all():
         raise Flaw(f"The loss is {loss}, and y holds values other than the labels −1 and +1.")
@@ -167,7 +166,7 @@ def read_claim(
         has_constant=has_constant,
         coverage=_coverage(meta),
         oracle=_oracle(meta),
-        verdict=read_choice(meta, "verdict", ("certified", "not_certified", "inconclusive")),
+        verdict=read_choice(meta, "verdict", VERDICTS),
         numbers={name: read_number(meta, name) for name in ("primal", "dual", "rel_gap")},
     )
 
@@ -193,6 +192,13 @@ def _oracle(meta: Mapping[str, Any]) -> str:
     if not isinstance(name, str):
         raise Flaw(f"oracle is {name!r:.60}, and a text is needed.")
     return f"that |νᵀ(Xu)₊| ≤ {bound:.12g} for ‖u‖ ≤ 1 rests on {name:.200}"
+
+
+def check_fingerprint(meta: Mapping[str, Any], X: FloatArray, y: FloatArray) -> None:
+    n, d = X.shape
+    digest = hashlib.sha256(f"{n},{d};".encode() + X.tobytes() + y.tobytes()).hexdigest()
+    if meta.get("fingerprint") != digest:
+        raise Flaw("The certificate is of other data: its fingerprint is not that of X and y.")
 
 
 def read_entry(

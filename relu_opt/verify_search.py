@@ -26,6 +26,8 @@ MOST_KINKS = 2
 # and entries of a matrix of products.
 MOST_CONES, SHORTEST = 3_000_000, 1e-6
 CHUNK_ENTRIES = 2**21
+# Beyond this rank the orthants alone are too many.
+MOST_RANK = 12
 EPS = float(np.finfo(np.float64).eps)
 
 
@@ -78,6 +80,8 @@ def _kinks(rows: FloatArray, nu: FloatArray) -> tuple[FloatArray, FloatArray, Fl
 def _one_side(a: FloatArray, c: FloatArray, b: FloatArray, level: float, slack: float) -> str:
     """Why h(u) ≤ level may not hold for all ‖u‖ ≤ 1."""
     r, looked = len(b), 0
+    if r > MOST_RANK:
+        return f"a search of directions in {r} dimensions is too long to repeat here"
     corners = np.where(np.arange(2**r)[:, None] >> np.arange(r) & 1, -1.0, 1.0)
     cones = corners[:, :, None] * np.eye(r)
     step = max(1, CHUNK_ENTRIES // (r * max(1, len(a))))

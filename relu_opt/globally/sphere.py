@@ -25,6 +25,7 @@ import time
 import numpy as np
 
 from relu_opt.arrays import BoolArray, FloatArray, IntArray
+from relu_opt.errors import DataError
 from relu_opt.globally.bounds import RowSpace, Separation, as_kinks, separation_of
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.cones import least_squares
@@ -32,6 +33,8 @@ from relu_opt.program.cones import least_squares
 # Entries of a matrix of products that are held at a time, and entries of all open cones.
 CHUNK_ENTRIES = 2_000_000
 MOST_ENTRIES = 50_000_000
+# Beyond this rank the orthants alone are too many.
+MOST_RANK = 12
 # Convex kinks in a cone whose sides are looked at one by one, and how near to its goal, relative
 # to it, the cone has to be.
 MOST_KINKS, NEAR = 3, 1e-3
@@ -53,7 +56,7 @@ class SphereOracle:
 
     def __init__(self, X: FloatArray) -> None:
         self.X = X
-        self.space = RowSpace.of(X)
+        self.space = searchable(X, "mip")
 
     def search(
         self, nu: FloatArray, target: float, rel: float, deadline: float | None
@@ -104,8 +107,7 @@ class _Search:
 
     def run(self, deadline: float | None) -> None:
         """Cut cones until all are closed, or there is no more time or memory."""
-        signs = itertools.product((1.0, -1.0), repeat=self.rank)
-        cones = np.array([np.diag(each) for each in signs])
+        cones = orthants(self.rank)
         anything = np.linalg.norm(self.terms, axis=1).sum() + np.linalg.norm(self.slope)
         # What is known of the cones; a stop at any point finds bounds that hold.
         bounds = np.full(len(cones), float(anything))
@@ -222,6 +224,24 @@ def _shortened(g: FloatArray, normals: FloatArray, most: FloatArray) -> FloatArr
             return np.asarray(g - share @ normals)
         g, normals, most = g - most[whole] @ normals[whole], normals[~whole], most[~whole]
     return g
+
+
+def searchable(X: FloatArray, instead: str) -> RowSpace:
+    """The row space of data whose directions can be searched, or a DataError."""
+    space = RowSpace.of(X)
+    if space.rank > MOST_RANK:
+        raise DataError(
+            f"The data have rank {space.rank}, and directions are searched up to rank {MOST_RANK}: "
+            f"the number of cones doubles with each. Use oracle={instead!r}, or reduce the data.",
+            rank=space.rank,
+            limit=MOST_RANK,
+        )
+    return space
+
+
+def orthants(rank: int) -> FloatArray:
+    """The cones of all signs, (2^rank, rank, rank), one row a corner."""
+    return np.array([np.diag(signs) for signs in itertools.product((1.0, -1.0), repeat=rank)])
 
 
 def longest_edges(cones: FloatArray) -> tuple[IntArray, IntArray, FloatArray]:

@@ -29,7 +29,7 @@ class VectorSeparation:
         Unit vectors, the best first; empty if every value is zero.
     values : (k,) array
         ‖Vᵀ(Xu)₊‖ of each.
-    oracle : {"sphere", "flats"}
+    oracle : {"sphere", "flats", "ascent"}
     statement : str
         Who says so.
     stop : StopReason

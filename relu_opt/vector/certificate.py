@@ -7,7 +7,7 @@ proofs of M(V) ≤ λ are known:
 searched    branch and bound over the directions;
 relaxed     for each activation pattern D of the data, with S = 2D − I, an N ≥ 0 entrywise with
             XᵀDVVᵀDX + XᵀSNSX ≼ λ²I: on the pattern's cone, SXu ≥ 0, the second term is ≥ 0;
-spectral    ‖X‖‖V‖ ≤ λ, since ‖(Xu)₊‖ ≤ ‖Xu‖.
+lifted      an eigenvalue that M(V)² is at most (`relu_opt.vector.ascent`); ‖X‖²‖V‖² is one.
 
 `relu_opt.verify` re-checks them from the data alone: the first two by a search of its own.
 """
@@ -30,7 +30,6 @@ from relu_opt.program.convex import relative_gap
 from relu_opt.vector.network import VectorNetwork
 from relu_opt.vector.problem import VectorProblem
 
-PROOFS = ("searched", "relaxed", "spectral")
 # A gap below zero by more than this is not explained by rounding.
 CROSSING_TOLERANCE = 1e-9
 
@@ -47,7 +46,7 @@ class VectorCertificate:
         The dual point, with M(V) = max ‖Vᵀ(Xu)₊‖ ≤ λ over ‖u‖ ≤ 1.
     lam, intercept, pooled
         The training problem; the loss is (1/2n)‖f − Y‖², a mean over samples.
-    proof : {"searched", "relaxed", "spectral"}
+    proof : {"searched", "relaxed", "lifted"}
         Why M(V) ≤ λ.
     statement : str
         Who says so.

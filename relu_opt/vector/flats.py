@@ -40,6 +40,7 @@ class VectorFlats:
     """
 
     name = "flats"
+    proof = "searched"
 
     def __init__(self, rows: FloatArray, max_patterns: int = MAX_PATTERNS) -> None:
         self.space = RowSpace.of(rows)

@@ -18,6 +18,8 @@ import numpy as np
 from relu_opt.arrays import FloatArray
 
 MOST_STEPS, MOST_HALVINGS = 200, 30
+# Sizes below this share of the largest may be on their way to zero.
+NEAR_ZERO = 1e-3
 # Of the Hessian's diagonal, so that equal columns have one solution.
 RIDGE = 1e-13
 
@@ -119,14 +121,17 @@ class _Sizes:
     def descend(self, eta: FloatArray, here: _Point) -> tuple[FloatArray, _Point | None]:
         """A projected Newton step; None if rounding leaves no descent."""
         slope = 0.5 * self.lam * (1 - (here.norms / self.lam) ** 2)
-        free = (eta > 0) | (slope < 0)
+        # Sizes that are on their way to zero take no part in Newton's step (Bertsekas, 1982).
+        step = np.maximum(eta - _scale(eta, slope) * slope, 0.0) - eta
+        near = min(NEAR_ZERO * float(eta.max(initial=0.0)), float(np.linalg.norm(step)))
+        free = (eta > near) | (slope < 0)
         products = here.N * (here.P @ here.P.T) / self.lam**2
         m = len(eta)
         H = products.reshape(m, self.blocks, m, self.blocks).sum(axis=(1, 3))[np.ix_(free, free)]
         H[np.diag_indices(len(H))] += RIDGE * max(1e-300, float(np.trace(H)))
-        step = np.zeros(m)
+        step = -eta
         step[free] = np.linalg.solve(H, -slope[free])
-        for direction in (step, np.where(free, -slope, 0.0) * _scale(eta, slope)):
+        for direction in (step, -slope * _scale(eta, slope)):
             share = 1.0
             for _ in range(MOST_HALVINGS):
                 trial = np.maximum(eta + share * direction, 0.0)

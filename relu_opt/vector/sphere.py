@@ -20,22 +20,22 @@ cones grows with the rank of X, hardly with n or the number of outputs. (Derived
 
 from __future__ import annotations
 
-import itertools
 import time
 
 import numpy as np
 
 from relu_opt.arrays import BoolArray, FloatArray
 from relu_opt.globally.bounds import EPS, RowSpace
-from relu_opt.globally.sphere import NARROWEST, halves, longest_edges
+from relu_opt.globally.sphere import NARROWEST, halves, longest_edges, orthants, searchable
 from relu_opt.plugins.types import StopReason
-from relu_opt.vector.bounds import MOST_DIRECTIONS, Terms, VectorSeparation, distinct
+from relu_opt.vector.ascent import Climber
+from relu_opt.vector.bounds import Terms, VectorSeparation
 
 # Entries of a matrix of products that are held at a time, and entries of all open cones.
 CHUNK_ENTRIES = 1_000_000
 MOST_ENTRIES = 50_000_000
-# Random starts of a climb, and vertices that one batch of cones may send uphill.
-STARTS, BATCH_STARTS = 64, 8
+# Vertices that one batch of cones may send uphill.
+BATCH_STARTS = 8
 
 
 class VectorSphere:
@@ -47,9 +47,10 @@ class VectorSphere:
     """
 
     name = "sphere"
+    proof = "searched"
 
     def __init__(self, rows: FloatArray) -> None:
-        self.space = RowSpace.of(rows)
+        self.space = searchable(rows, "ascent")
 
     def search(
         self,
@@ -77,9 +78,8 @@ class VectorSphere:
         terms = Terms.of(self.space, weights)
         search = _Search(terms, target, rel)
         if self.space.rank and terms.size > 0:
-            begin = np.zeros((0, self.space.rank)) if starts is None else starts @ self.space.axes.T
-            search.run(begin, deadline)
-        directions, values = search.found()
+            search.run(starts, self.space, deadline)
+        directions, values = search.climber.found()
         lower = float(values.max(initial=0.0))
         return VectorSeparation(
             lower,
@@ -94,16 +94,15 @@ class VectorSphere:
 
 
 class _Search:
-    """One search: its bounds, and the points with large values."""
+    """One search: its bound, and a climber with the points that have large values."""
 
     def __init__(self, terms: Terms, target: float, rel: float) -> None:
         self.terms = terms
         self.rank = terms.a.shape[1]
-        self.lower, self.upper = 0.0, 0.0
-        self.target, self.rel = target, rel
+        self.upper, self.target, self.rel = 0.0, target, rel
         # Of an entry of Q.
         self.rounding = 16 * terms.error * terms.size
-        self.points: list[FloatArray] = []
+        self.climber = Climber(terms, target)
         self.cones = 0
         self.stop = StopReason.CONVERGED
 
@@ -111,17 +110,16 @@ class _Search:
     def goal(self) -> float:
         """Cones with a bound of at most this are closed."""
         # Below a few times the rounding of a bound no cut would help.
-        wanted = self.lower * (1 + self.rel) + 4 * self.terms.error
+        wanted = self.climber.lower * (1 + self.rel) + 4 * self.terms.error
         return max(self.target, float(np.hypot(wanted, np.sqrt(2 * self.rounding))))
 
-    def run(self, starts: FloatArray, deadline: float | None) -> None:
+    def run(self, starts: FloatArray | None, space: RowSpace, deadline: float | None) -> None:
         """Cut cones until all are closed, or there is no more time or memory."""
-        signs = itertools.product((1.0, -1.0), repeat=self.rank)
-        cones = np.array([np.diag(each) for each in signs])
+        cones = orthants(self.rank)
         # What is known of the cones; a stop at any point finds bounds that hold.
         bounds = np.full(len(cones), self.terms.size)
         try:
-            self._start(starts)
+            self.climber.start(starts, space, deadline)
             while len(cones):
                 self._look(cones, bounds, deadline)
                 closed = bounds <= self.goal
@@ -138,34 +136,6 @@ class _Search:
             self._give_up(StopReason.TIME_LIMIT, bounds)
         except KeyboardInterrupt:
             self._give_up(StopReason.INTERRUPTED, bounds)
-
-    def found(self) -> tuple[FloatArray, FloatArray]:
-        """The points with the largest values, best first; and the values."""
-        if not self.points:
-            return np.zeros((0, self.rank)), np.zeros(0)
-        points = np.concatenate(self.points)
-        return distinct(points, self.terms.values(points), MOST_DIRECTIONS)
-
-    def _start(self, starts: FloatArray) -> None:
-        """Climb from the given and from random directions."""
-        drawn = np.random.default_rng(0).standard_normal((STARTS, self.rank))
-        points = np.concatenate([starts, drawn])
-        norms = np.linalg.norm(points, axis=1, keepdims=True)
-        self._note(points[norms[:, 0] > 0] / norms[norms[:, 0] > 0])
-
-    def _note(self, points: FloatArray) -> None:
-        """Remember the points uphill of some points."""
-        points = self.terms.climb(points)
-        values = self.terms.values(points)
-        points, values = distinct(points, values, len(points))
-        above = values > max(self.target, 0.5 * self.lower)
-        if above.any():
-            polished = np.array([self.terms.polish(point) for point in points[above]])
-            self.points.append(polished)
-            values = self.terms.values(polished)
-        elif len(points) and values[0] > self.lower:
-            self.points.append(points[:1])
-        self.lower = max(self.lower, float(values.max(initial=0.0)))
 
     def _look(self, cones: FloatArray, bounds: FloatArray, deadline: float | None) -> None:
         """Bound the cones in batches, and lower `bounds` in place."""
@@ -248,9 +218,9 @@ class _Search:
 
     def _vertices(self, cones: FloatArray, values: FloatArray) -> None:
         """Climb from the best vertices, if one is better than all that is known."""
-        if values.max() <= max(self.lower * (1 + 1e-9), self.target):
+        if values.max() <= max(self.climber.lower * (1 + 1e-9), self.target):
             return
         flat = values.ravel()
         best = np.argsort(-flat)[:BATCH_STARTS]
         points = cones.reshape(-1, self.rank)[best]
-        self._note(points / np.linalg.norm(points, axis=1, keepdims=True))
+        self.climber.note(points / np.linalg.norm(points, axis=1, keepdims=True))

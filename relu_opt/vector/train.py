@@ -69,7 +69,7 @@ def train_vector(
         With patches: whether a neuron's values are averaged over them.
     intercept : bool
         Whether each output has a free constant.
-    oracle : {"auto", "sphere", "flats"}
+    oracle : {"auto", "sphere", "flats", "ascent"}
         As of `vector_separation`.
     time_limit : float, optional
         Seconds; then the best network so far comes back with its bound.
@@ -136,9 +136,11 @@ def vector_separation(
     X : (n, d) array
     V : (n, c) array
         A dual point, in the scale of the mean loss: V = (Y − f)/n.
-    oracle : {"auto", "sphere", "flats"}
+    oracle : {"auto", "sphere", "flats", "ascent"}
         `sphere`: branch and bound over directions. `flats`: the eigenvectors of all flats of the
-        data's hyperplanes, for small data of rank 2 or 3. `auto` is `sphere`.
+        data's hyperplanes, for small data of rank 2 or 3. `ascent`: climbs from many directions,
+        and a bound by eigenvalues that is some 1.5 to 3 times too large; for data of any rank.
+        `auto` is `sphere` up to rank 6, and `ascent` beyond.
     tol : float
         The relative gap of the two bounds at which to stop.
     target : float

@@ -14,6 +14,7 @@ from relu_opt.plugins.manager import registry
 from relu_opt.plugins.types import ProgressEvent, StopReason
 from relu_opt.program.arrangement import MAX_PATTERNS
 from relu_opt.program.convex import relative_gap
+from relu_opt.vector.ascent import VectorAscent
 from relu_opt.vector.bounds import MOST_DIRECTIONS, Terms, VectorSeparation, distinct
 from relu_opt.vector.certificate import vector_certificate
 from relu_opt.vector.flats import VectorFlats
@@ -24,8 +25,10 @@ from relu_opt.vector.sliding import slide
 from relu_opt.vector.solution import VectorRound, VectorSolution
 from relu_opt.vector.sphere import VectorSphere
 
-ORACLES = ("auto", "sphere", "flats")
-VectorOracle = VectorSphere | VectorFlats
+ORACLES = ("auto", "sphere", "flats", "ascent")
+VectorOracle = VectorSphere | VectorFlats | VectorAscent
+# Up to this rank `auto` searches all directions.
+SPHERE_RANK = 6
 # Directions that join in a round, steps of a descent, and rounds.
 JOIN, STEPS, MAX_ROUNDS = 32, 300, 300
 # Share of the tolerance that the oracle and the master may each leave, and of the gap.
@@ -46,6 +49,8 @@ def make_vector_oracle(
         raise DataError(f"Unknown oracle {name!r}. {did_you_mean(str(name), ORACLES)}", oracle=name)
     if name == "flats":
         return VectorFlats(problem.rows, max_patterns)
+    if name == "ascent" or (name == "auto" and RowSpace.of(problem.rows).rank > SPHERE_RANK):
+        return VectorAscent(problem.rows)
     return VectorSphere(problem.rows)
 
 
@@ -56,7 +61,7 @@ class ColumnGeneration:
         self, problem: VectorProblem, oracle: VectorOracle, tol: float, deadline: float | None
     ) -> None:
         self.problem = problem
-        self.oracle = oracle
+        self.oracle, self.ascent = oracle, VectorAscent(problem.rows)
         self.tol, self.deadline = tol, deadline
         self.started = time.perf_counter()
         self.directions = np.zeros((0, problem.rows.shape[1]))
@@ -65,7 +70,7 @@ class ColumnGeneration:
         self.primal = problem.objective(self.network)
         self.nu = problem.dual_point(self.network)
         # V = 0 is feasible whatever X is.
-        self.V, self.lower = np.zeros_like(self.nu), 0.0
+        self.V, self.lower, self.proof = np.zeros_like(self.nu), 0.0, self.ascent.proof
         self.rounds: list[VectorRound] = []
         self.found = VectorSeparation(
             0.0, math.inf, np.zeros((0, self.directions.shape[1])), np.zeros(0),
@@ -82,15 +87,14 @@ class ColumnGeneration:
         for _ in range(MAX_ROUNDS):
             before = self.gap
             rel = max(AIM * self.tol, SHARE * min(1.0, before))
-            found = self.oracle.search(
-                self.problem.row_weights(self.nu),
-                (1 + rel) * self.problem.lam,
-                rel,
-                self.deadline,
-                self.directions,
-            )
-            self._bound(found)
+            # A search of all directions is for networks that climbs hardly improve.
+            found = self._search(self.ascent, rel)
+            settled = self._likely_gap(found) <= max(0.5 * self.tol, SHARE * before)
+            if settled and self.oracle.name != "ascent":
+                found = self._search(self.oracle, rel)
             self._tell()
+            if self.oracle.name == "ascent" and self._likely_gap(found) <= self.tol:
+                return StopReason.CONVERGED_LOOSE
             if self.gap <= self.tol:
                 return StopReason.CONVERGED
             if found.stop is not StopReason.CONVERGED:
@@ -107,7 +111,7 @@ class ColumnGeneration:
         """What was found, with neurons of nearly one direction made one where that is no worse."""
         self._tidy()
         proof = vector_certificate(
-            self.problem, self.network, self.V, "searched", self.found.statement, self.tol
+            self.problem, self.network, self.V, self.proof, self.found.statement, self.tol
         )
         return VectorSolution(
             proof, self.problem, "column_generation", self.found, tuple(self.rounds), stop
@@ -143,15 +147,29 @@ class ColumnGeneration:
         points, _ = distinct(points, terms.values(points), MOST_DIRECTIONS)
         return space.outward(points)
 
+    def _likely_gap(self, found: VectorSeparation) -> float:
+        """The gap if no direction had a larger value than those found."""
+        scaled = self.problem.best_scale(self.nu, found.lower) * self.nu
+        return relative_gap(self.primal, self.problem.dual_objective(scaled))
+
     def _late(self) -> bool:
         return self.deadline is not None and time.perf_counter() > self.deadline
 
-    def _bound(self, found: VectorSeparation) -> None:
-        """Scale V until it is feasible for all directions; the best bound is kept."""
+    def _search(self, oracle: VectorOracle, rel: float) -> VectorSeparation:
+        """Search at the dual point, scaled until it is feasible; the best bound is kept."""
+        found = oracle.search(
+            self.problem.row_weights(self.nu),
+            (1 + rel) * self.problem.lam,
+            rel,
+            self.deadline,
+            self.directions,
+        )
         scaled = self.problem.best_scale(self.nu, found.upper) * self.nu
         value = self.problem.dual_objective(scaled)
         if value > self.lower or not self.rounds:
             self.V, self.lower, self.found = scaled, value, found
+            self.proof = oracle.proof
+        return found
 
     def _join(self, fresh: FloatArray) -> None:
         """Solve over known and new neurons, let them slide, and solve once more."""

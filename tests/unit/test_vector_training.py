@@ -105,6 +105,41 @@ def test_no_direction_is_above_the_bound(seed, n, d, c):
         assert found.rel_gap <= tol
 
 
+def test_a_climb_reaches_what_a_search_finds_and_its_bound_holds():
+    for n, d, c in [(20, 2, 2), (30, 3, 3), (12, 4, 2)]:
+        X, V = data_of(n, n, d, c)
+        climbed, searched = (
+            ro.vector_separation(X, V, each, tol=1e-4) for each in ("ascent", "sphere")
+        )
+        assert climbed.lower >= searched.lower * (1 - 1e-6)
+        assert climbed.upper >= searched.lower
+    white = np.linalg.qr(np.random.default_rng(0).standard_normal((8, 8)))[0]
+    V = np.abs(V[:8])
+    exact = ro.vector_separation(white, V, "ascent")
+    assert exact.rel_gap <= 1e-9
+    assert exact.lower == pytest.approx(np.linalg.norm(V, 2), rel=1e-12)
+
+
+def test_ranks_that_are_too_large_for_a_search():
+    X, Y = data_of(1, 20, 15, 2)
+    for call in (
+        ro.vector_separation,
+        lambda X, Y, oracle: ro.train_vector(X, Y, 0.1, oracle=oracle),
+    ):
+        with pytest.raises(DataError, match="rank 15, and directions are searched up to rank 12"):
+            call(X, Y, oracle="sphere")
+    with pytest.raises(DataError, match="oracle='mip'"):
+        ro.separation(X, Y[:, 0], "sphere")
+
+
+def test_a_large_rank_gives_a_network_as_good_as_descent():
+    X, Y = data_of(2, 25, 9, 3)
+    found = ro.train_vector(X, Y, 0.1, tol=1e-4)
+    assert found.stop is StopReason.CONVERGED_LOOSE
+    assert found.objective <= descended(X, Y, 0.1, 40, 0) * (1 + 1e-3)
+    assert 0 < found.dual_objective < found.objective
+
+
 def test_a_target_and_a_time_limit():
     X, V = data_of(5, 60, 4, 3)
     exact = ro.vector_separation(X, V, tol=1e-4)

@@ -9,7 +9,7 @@ import pytest
 
 import relu_opt as ro
 from relu_opt.errors import DataError
-from relu_opt.verify_vector import reach_vector
+from relu_opt.verify_vector import lifted, reach_vector
 
 
 def trained(n=12, d=3, c=3, lam=0.03, **more):
@@ -73,7 +73,7 @@ def test_false_claims_are_invalid():
         "primal": replace(proof, primal=proof.primal * 0.999),
         "lam": replace(proof, lam=proof.lam * 0.999),
         "data": proof,
-        "spectral": replace(proof, proof="spectral"),
+        "lifted": replace(proof, proof="lifted"),
         "guessed": replace(proof, proof="guessed"),
         "constants": replace(
             proof,
@@ -86,6 +86,30 @@ def test_false_claims_are_invalid():
         checked = ro.verify(certificate, data, Y)
         assert checked.verdict == "invalid", name
         assert checked.statement.startswith("Nothing is proved")
+
+
+def test_its_bound_by_eigenvalues_is_one():
+    rng = np.random.default_rng(1)
+    for n, d, c in [(6, 1, 2), (9, 2, 2), (20, 3, 3), (7, 4, 1)]:
+        X, V = rng.standard_normal((n, d)), rng.standard_normal((n, c))
+        exact = ro.vector_separation(X, V, tol=1e-4).lower
+        bound = lifted(X, V)
+        assert exact <= bound <= 4 * exact
+        assert bound == pytest.approx(ro.vector_separation(X, V, "ascent").upper, rel=1e-9)
+
+
+def test_data_of_a_large_rank_have_a_bound_that_is_re_checked(tmp_path):
+    X, Y, found = trained(30, 13, 2, 0.05, tol=1e-3)
+    assert found.certificate.proof == "lifted"
+    assert found.certificate.verdict == "not_certified"
+    assert 0 < found.dual_objective < found.objective < (Y**2).sum() / 60
+    found.save(tmp_path / "proof.npz")
+    checked = ro.verify(tmp_path / "proof.npz", X, Y)
+    assert checked.verdict == "not_certified"
+    assert checked.dual == pytest.approx(found.dual_objective, rel=1e-9)
+    searched = ro.verify(replace(found.certificate, proof="searched"), X, Y)
+    assert searched.verdict == "inconclusive"
+    assert "too long to repeat" in searched.statement
 
 
 def test_data_of_other_shapes():
