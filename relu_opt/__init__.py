@@ -67,8 +67,10 @@ from relu_opt.splines.problem import spline_features
 from relu_opt.splines.result import SplineFit
 from relu_opt.vector.bounds import VectorSeparation
 from relu_opt.vector.certificate import VectorCertificate
+from relu_opt.vector.frank_wolfe import FrankWolfe, frank_wolfe
 from relu_opt.vector.network import VectorNetwork
 from relu_opt.vector.solution import VectorSolution
+from relu_opt.vector.stacked import StackedSolution, stack_outputs, train_stacked
 from relu_opt.vector.train import train_vector, vector_separation
 from relu_opt.verification import Verification
 from relu_opt.verify import verify
@@ -99,6 +101,7 @@ __all__ = [
     "DeepNetwork",
     "DeepSolution",
     "Feature",
+    "FrankWolfe",
     "GlobalSolution",
     "Hinge",
     "History",
@@ -130,6 +133,7 @@ __all__ = [
     "SplineFit",
     "Squared",
     "SquaredHinge",
+    "StackedSolution",
     "State",
     "StopReason",
     "VectorCertificate",
@@ -151,6 +155,7 @@ __all__ = [
     "errors",
     "export",
     "fit_spline",
+    "frank_wolfe",
     "is_spike_free",
     "minimum_norm_interpolant",
     "neural_collapse",
@@ -167,9 +172,11 @@ __all__ = [
     "solve_program",
     "sparsest_interpolant",
     "spline_features",
+    "stack_outputs",
     "stream_patterns",
     "train_deep",
     "train_globally",
+    "train_stacked",
     "train_vector",
     "vector_separation",
     "verify",

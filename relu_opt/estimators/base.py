@@ -153,7 +153,7 @@ class ReLUEstimator(BaseEstimator, ABC):
     @property
     def lam_(self) -> float | FloatArray:
         """The regularisation strength; with three or more classes one a class, (classes,)."""
-        lams = np.array([solution.program.lam for solution in self._solved()])
+        lams = np.array([solution.certificate.lam for solution in self._solved()])
         return float(lams[0]) if len(lams) == 1 else lams
 
     @property
@@ -182,7 +182,8 @@ class ReLUEstimator(BaseEstimator, ABC):
         Raises
         ------
         DataError
-            If there are three or more classes, classes that are no numbers, or sample weights.
+            If there are three or more classes, classes that are no numbers, several outputs, or
+            sample weights.
         """
         solutions = self._solved()
         if len(solutions) > 1:
@@ -190,6 +191,12 @@ class ReLUEstimator(BaseEstimator, ABC):
                 f"There are {len(solutions)} networks, and a model has one. Save networks_ and "
                 "certificates_ one by one.",
                 networks=len(solutions),
+            )
+        if not isinstance(solutions[0], Solution):
+            raise DataError(
+                "The network has several outputs, and a model has one. Save network_ and "
+                "certificate_.",
+                networks=1,
             )
         names = getattr(self, "feature_names_in_", None)
         if names is None:

@@ -14,12 +14,17 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 
 from relu_opt.arrays import FloatArray, IntArray, as_positive
-from relu_opt.errors import DataError
-from relu_opt.estimators.base import ReLUEstimator
+from relu_opt.defaults import vector_lam
+from relu_opt.errors import DataError, did_you_mean
+from relu_opt.estimators.base import ReLUEstimator, Samples, Scaling
 from relu_opt.estimators.fitting import AtOneLam, ReLUPathCV
 from relu_opt.path import RATIO
 from relu_opt.program.losses import Loss, get_loss
+from relu_opt.vector.train import train_vector
 
+MULTI_OUTPUTS = ("one_vs_rest", "vector")
+# Relative gap of a network with several outputs, unless the user says another.
+TOL = 1e-6
 ClassWeight = Mapping[Any, float] | str | None
 
 
@@ -73,16 +78,22 @@ class _Classifier(ClassifierMixin, ReLUEstimator):
         if factors is not None:
             weight = factors[which] * (1.0 if samples.weight is None else samples.weight)
             samples = replace(samples, weight=weight)
-        positive = range(len(classes)) if len(classes) > 2 else (1,)
-        self._train(samples, [np.where(which == k, 1.0, -1.0) for k in positive])
+        self._train_classes(samples, which, len(classes))
         self.classes_ = classes
         self._report()
         return self
 
+    def _train_classes(self, samples: Samples, which: IntArray, count: int) -> None:
+        """One network for two classes, or one a class against the rest."""
+        positive = range(count) if count > 2 else (1,)
+        self._train(samples, [np.where(which == k, 1.0, -1.0) for k in positive])
+
     def decision_function(self, X: Any) -> FloatArray:
         """Outputs of the networks: (n,) of two classes, positive for the second; (n, classes)."""
         outputs = self._outputs(X)
-        return outputs[:, 0] if len(self.classes_) == 2 else outputs
+        if len(self.classes_) > 2:
+            return outputs
+        return outputs[:, 0] if outputs.shape[1] == 1 else outputs[:, 1] - outputs[:, 0]
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Classes, (n,): those of the largest output; an output of zero is the first of two."""
@@ -167,13 +178,18 @@ class ReLUClassifier(AtOneLam, _Classifier):
     n_gates, activation, bias, intercept, standardize, backend, tol, time_limit, options,
     warm_start, random_state
         As in `ReLURegressor`; `standardize` is of the features, `time_limit` of each network.
+    multi_output : {"one_vs_rest", "vector"}
+        `vector`: one network with an output for each class, trained by `train_vector` on one-hot
+        targets, with the squared loss. Its certificate speaks of all networks, and n_gates,
+        backend, options, warm_start and random_state have no say. Beyond rank 6 of the features
+        the gap stays wide.
 
     Attributes
     ----------
     classes_ : (classes,) array
         The classes of the rows of positive weight, sorted.
     solutions_, networks_, certificates_ : tuple
-        One of two classes, or one a class.
+        One of two classes, or one a class; of `vector` the only one, a `VectorSolution`.
     solution_, network_, certificate_
         The only one, of the second of two classes; with more classes an AttributeError.
     lam_ : float or (classes,) array
@@ -203,6 +219,7 @@ class ReLUClassifier(AtOneLam, _Classifier):
         options: Mapping[str, object] | None = None,
         warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
+        multi_output: str = "one_vs_rest",
     ) -> None:
         self.lam = lam
         self.n_gates = n_gates
@@ -218,6 +235,48 @@ class ReLUClassifier(AtOneLam, _Classifier):
         self.options = options
         self.warm_start = warm_start
         self.random_state = random_state
+        self.multi_output = multi_output
+
+    def _train_classes(self, samples: Samples, which: IntArray, count: int) -> None:
+        if self.multi_output not in MULTI_OUTPUTS:
+            raise DataError(
+                f"Unknown multi_output {self.multi_output!r}. "
+                f"{did_you_mean(str(self.multi_output), MULTI_OUTPUTS)}",
+                multi_output=self.multi_output,
+            )
+        if self.multi_output == "vector":
+            self._train_together(samples, np.eye(count)[which])
+        else:
+            super()._train_classes(samples, which, count)
+
+    def _train_together(self, samples: Samples, targets: FloatArray) -> None:
+        """One network with an output for each class."""
+        if get_loss(self.loss).name != "squared" or self.activation != "relu":
+            raise DataError(
+                f"multi_output='vector' is for loss='squared' and activation='relu', not for "
+                f"{get_loss(self.loss).name!r} and {self.activation!r}.",
+                loss=get_loss(self.loss).name,
+                activation=self.activation,
+            )
+        scaling = Scaling.fit(
+            samples.features, samples.weight, bool(self.bias), bool(self.standardize)
+        )
+        X, Y = scaling.rows(samples.features), targets
+        if samples.weight is not None and np.ptp(samples.weight) > 0:
+            if self.intercept:
+                raise DataError(
+                    "multi_output='vector' with an intercept takes no weights. Pass "
+                    "intercept=False, or leave out sample_weight and class_weight."
+                )
+            # A neuron is positively homogeneous, so that a row's weight goes into the row.
+            root = np.sqrt(samples.weight / samples.weight.mean())[:, None]
+            X, Y = root * X, root * Y
+        lam = vector_lam(X, Y, bool(self.intercept)) if self.lam is None else self.lam
+        found = train_vector(
+            X, Y, lam, tol=TOL if self.tol is None else self.tol,
+            intercept=bool(self.intercept), time_limit=self.time_limit,
+        )  # fmt: skip
+        self.solutions_, self.scaling_ = (found,), scaling  # type: ignore[assignment]
 
 
 class ReLUClassifierCV(ReLUPathCV, _Classifier):

@@ -53,6 +53,8 @@ class AtOneLam(ReLUEstimator):
         fresh = super()._patterns(X)
         if not (self.warm_start and hasattr(self, "solutions_")):
             return fresh
+        if not isinstance(self.solutions_[0], Solution):
+            return fresh
         before = self.solutions_[0].program
         same = (
             np.array_equal(before.X, X)
@@ -66,6 +68,8 @@ class AtOneLam(ReLUEstimator):
         if not (self.warm_start and hasattr(self, "solutions_")) or len(self.solutions_) != count:
             return None
         before = self.solutions_[k]
+        if not isinstance(before, Solution):
+            return None
         same = (
             before.program.patterns is program.patterns
             and before.program.activation == program.activation

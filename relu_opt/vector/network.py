@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,6 +18,9 @@ from relu_opt.arrays import FloatArray, IntArray, as_floats, as_positive, frozen
 from relu_opt.errors import DataError
 from relu_opt.io import need, read_npz, write_npz
 from relu_opt.program.network import TINY, as_inputs, as_weights, group_rows
+
+if TYPE_CHECKING:
+    from torch.nn import Module
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,6 +217,34 @@ class VectorNetwork:
             need(arrays, "intercept", "f", 1),
             need(arrays, "patches", "i", 2) if "patches" in arrays else None,
         )
+
+    @classmethod
+    def from_torch(cls, module: Module) -> VectorNetwork:
+        """The network of a torch `Sequential(Linear, ReLU, Linear)`.
+
+        A bias of the first layer becomes the last column of `hidden`: the network takes rows that
+        end with a one. The bias of the last layer is the output constants.
+
+        Raises
+        ------
+        DataError
+            If the module is another.
+        BackendUnavailable
+            If torch is missing.
+        """
+        from relu_opt.deep.torch_form import deep_from_torch
+
+        deep = deep_from_torch(module, None)
+        if deep.depth != 2 or deep.activation != "relu":
+            raise DataError(
+                f"The module has {deep.depth} linear layers, activation {deep.activation!r}, and "
+                "Sequential(Linear, ReLU, Linear) is needed. Use DeepNetwork.from_torch.",
+                depth=deep.depth,
+            )
+        hidden, outer = deep.weights
+        if deep.bias is not None:
+            hidden = np.column_stack([hidden, deep.bias])
+        return cls(hidden, outer.T, deep.constants)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to an npz file (no pickle)."""

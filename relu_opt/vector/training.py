@@ -19,6 +19,7 @@ from relu_opt.vector.bounds import MOST_DIRECTIONS, Terms, VectorSeparation, dis
 from relu_opt.vector.certificate import vector_certificate
 from relu_opt.vector.flats import VectorFlats
 from relu_opt.vector.master import group_lasso
+from relu_opt.vector.network import VectorNetwork
 from relu_opt.vector.problem import VectorProblem
 from relu_opt.vector.relaxation import Relaxation
 from relu_opt.vector.sliding import slide
@@ -33,6 +34,9 @@ SPHERE_RANK = 6
 JOIN, STEPS, MAX_ROUNDS = 32, 300, 300
 # Share of the tolerance that the oracle and the master may each leave, and of the gap.
 AIM, SHARE = 0.25, 0.05
+# Random neurons of an exploration, their size as a share of the median, its steps, and the share of
+# the objective that makes another one worth while.
+EXPLORE, SMALL, EXPLORE_STEPS, WORTH = 64, 0.01, 500, 1e-4
 # Neurons whose directions differ by less than this are tried as one.
 MERGE = 1e-3
 # Rounds from the directions of a relaxation.
@@ -89,22 +93,26 @@ class ColumnGeneration:
             rel = max(AIM * self.tol, SHARE * min(1.0, before))
             # A search of all directions is for networks that climbs hardly improve.
             found = self._search(self.ascent, rel)
-            settled = self._likely_gap(found) <= max(0.5 * self.tol, SHARE * before)
-            if settled and self.oracle.name != "ascent":
+            climbs_only = self.oracle.name == "ascent"
+            enough = WORTH if climbs_only else SHARE * before
+            settled = self._likely_gap(found) <= max(0.5 * self.tol, enough)
+            if settled and not climbs_only:
                 found = self._search(self.oracle, rel)
             self._tell()
-            if self.oracle.name == "ascent" and self._likely_gap(found) <= self.tol:
-                return StopReason.CONVERGED_LOOSE
             if self.gap <= self.tol:
                 return StopReason.CONVERGED
             if found.stop is not StopReason.CONVERGED:
                 return found.stop
             fresh = found.directions[found.values > self.problem.lam * (1 + 1e-12)][:JOIN]
-            if not len(fresh) and self.gap > 0.9 * before:
-                return StopReason.CONVERGED_LOOSE
             if self._late():
                 return StopReason.TIME_LIMIT
-            self._join(fresh)
+            if settled and climbs_only:
+                if not self._explore():
+                    return StopReason.CONVERGED_LOOSE
+            elif len(fresh) or self.gap <= 0.9 * before:
+                self._join(fresh)
+            else:
+                return StopReason.CONVERGED_LOOSE
         return StopReason.ITERATION_LIMIT
 
     def answer(self, stop: StopReason) -> VectorSolution:
@@ -177,13 +185,38 @@ class ColumnGeneration:
         self._solve(np.vstack([self.directions, fresh]), np.concatenate([self.sizes, zeros]))
         moved = slide(self.problem, self.network, STEPS)
         if moved is not self.network:
-            sizes = np.linalg.norm(moved.hidden, axis=1)
-            units = moved.hidden / sizes[:, None]
-            apart = (self.directions @ units.T).max(axis=1, initial=-1.0) < 1 - NEARLY_ONE
-            self._solve(
-                np.vstack([units, self.directions[apart]]),
-                np.concatenate([sizes**2, np.zeros(int(apart.sum()))]),
-            )
+            self._solve_at(moved)
+
+    def _explore(self) -> bool:
+        """Descend with small neurons of random directions; whether that is worth another round.
+
+        Such descents leave networks that no climb improves, where climbs miss the largest pulls.
+        """
+        before, known = self.primal, self.network
+        rng = np.random.default_rng(len(self.rounds))
+        drawn = rng.standard_normal((EXPLORE, self.directions.shape[1]))
+        drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
+        pulls = self.problem.features(drawn).T @ self.nu
+        sizes = np.linalg.norm(pulls.reshape(EXPLORE, -1), axis=1)
+        on = np.repeat(sizes > 0, self.problem.blocks)
+        units = pulls[on] / np.repeat(sizes[sizes > 0], self.problem.blocks)[:, None]
+        small = SMALL * float(np.median(self.sizes)) if len(self.sizes) else SMALL
+        seeds = self.problem.network(drawn[sizes > 0], small * units)
+        hidden = np.concatenate([known.hidden, seeds.hidden])
+        output = np.concatenate([known.output, seeds.output])
+        wide = VectorNetwork(hidden, output, known.intercept, known.patches)
+        self._solve_at(slide(self.problem, wide, EXPLORE_STEPS))
+        return before - self.primal > WORTH * abs(before)
+
+    def _solve_at(self, network: VectorNetwork) -> None:
+        """The group lasso over a network's directions, and over those that are not among them."""
+        sizes = np.linalg.norm(network.hidden, axis=1)
+        units = network.hidden / sizes[:, None]
+        apart = (self.directions @ units.T).max(axis=1, initial=-1.0) < 1 - NEARLY_ONE
+        self._solve(
+            np.vstack([units, self.directions[apart]]),
+            np.concatenate([sizes**2, np.zeros(int(apart.sum()))]),
+        )
 
     def _solve(self, directions: FloatArray, sizes: FloatArray) -> None:
         """The group lasso over these directions; those without weight are dropped."""
