@@ -52,7 +52,7 @@ API = (
         "Several outputs",
         "relu_opt",
         "train_vector VectorSolution VectorNetwork VectorCertificate vector_separation "
-        "VectorSeparation",
+        "VectorSeparation frank_wolfe FrankWolfe train_stacked StackedSolution stack_outputs",
     ),
     (
         "Special data",
