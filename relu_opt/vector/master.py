@@ -17,11 +17,11 @@ import numpy as np
 
 from relu_opt.arrays import FloatArray
 
-MOST_STEPS, MOST_HALVINGS = 200, 30
+MOST_STEPS, MOST_HALVINGS, FEW_HALVINGS = 200, 30, 4
 # Sizes below this share of the largest may be on their way to zero.
 NEAR_ZERO = 1e-3
-# Of the Hessian's diagonal, so that equal columns have one solution.
-RIDGE = 1e-13
+# Shares of the Hessian's trace that its diagonal grows by, one after another.
+RIDGES = (1e-13, 1e-9, 1e-6, 1e-4, 1e-2, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,22 +128,34 @@ class _Sizes:
         products = here.N * (here.P @ here.P.T) / self.lam**2
         m = len(eta)
         H = products.reshape(m, self.blocks, m, self.blocks).sum(axis=(1, 3))[np.ix_(free, free)]
-        H[np.diag_indices(len(H))] += RIDGE * max(1e-300, float(np.trace(H)))
-        step = -eta
-        step[free] = np.linalg.solve(H, -slope[free])
-        for direction in (step, -slope * _scale(eta, slope)):
-            share = 1.0
-            for _ in range(MOST_HALVINGS):
-                trial = np.maximum(eta + share * direction, 0.0)
-                fall = float(slope @ (trial - eta))
-                if 0 > fall > -1e-17 * abs(here.value):
-                    break
-                if fall < 0:
-                    there = self.at(trial)
-                    if there.value <= here.value + 1e-4 * fall:
-                        return trial, there
-                share *= 0.5
-        return eta, None
+        size = max(1e-300, float(np.trace(H)))
+        # H is singular where there are more neurons than rows and outputs tell apart.
+        for ridge in RIDGES:
+            damped = H + ridge * size * np.eye(len(H))
+            step = -eta
+            step[free] = np.linalg.solve(damped, -slope[free])
+            found = self._along(step, eta, slope, here, FEW_HALVINGS)
+            if found is not None:
+                return found
+        step = -slope * _scale(eta, slope)
+        return self._along(step, eta, slope, here, MOST_HALVINGS) or (eta, None)
+
+    def _along(
+        self, step: FloatArray, eta: FloatArray, slope: FloatArray, here: _Point, halvings: int
+    ) -> tuple[FloatArray, _Point] | None:
+        """A point of descent on the projected arc of a step, if there is one."""
+        share = 1.0
+        for _ in range(halvings):
+            trial = np.maximum(eta + share * step, 0.0)
+            fall = float(slope @ (trial - eta))
+            if 0 > fall > -1e-17 * abs(here.value):
+                break
+            if fall < 0:
+                there = self.at(trial)
+                if there.value <= here.value + 1e-4 * fall:
+                    return trial, there
+            share *= 0.5
+        return None
 
 
 def _scale(eta: FloatArray, slope: FloatArray) -> float:

@@ -40,7 +40,9 @@ def main(limit: float) -> None:
             f"{found.rel_gap:.1e} | {time.perf_counter() - start:.1f} | {checked.verdict} |",
             flush=True,
         )
-    print("\n| n | rank | outputs | patterns | sdp, seconds | its gap | search, seconds | its gap |")
+    print(
+        "\n| n | rank | outputs | patterns | sdp, seconds | its gap | search, seconds | its gap |"
+    )
     print("|--:|-----:|--------:|---------:|-------------:|--------:|----------------:|--------:|")
     for n, rank, c in [(10, 2, 2), (40, 2, 3), (8, 3, 2), (12, 3, 2)]:
         rng = np.random.default_rng(n)
