@@ -2,16 +2,17 @@ r"""One feature with biases in the last hidden layer: a spline, by a problem of 
 
 Biases and the output constant cost nothing. With x ≥ 0 all that the first L − 2 layers can do is to
 multiply x by a vector of length t, which costs (L − 2) t^{2/(L−2)} at least; the last two layers
-are a linear spline with kinks at data points, of slopes w that cost 2‖w‖₁/t (Ergen & Pilanci, JMLR
-2021). The best t leaves
+are a linear spline with kinks at data points, of slope changes w that cost 2‖w‖₁/t (Ergen &
+Pilanci, JMLR 2021). The best t leaves, with F half the *mean* squared error,
 
-    min_S F(S) + (βL/2) S^{2/L},   F(S) = min {½‖Kw + c − y‖² : ‖w‖₁ ≤ S},
+    min_S F(S) + (λL/2) S^{2/L},   F(S) = min {½‖Kw + c − y‖²/n : ‖w‖₁ ≤ S},
 
-K the columns (x − x_j)_+ and (x_j − x)_+. It is exact, for every width. Not convex for L > 2, but F
-is: every residual r with Σr = 0 shows F(S) ≥ rᵀy − ½‖r‖² − S‖Kᵀr‖_∞. The largest of a few such
-lines and the concave power have their least sum where two lines cross: a bound below all networks,
-which is driven up to the best S found. Each F and r comes from the lasso of a pull μ, solved
-exactly as the projection of y onto {r : ‖Kᵀr‖_∞ ≤ μ}.
+K the columns (x − x_j)_+ and (x_j − x)_+. It is exact, for every width. It is not convex for L > 2,
+but F is. `fit_spline` trains two layers at any strength μ and returns a dual point ν, Σν = 0 and
+‖Kᵀν‖_∞ ≤ μ: it shows F(S) ≥ D(ν) − μS, D(ν) = νᵀy − (n/2)‖ν‖². Such (ν, μ) are a convex cone, so
+that all points between two of them, and between one and (0, 0), give lines below F too. Along such a
+segment D is quadratic: the envelope of its lines is a `LossPath`, whose least sum with the power is
+a bound below all networks. The next μ is the one at which that bound is attained.
 
 With biases in *all* hidden layers this is wrong: layers that bend share their kinks. With x of both
 signs the layers before can make x_+ and (−x)_+, another kink for free.
@@ -19,10 +20,10 @@ signs the layers before can make x_+ and (−x)_+, another kink for free.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import nnls
 
 from relu_opt.arrays import FloatArray
 from relu_opt.deep.chains import Chains
@@ -30,80 +31,82 @@ from relu_opt.deep.formula import DeepFormula
 from relu_opt.deep.kernel import power_penalty
 from relu_opt.deep.network import DeepNetwork
 from relu_opt.deep.powers import LossPath, best_size
-from relu_opt.errors import DataError, NotCertified
+from relu_opt.errors import DataError
+from relu_opt.splines.fit import fit_spline
+from relu_opt.splines.neurons import Neurons
+from relu_opt.splines.problem import SplineProblem
 
 REASON = "first layers without biases only scale x, and lines below the convex loss bound the rest"
 # The gap between the best S and the bound, relative to the value, at which the search ends.
 TOL = 1e-10
-MAX_ROUNDS = 80
+# What the splines of two layers are trained to.
+FIT_TOL = 1e-10
+MAX_ROUNDS = 60
+# Strengths closer than this, relative to their size, are one.
+SAME = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
-class Lasso:
-    """The lasso at one pull μ: weights, their ℓ1-norm S, the loss, and the line below F."""
+class Trial:
+    """The best spline of two layers at a strength μ, with its dual point.
 
-    weights: FloatArray
-    size: float
+    Attributes
+    ----------
+    neurons : Neurons
+    loss : float
+        F, half the mean squared error.
+    pull : float
+        μ.
+    nu : (n,) array
+        Σν = 0 and ‖Kᵀν‖_∞ ≤ μ.
+    """
+
+    neurons: Neurons
     loss: float
     pull: float
-    level: float
-    slope: float
+    nu: FloatArray
+
+    def value(self, lam: float, depth: int) -> float:
+        """The objective of the deep network of these neurons."""
+        return self.loss + power_penalty(self.neurons.cost, lam, depth)
 
 
 @dataclass(frozen=True, eq=False)
-class Kinks:
-    """The columns of a spline at the data, without their means, and the targets without theirs."""
+class Splines:
+    """Training of splines of two layers on targets of mean 0 and of size 1."""
 
-    knots: FloatArray
-    sides: FloatArray
-    columns: FloatArray
+    x: FloatArray
     y: FloatArray
 
-    @classmethod
-    def of(cls, x: FloatArray, y: FloatArray) -> Kinks:
-        """Kinks at the distinct x: to the right of all but the last, to the left of the others."""
-        at = np.unique(x)
-        knots = np.concatenate([at[:-1], at[1:]])
-        sides = np.concatenate([np.ones(len(at) - 1), -np.ones(len(at) - 1)])
-        columns = np.maximum((x[:, None] - knots) * sides, 0.0)
-        return cls(knots, sides, columns - columns.mean(axis=0), y - y.mean())
+    def constant(self) -> Trial:
+        """No neuron at all, and the strength from which on that is the best."""
+        nu = self.y / len(self.y)
+        pull = SplineProblem(self.x, self.y, 1.0).largest(nu)
+        nothing = Neurons(*np.zeros((3, 0)), constant=0.0)
+        return Trial(nothing, 0.5 * float(nu @ self.y), pull, nu)
 
-    def lasso(self, pull: float) -> Lasso:
-        """min ½‖Kw − y‖² + μ‖w‖₁, by least squares with nonnegative multipliers."""
-        # The projection min ‖r − y‖, ±Kᵀr ≤ μ, as Lawson and Hanson write it.
-        signed = np.hstack([self.columns, -self.columns])
-        slack = pull - signed.T @ self.y
-        scale = float(np.abs(slack).max())
-        system = np.vstack([-signed, -slack[None, :] / scale])
-        goal = np.zeros(len(system))
-        goal[-1] = 1.0
-        found, _ = nnls(system, goal, maxiter=100 * system.shape[1])
-        rest = system @ found - goal
-        multipliers = -found * (scale / rest[-1])
-        half = len(self.knots)
-        return self._measured(multipliers[:half] - multipliers[half:], pull)
+    def at(self, pull: float) -> Trial:
+        """The best of a strength below that."""
+        fit = fit_spline(self.x, self.y, pull, tol=FIT_TOL)
+        residual = self.y - fit.neurons.at(self.x)
+        return Trial(fit.neurons, 0.5 * float(np.mean(residual**2)), pull, fit.nu)
 
-    def _measured(self, weights: FloatArray, pull: float) -> Lasso:
-        r = self.y - self.columns @ weights
-        r -= r.mean()
-        return Lasso(
-            weights,
-            float(np.abs(weights).sum()),
-            0.5 * float(r @ r),
-            pull,
-            float(r @ self.y) - 0.5 * float(r @ r),
-            float(np.abs(self.columns.T @ r).max(initial=0.0)),
-        )
-
-    def nothing(self) -> Lasso:
-        """w = 0, and the pull from which on it is the lasso's answer."""
-        zero = np.zeros(len(self.knots))
-        return self._measured(zero, float(np.abs(self.columns.T @ self.y).max(initial=0.0)))
+    def below(self, trials: list[Trial]) -> LossPath:
+        """The envelope of the lines of all trials, of falling pulls, and of those between them."""
+        points = [*((each.nu, each.pull) for each in trials), (np.zeros(len(self.y)), 0.0)]
+        rows = []
+        for first, second in itertools.pairwise(points):
+            step, fall = second[0] - first[0], first[1] - second[1]
+            for nu, pull in (first, second):
+                # The size at which no other line of this segment is above this one.
+                size = max(float(step @ (len(self.y) * nu - self.y)) / fall, 0.0)
+                level = float(nu @ self.y) - 0.5 * len(self.y) * float(nu @ nu)
+                rows.append((size, level - pull * size, pull))
+        return LossPath(*np.array(rows).T)
 
 
 def spline(X: FloatArray, Y: FloatArray, lam: float, depth: int) -> DeepFormula:
     """The formula for one feature of one sign, biases in the last hidden layer."""
-    n = len(X)
     if X.shape[1] != 1 or Y.shape[1] != 1:
         raise DataError(
             f'bias="last_hidden" has a formula for one feature and one column of targets, and X '
@@ -119,87 +122,56 @@ def spline(X: FloatArray, Y: FloatArray, lam: float, depth: int) -> DeepFormula:
             smallest=float(x.min()),
             largest=float(x.max()),
         )
-    problem = Kinks.of(x, y)
-    best, value, bound = search(problem, n * lam, depth)
-    network = _network(problem, best, x, y, depth)
+    centre = float(y.mean())
+    unit = float(np.abs(y - centre).max()) or 1.0
+    # Losses are multiples of unit², sizes of unit.
+    scaled = lam * unit ** (2 / depth - 2)
+    found, value, bound = search(Splines(x, (y - centre) / unit), scaled, depth)
+    neurons = Neurons(
+        found.kinks, found.sides, unit * found.weights, centre + unit * found.constant
+    )
+    network = _network(neurons, -1.0 if depth > 2 and x.min() < 0 else 1.0, depth)
     none = np.zeros(0)
     chains = Chains(none, none, none, none)
-    return DeepFormula("spline", network, value / n, bound / n, REASON, chains)
+    return DeepFormula("spline", network, unit**2 * value, unit**2 * bound, REASON, chains)
 
 
-def search(problem: Kinks, beta: float, depth: int) -> tuple[Lasso, float, float]:
-    """The best lasso of all pulls, its value and the bound, on the scale of the *sum*."""
-    found = [problem.nothing()]
-    if found[0].slope == 0:
-        return found[0], found[0].loss, found[0].loss
-    for _ in range(MAX_ROUNDS):
-        best = min(found, key=lambda each: _value(each, beta, depth))
-        value = _value(best, beta, depth)
-        bound, steepest, flattest = _bound(found, beta, depth)
-        if value - bound <= TOL * max(value, 1e-12):
-            return best, value, min(bound, value)
-        middle = 0.5 * (steepest + flattest) if flattest else 0.1 * steepest
-        found.append(problem.lasso(middle))
-        polished = _polished(found, beta, depth)
-        if polished is not None:
-            found.append(problem.lasso(polished))
-    raise NotCertified(
-        f"The best spline has {value:.12g}, and no spline is shown to be below {bound:.12g}: "
-        "rounding is in the way. Scale x to about 1, and drop points that nearly coincide.",
-        value=value,
-        bound=bound,
-    )
+def search(problem: Splines, lam: float, depth: int) -> tuple[Neurons, float, float]:
+    """The best neurons of all strengths, their value and the bound."""
+    trials = [problem.constant()]
+    if not trials[0].pull:
+        return trials[0].neurons, trials[0].loss, trials[0].loss
+    while True:
+        best = min(trials, key=lambda each: each.value(lam, depth))
+        value = best.value(lam, depth)
+        _, pull, bound = best_size(problem.below(trials), lam, depth)
+        pull = _unknown(np.array([*(each.pull for each in trials), 0.0]), pull)
+        if value - bound <= TOL * value or len(trials) > MAX_ROUNDS or not pull:
+            return best.neurons, value, bound
+        trials.append(problem.at(pull))
+        trials.sort(key=lambda each: -each.pull)
 
 
-def _value(lasso: Lasso, beta: float, depth: int) -> float:
-    return lasso.loss + power_penalty(lasso.size, beta, depth)
+def _unknown(pulls: FloatArray, wanted: float) -> float:
+    """The pull that is wanted, or one beside it if it is among these, falling to 0; 0 for none."""
+    k = int(np.argmin(np.abs(pulls - wanted)))
+    if abs(pulls[k] - wanted) > SAME * wanted:
+        return wanted
+    beside = pulls[max(k - 1, 0) : k + 2]
+    j = int(np.argmax(beside[:-1] - beside[1:]))
+    apart = float(beside[j] - beside[j + 1])
+    return float(beside[j + 1]) + 0.5 * apart if apart > SAME * wanted else 0.0
 
 
-def _bound(found: list[Lasso], beta: float, depth: int) -> tuple[float, float, float]:
-    """The least of (largest line + power), and the slopes of the two lines that cross there."""
-    levels = np.array([0.0, *(each.level for each in found)])
-    slopes = np.array([0.0, *(each.slope for each in found)])
-    first, second = np.triu_indices(len(levels), 1)
-    apart = slopes[first] - slopes[second]
-    use = apart != 0
-    first, second = first[use], second[use]
-    sizes = (levels[first] - levels[second]) / apart[use]
-    ahead = sizes > 0
-    first, second = first[ahead], second[ahead]
-    sizes = np.concatenate([[0.0], sizes[ahead]])
-    heights = (levels[:, None] - slopes[:, None] * sizes).max(axis=0)
-    totals = heights + 0.5 * beta * depth * sizes ** (2 / depth)
-    k = int(np.argmin(totals))
-    if k == 0:
-        return float(totals[0]), float(slopes.max()), 0.0
-    pair = slopes[[first[k - 1], second[k - 1]]]
-    return float(totals[k]), float(pair.max()), float(pair.min())
-
-
-def _polished(found: list[Lasso], beta: float, depth: int) -> float | None:
-    """The best pull if F is quadratic between the sizes that were looked at."""
-    rising = sorted(found, key=lambda each: (each.size, -each.pull))
-    arrays = np.array([(each.size, each.loss, each.pull) for each in rising])
-    size, pull, _ = best_size(LossPath(*arrays.T), beta, depth)
-    known = np.abs(arrays[:, 2] - pull).min() <= 1e-13 * found[0].pull
-    return None if known or not size else pull
-
-
-def _network(problem: Kinks, best: Lasso, x: FloatArray, y: FloatArray, depth: int) -> DeepNetwork:
-    """One neuron a layer that scales x, then a neuron a kink; all layers of one norm."""
-    on = np.abs(best.weights) > 1e-14 * max(best.size, np.finfo(float).tiny)
-    weights = best.weights[on]
-    share = float(np.abs(weights).sum()) ** (1 / depth)
+def _network(neurons: Neurons, sign: float, depth: int) -> DeepNetwork:
+    """One neuron a layer that scales x ≥ 0 or −x ≥ 0, then a neuron a kink; layers of one norm."""
+    share = neurons.cost ** (1 / depth)
     scaling = share ** (depth - 2)
-    sign = -1.0 if depth > 2 and x.min() < 0 else 1.0
-    roots = np.sqrt(np.abs(weights) / scaling) if len(weights) else weights
-    slopes = roots * problem.sides[on]
-    biases = -slopes * scaling * problem.knots[on]
+    roots = np.sqrt(np.abs(neurons.weights) / (scaling or 1.0))
+    slopes = roots * neurons.sides
     middle = [np.array([[share]]) for _ in range(depth - 2)]
     if middle:
         middle[0] = sign * middle[0]
-        slopes = sign * slopes
-    layers = (*middle, slopes[:, None], (np.sign(weights) * roots)[None, :])
-    columns = np.maximum((x[:, None] - problem.knots[on]) * problem.sides[on], 0.0)
-    constant = float((y - columns @ weights).mean())
-    return DeepNetwork(layers, bias=biases, intercept=np.array([constant]))
+    layers = (*middle, sign * slopes[:, None], (np.sign(neurons.weights) * roots)[None, :])
+    biases = -slopes * scaling * neurons.kinks
+    return DeepNetwork(layers, bias=biases, intercept=np.array([neurons.constant]))
