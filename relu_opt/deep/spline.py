@@ -10,7 +10,7 @@ Pilanci, JMLR 2021). The best t leaves, with F half the *mean* squared error,
 K the columns (x − x_j)_+ and (x_j − x)_+. It is exact, for every width. It is not convex for L > 2,
 but F is. `fit_spline` trains two layers at any strength μ and returns a dual point ν, Σν = 0 and
 ‖Kᵀν‖_∞ ≤ μ: it shows F(S) ≥ D(ν) − μS, D(ν) = νᵀy − (n/2)‖ν‖². Such (ν, μ) are a convex cone, so
-that all points between two of them, and between one and (0, 0), give lines below F too. Along such a
+that all points between two of them, and between one and (0, 0), give lines below F too. Along a
 segment D is quadratic: the envelope of its lines is a `LossPath`, whose least sum with the power is
 a bound below all networks. The next μ is the one at which that bound is attained.
 
@@ -41,7 +41,7 @@ REASON = "first layers without biases only scale x, and lines below the convex l
 TOL = 1e-10
 # What the splines of two layers are trained to.
 FIT_TOL = 1e-10
-MAX_ROUNDS = 60
+MAX_ROUNDS = 30
 # Strengths closer than this, relative to their size, are one.
 SAME = 1e-9
 
@@ -82,7 +82,8 @@ class Splines:
         """No neuron at all, and the strength from which on that is the best."""
         nu = self.y / len(self.y)
         pull = SplineProblem(self.x, self.y, 1.0).largest(nu)
-        nothing = Neurons(*np.zeros((3, 0)), constant=0.0)
+        none = np.zeros(0)
+        nothing = Neurons(none, none, none, 0.0)
         return Trial(nothing, 0.5 * float(nu @ self.y), pull, nu)
 
     def at(self, pull: float) -> Trial:
@@ -141,10 +142,13 @@ def search(problem: Splines, lam: float, depth: int) -> tuple[Neurons, float, fl
     trials = [problem.constant()]
     if not trials[0].pull:
         return trials[0].neurons, trials[0].loss, trials[0].loss
+    bound = 0.0
     while True:
         best = min(trials, key=lambda each: each.value(lam, depth))
         value = best.value(lam, depth)
-        _, pull, bound = best_size(problem.below(trials), lam, depth)
+        _, pull, below = best_size(problem.below(trials), lam, depth)
+        # A training that ended early may lower the envelope, but no bound is lost.
+        bound = max(bound, below)
         pull = _unknown(np.array([*(each.pull for each in trials), 0.0]), pull)
         if value - bound <= TOL * value or len(trials) > MAX_ROUNDS or not pull:
             return best.neurons, value, bound
