@@ -64,16 +64,20 @@ def _layers(X: FloatArray, wanted: FloatArray, depth: int) -> tuple[list[FloatAr
         weights, off = _towards(X, wanted)
         return [weights], off
     n, d = X.shape
+    before: list[FloatArray] = []
+    inputs = X
+    if depth > 3:
+        # x_+ and (−x)_+ hold what x does, and identities pass them on.
+        before = [np.vstack([np.eye(d), -np.eye(d)]), *(np.eye(2 * d) for _ in range(depth - 4))]
+        inputs = np.maximum(X @ before[0].T, 0.0)
     rng = np.random.default_rng(0)
     scale = max(float(np.abs(X).max()), np.finfo(float).tiny)
     found: tuple[list[FloatArray], float] = ([], np.inf)
     for width in (n * k for k in WIDTHS):
-        first = rng.standard_normal((width, d)) / scale
-        features = np.maximum(X @ first.T, 0.0)
-        weights, off = _towards(features, wanted)
+        mixing = rng.standard_normal((width, inputs.shape[1])) / scale
+        weights, off = _towards(np.maximum(inputs @ mixing.T, 0.0), wanted)
         if off < found[1]:
-            # Activations are not negative, so identities pass them on.
-            found = ([first, *(np.eye(width) for _ in range(depth - 3)), weights], off)
+            found = ([*before, mixing, weights], off)
         if off <= TOLERANCE:
             break
     return found

@@ -118,24 +118,23 @@ def group_directions(Y: FloatArray) -> tuple[IntArray, FloatArray, float, tuple[
     lengths = np.linalg.norm(Y, axis=1)
     units = Y / np.where(lengths > 0, lengths, 1.0)[:, None]
     group: IntArray = np.full(len(Y), -1, dtype=np.intp)
-    firsts: list[int] = []
-    worst, pair = 0.0, (0, 0)
-    for i in np.flatnonzero(lengths > 0):
-        for g, first in enumerate(firsts):
-            cosine = float(units[i] @ units[first])
-            sine = float(np.linalg.norm(units[i] - cosine * units[first]))
-            if min(sine, abs(cosine)) > worst:
-                worst, pair = min(sine, abs(cosine)), (first, int(i))
-            if sine <= abs(cosine) and cosine > 0:
-                group[i] = g
-                break
-        if group[i] < 0:
+    left = np.flatnonzero(lengths > 0)
+    count, worst, pair = 0, 0.0, (0, 0)
+    while len(left):
+        first = units[left[0]]
+        cosines = units[left] @ first
+        sines = np.linalg.norm(units[left] - cosines[:, None] * first, axis=1)
+        off = np.minimum(sines, np.abs(cosines))
+        if off.max() > worst:
+            worst, pair = float(off.max()), (int(left[0]), int(left[np.argmax(off)]))
             if worst > TOLERANCE:
                 break
-            group[i] = len(firsts)
-            firsts.append(int(i))
-    directions = np.array([units[group == g].mean(axis=0) for g in range(len(firsts))])
-    directions = directions.reshape(len(firsts), Y.shape[1])
+        same = (sines <= np.abs(cosines)) & (cosines > 0)
+        group[left[same]] = count
+        count += 1
+        left = left[~same]
+    directions = np.array([units[group == g].mean(axis=0) for g in range(count)])
+    directions = directions.reshape(count, Y.shape[1])
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     return group, directions, worst, pair
 

@@ -41,7 +41,9 @@ REASON = "first layers without biases only scale x, and lines below the convex l
 TOL = 1e-10
 # What the splines of two layers are trained to.
 FIT_TOL = 1e-10
-MAX_ROUNDS = 30
+MAX_ROUNDS = 20
+# Where training ends with a larger gap, points closer than these shares of the range become one.
+ENOUGH, NEAR = 1e-8, (0.0, 1e-11, 1e-8, 1e-5)
 # Strengths closer than this, relative to their size, are one.
 SAME = 1e-9
 
@@ -87,9 +89,14 @@ class Splines:
         return Trial(nothing, 0.5 * float(nu @ self.y), pull, nu)
 
     def at(self, pull: float) -> Trial:
-        """The best of a strength below that."""
-        fit = fit_spline(self.x, self.y, pull, tol=FIT_TOL)
+        """The best of a strength below that, up to what points that nearly coincide allow."""
+        for near in NEAR:
+            fit = fit_spline(_joined(self.x, near), self.y, pull, tol=FIT_TOL)
+            if fit.rel_gap <= ENOUGH:
+                break
+        # Measured on the points as they are: the dual point as well.
         residual = self.y - fit.neurons.at(self.x)
+        pull = max(pull, SplineProblem(self.x, self.y, 1.0).largest(fit.nu)) if near else pull
         return Trial(fit.neurons, 0.5 * float(np.mean(residual**2)), pull, fit.nu)
 
     def below(self, trials: list[Trial]) -> LossPath:
@@ -98,6 +105,8 @@ class Splines:
         rows = []
         for first, second in itertools.pairwise(points):
             step, fall = second[0] - first[0], first[1] - second[1]
+            if fall <= 0:
+                continue
             for nu, pull in (first, second):
                 # The size at which no other line of this segment is above this one.
                 size = max(float(step @ (len(self.y) * nu - self.y)) / fall, 0.0)
@@ -154,6 +163,14 @@ def search(problem: Splines, lam: float, depth: int) -> tuple[Neurons, float, fl
             return best.neurons, value, bound
         trials.append(problem.at(pull))
         trials.sort(key=lambda each: -each.pull)
+
+
+def _joined(x: FloatArray, near: float) -> FloatArray:
+    """Points with neighbours closer than this share of the range, moved to their mean."""
+    positions, where = np.unique(x, return_inverse=True)
+    group = np.append(0, np.cumsum(np.diff(positions) > near * np.ptp(positions)))
+    means = np.bincount(group, positions) / np.bincount(group)
+    return np.asarray(means[group[where]] if near else x)
 
 
 def _unknown(pulls: FloatArray, wanted: float) -> float:

@@ -27,6 +27,9 @@ AGREEMENT = 1e-9
 # The gap up to which the network counts as the best of all.
 TOL = 1e-9
 BIASES = ("none", "last_hidden", "all")
+MOST_LAYERS = 10_000
+# Squares and products of numbers up to here, and down to its inverse, do not overflow.
+EXTREME = 1e100
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +40,8 @@ class DeepSolution:
     ----------
     kind : {"whitened", "rank_one", "spline", "batch_norm"}
         Which formula it is.
+    choice : str
+        What made it this formula: the arguments, or the form that the data have, and how nearly.
     network : DeepNetwork
     value : float
         Its objective by the formula: half the *mean* squared error + λ · penalty.
@@ -54,6 +59,7 @@ class DeepSolution:
     """
 
     kind: str
+    choice: str
     network: DeepNetwork
     value: float
     objective: float
@@ -86,6 +92,7 @@ class DeepSolution:
         proof = "global: no network is better" if self.is_global else "attained by construction"
         lines = [
             f"{self.kind}, {self.network!r}, λ = {self.lam:g}",
+            f"why this formula: {self.choice}",
             f"objective {self.objective:.12g}, bound {self.bound:.12g}: {proof}",
             f"why the bound holds: {self.reason}",
         ]
@@ -127,11 +134,11 @@ def train_deep(
         columns. With batch normalisation: any data that the layers before it can tell apart.
     Y : (n,) or (n, K) array
         Targets. For ReLU two rows have to be parallel or at a right angle: one column, or one-hot
-        labels.
+        labels. Numbers of classes are no targets: pass `np.eye(K)[labels]`.
     lam : float
         Regularization strength λ > 0 on the scale of the *mean* loss: the papers' β is nλ.
     depth : int
-        L ≥ 2, the number of layers of weights.
+        L from 2 to 10,000, the number of layers of weights.
     batch_norm : bool
         Batch normalisation in the last hidden layer, with weight decay on its scales and shifts
         and on the output weights alone.
@@ -144,7 +151,8 @@ def train_deep(
     -------
     DeepSolution
         The network is built, and its own objective agrees with the formula to 1e-9. `is_global`
-        says whether no other network is better. No solver runs.
+        says whether no other network is better. No solver runs, but for the spline's small
+        quadratic programs.
 
     Raises
     ------
@@ -153,33 +161,72 @@ def train_deep(
     NotCertified
         If rounding keeps network and formula apart.
     """
-    data = as_floats(X, "X", 2)
-    columns = np.ndim(Y)
-    targets = as_floats(Y, "Y", columns if columns in (1, 2) else 2)
-    targets = targets[:, None] if targets.ndim == 1 else targets
-    if len(targets) != len(data):
-        raise DataError(f"X has {len(data)} rows and Y has {len(targets)}.")
+    data, targets = _as_data(X, Y)
     strength = as_positive(lam, "lam")
     layers = as_count(depth, "depth", 2)
-    if activation not in ACTIVATIONS:
+    _check_choices(batch_norm, activation, bias)
+    if layers > MOST_LAYERS:
         raise DataError(
-            f"Unknown activation {activation!r}. {did_you_mean(activation, ACTIVATIONS)}"
+            f"depth is above {MOST_LAYERS:,}, and deeper networks are not built, since each layer "
+            "is stored. Use a smaller depth.",
+            most=MOST_LAYERS,
         )
-    _check_bias(bias, batch_norm, activation)
     if bias == "last_hidden":
+        choice = 'bias="last_hidden", a linear spline of one feature'
         found = spline(data, targets, strength, layers)
     elif batch_norm:
+        choice = "batch_norm=True, which whitens whatever the data are"
         found = with_batch_norm(data, targets, strength, layers)
     elif activation == "linear":
-        found = _linear(data, targets, strength, layers)
+        choice, found = _linear(data, targets, strength, layers)
     else:
-        found = _relu(data, targets, strength, layers)
-    return _agreed(found, data, targets, strength)
+        choice, found = _relu(data, targets, strength, layers)
+    return _agreed(found, choice, data, targets, strength)
 
 
-def _check_bias(bias: str, batch_norm: bool, activation: str) -> None:
-    if bias not in BIASES:
-        raise DataError(f"Unknown bias {bias!r}. {did_you_mean(str(bias), BIASES)}", bias=bias)
+def _as_data(X: ArrayLike, Y: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """X (n, d) and Y (n, K), of sizes whose squares are numbers."""
+    if np.ndim(X) == 1:
+        raise DataError(
+            f"X has shape {np.shape(X)}, and two axes, (n, d), are needed. Pass X[:, None] for one "
+            "feature, X[None, :] for one sample.",
+            shape=np.shape(X),
+        )
+    data = as_floats(X, "X", 2)
+    axes = np.ndim(Y)
+    targets = as_floats(Y, "Y", axes if axes in (1, 2) else 2)
+    targets = targets[:, None] if targets.ndim == 1 else targets
+    if len(targets) != len(data):
+        raise DataError(
+            f"X has {len(data)} rows and Y has {len(targets)}. Pass one target, or one row of "
+            "targets, a row of X."
+        )
+    for name, array in (("X", data), ("Y", targets)):
+        largest = float(np.abs(array).max())
+        if largest and not 1 / EXTREME <= largest <= EXTREME:
+            raise DataError(
+                f"The largest entry of {name} is {largest:.3g}, and its powers leave the range of "
+                f"floating-point numbers. Rescale {name}.",
+                name=name,
+                largest=largest,
+            )
+    return data, targets
+
+
+def _check_choices(batch_norm: bool, activation: str, bias: str) -> None:
+    if not isinstance(batch_norm, bool | np.bool_):
+        raise DataError(
+            f"batch_norm is {batch_norm!r}, and True or False is needed. Pass activation and bias "
+            "by name.",
+            batch_norm=batch_norm,
+        )
+    for name, value, known in (("activation", activation, ACTIVATIONS), ("bias", bias, BIASES)):
+        if value not in known:
+            raise DataError(
+                f"Unknown {name} {value!r}. {did_you_mean(str(value).lower(), known)}",
+                name=name,
+                value=value,
+            )
     if bias == "all":
         raise DataError(
             "There is no formula for biases in all layers: shared kinks then make networks that "
@@ -187,12 +234,15 @@ def _check_bias(bias: str, batch_norm: bool, activation: str) -> None:
             bias=bias,
         )
     if activation == "linear" and (batch_norm or bias != "none"):
-        raise DataError("Linear networks have formulas without biases and batch normalisation.")
+        raise DataError(
+            "Linear networks have formulas only without biases and batch normalisation. Leave "
+            'these out, or use activation="relu".'
+        )
     if batch_norm and bias != "none":
         raise DataError("A batch normalisation has shifts of its own. Leave bias out.")
 
 
-def _linear(X: FloatArray, Y: FloatArray, lam: float, depth: int) -> DeepFormula:
+def _linear(X: FloatArray, Y: FloatArray, lam: float, depth: int) -> tuple[str, DeepFormula]:
     off = distance_from_isometry(X)
     if off > WHITENED_TOLERANCE:
         raise DataError(
@@ -200,28 +250,48 @@ def _linear(X: FloatArray, Y: FloatArray, lam: float, depth: int) -> DeepFormula
             f"differ by {off:.3g} of the largest. Whiten X first: U or UVᵀ of its SVD.",
             whitened=off,
         )
-    return linear(X, Y, lam, depth)
+    choice = f"linear, and the non-zero singular values of X are equal (up to {off:.1g})"
+    return choice, linear(X, Y, lam, depth)
 
 
-def _relu(X: FloatArray, Y: FloatArray, lam: float, depth: int) -> DeepFormula:
+def _relu(X: FloatArray, Y: FloatArray, lam: float, depth: int) -> tuple[str, DeepFormula]:
     white = distance_from_whitened(X)
     if white <= WHITENED_TOLERANCE:
-        return relu(X, Y, lam, depth)
-    single = distance_from_rank_one(X)
-    if single <= RANK_ONE_TOLERANCE and Y.shape[1] == 1:
-        return rank_one(X, Y, lam, depth)
+        choice = f"the rows of X are whitened (XXᵀ/s² is the identity up to {white:.1g})"
+        return choice, relu(X, Y, lam, depth)
+    single, outputs = distance_from_rank_one(X), Y.shape[1]
+    if single <= RANK_ONE_TOLERANCE and outputs == 1:
+        choice = f"X has rank one (its second singular value is {single:.1g} of the first)"
+        return choice, rank_one(X, Y, lam, depth)
+    flat = (
+        f"X is of rank one, but Y has {outputs} columns and not one"
+        if single <= RANK_ONE_TOLERANCE
+        else f"X is not of rank one: its second singular value is {single:.3g} of the first"
+    )
     raise DataError(
         f"There is no formula for these data. The rows are not whitened: XXᵀ/s² differs from the "
-        f"identity by {white:.3g}. X is not of rank one with one column of targets: its second "
-        f"singular value is {single:.3g} of the first, and Y has {Y.shape[1]} columns. "
-        "batch_norm=True has a formula for most data.",
+        f"identity by {white:.3g}. {flat}. {_advice(X, Y, depth)}",
         whitened=white,
         rank_one=single,
-        outputs=Y.shape[1],
+        outputs=outputs,
     )
 
 
-def _agreed(found: DeepFormula, X: FloatArray, Y: FloatArray, lam: float) -> DeepSolution:
+def _advice(X: FloatArray, Y: FloatArray, depth: int) -> str:
+    """What has a formula, or a proof without one."""
+    ways = ["batch_norm=True has a formula for most data"]
+    if X.shape[1] == 1 and Y.shape[1] == 1:
+        ways.append('bias="last_hidden" has one for a feature of one sign')
+    elif len(X) <= X.shape[1]:
+        ways.append("whitened rows are UVᵀ of X's SVD")
+    two = "train_globally" if Y.shape[1] == 1 else "train_vector"
+    ways.append(f"two layers are trained to a proof on any data by {two}")
+    return f"What helps: {'; '.join(ways)}."
+
+
+def _agreed(
+    found: DeepFormula, choice: str, X: FloatArray, Y: FloatArray, lam: float
+) -> DeepSolution:
     """The solution, if the formula's optimum is the network's own objective."""
     objective = found.network.objective(X, Y, lam)
     off = abs(found.value - objective)
@@ -234,6 +304,7 @@ def _agreed(found: DeepFormula, X: FloatArray, Y: FloatArray, lam: float) -> Dee
         )
     return DeepSolution(
         found.kind,
+        choice,
         found.network,
         found.value,
         objective,
