@@ -112,7 +112,10 @@ class Splines:
                 size = max(float(step @ (len(self.y) * nu - self.y)) / fall, 0.0)
                 level = float(nu @ self.y) - 0.5 * len(self.y) * float(nu @ nu)
                 rows.append((size, level - pull * size, pull))
-        return LossPath(*np.array(rows).T)
+        sizes, losses, pulls = np.array(rows).T
+        # Exactly: a concave power makes much of rounding there.
+        sizes[0] = 0.0
+        return LossPath(sizes, losses, pulls)
 
 
 def spline(X: FloatArray, Y: FloatArray, lam: float, depth: int) -> DeepFormula:

@@ -46,6 +46,7 @@ def test_batch_normalisation_by_the_formula(counts, value, depth):
     share = np.array(counts) / 6
     norm = answer.network.norm
     assert norm.gamma**2 + norm.alpha**2 == pytest.approx(np.sqrt(counts) - BETA)
+    assert (answer.network.weights[-1] ** 2).sum(axis=0) == pytest.approx(np.sqrt(counts) - BETA)
     assert norm.gamma**2 / norm.alpha**2 == pytest.approx((1 - share) / share)
 
 
@@ -94,6 +95,12 @@ def test_the_dual_point_of_batch_normalisation_holds_on_random_neurons():
     units = data(20_000, 6)
     units /= np.linalg.norm(units, axis=1, keepdims=True)
     assert np.linalg.norm(np.maximum(units, 0) @ V, axis=1).max() <= BETA
+    # Each class's own direction has β, or its length if that is less.
+    for strength in (BETA, 1.2):
+        lengths = np.linalg.norm(Y, axis=0)
+        V = Y * np.minimum(1, strength / lengths)
+        reached = np.linalg.norm((Y / lengths).T @ V, axis=1)
+        assert reached == pytest.approx(np.minimum(strength, lengths))
 
 
 def test_one_column_under_batch_normalisation_has_a_neuron_a_sign():
@@ -161,7 +168,7 @@ def test_unequal_classes_collapse_to_no_simplex():
     assert np.diag(found.gram) == pytest.approx([0.4774, 0.5571, 0.7], abs=5e-5)
     assert np.diag(found.gram) == pytest.approx((np.sqrt([3, 2, 1]) - BETA) / [3, 2, 1])
     pairs = found.cosines[[0, 0, 1], [1, 2, 2]]
-    assert sorted(pairs, reverse=True) == pytest.approx([-0.417, -0.516, -0.564], abs=5e-4)
+    assert pairs == pytest.approx([-0.417, -0.516, -0.564], abs=5e-4)
     assert "not a simplex" in found.report()
 
 

@@ -6,12 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize
+from scipy.optimize import minimize, minimize_scalar
 
 import relu_opt as ro
 from relu_opt.deep.chains import Parts
 from relu_opt.deep.kernel import gain, jump, kernel, stationary, threshold
 from relu_opt.deep.layers import Layers
+from relu_opt.deep.powers import best_size
+from relu_opt.deep.spline import Splines
 from relu_opt.errors import DataError
 
 Y_MIXED = np.array([3.0, -2.0, 1.0, 0.0])
@@ -93,6 +95,15 @@ def test_thresholds_and_jumps_of_the_scalar_problem():
     assert jump(1.0, 0.3, 2) == 0
 
 
+@pytest.mark.parametrize("depth", [3, 4, 6, 12])
+def test_the_threshold_equals_its_other_closed_form(depth):
+    """From stationarity and the tie, without the substitution of `kernel`."""
+    for strength, N in ((0.3, 1.0), (2.0, 0.4), (0.01, 7.0)):
+        q, k = 2 / depth, strength * depth / 2
+        other = (k * (2 - q) / N * ((1 - q) / (N * (1 - q / 2))) ** (q - 1)) ** (1 / (2 - q))
+        assert threshold(N, strength, depth) == pytest.approx(other, rel=1e-12)
+
+
 @pytest.mark.parametrize("depth", [2, 3, 4, 7, 30])
 def test_the_scalar_minimiser_beats_a_grid(depth):
     rng = np.random.default_rng(depth)
@@ -139,6 +150,18 @@ def test_linear_networks_equal_descent(depth, whitened):
     # Every layer passes on what the one before gives.
     assert answer.layers.alignment == pytest.approx(1.0, abs=1e-12)
     assert (answer.layers.ranks == len(answer.chains.alive)).all()
+
+
+@pytest.mark.parametrize(("depth", "value"), [(2, 1.1122573), (3, 1.3658323), (4, 1.6435347)])
+def test_linear_networks_of_known_singular_values(depth, value):
+    """Values that torch reached; the first two fix the singular values, the third checks them."""
+    rng = np.random.default_rng(5)
+    U, V = (np.linalg.qr(rng.standard_normal((k, 2)))[0] for k in (4, 3))
+    Y = U @ np.diag([2.33533086, 1.67219347]) @ V.T
+    answer = ro.train_deep(whitened_rows(4, 6, 5), Y, 0.3 / 4, depth, activation="linear")
+    assert 4 * answer.value == pytest.approx(value, abs=1e-7)
+    assert answer.layers.ranks.tolist() == [2] * depth
+    assert answer.is_global
 
 
 def test_linear_networks_on_rank_one_data_are_one_chain():
@@ -356,8 +379,8 @@ def test_deep_splines_beat_a_grid_of_strengths(depth):
     knots = np.concatenate([x[:-1], x[1:]])
     K = np.maximum((x[:, None] - knots) * np.repeat([1, -1], 6), 0)
     values = [0.5 * ((y - y.mean()) ** 2).sum()]
-    for pull in np.geomspace(1e-3, 3, 12):
-        lasso = Lasso(alpha=pull / 7, tol=1e-7, max_iter=100_000).fit(K, y)
+    for pull in np.geomspace(3e-3, 3, 10):
+        lasso = Lasso(alpha=pull / 7, tol=1e-6, max_iter=50_000).fit(K, y)
         size = np.abs(lasso.coef_).sum()
         fit = 0.5 * ((lasso.predict(K) - y) ** 2).sum()
         values.append(fit + 0.5 * beta * depth * size ** (2 / depth))
@@ -367,7 +390,7 @@ def test_deep_splines_beat_a_grid_of_strengths(depth):
 
 @pytest.mark.parametrize("depth", [2, 3, 5])
 def test_deep_splines_are_splines_of_two_layers_at_another_strength(depth):
-    """At the best S the pull is β S^{2/L−1}; `fit_spline` has code of its own for it."""
+    """At the best S the pull is β S^{2/L−1}, the slope of the power."""
     rng = np.random.default_rng(depth)
     x, y = rng.uniform(0, 3, 12), rng.standard_normal(12)
     beta = 0.03
@@ -381,36 +404,131 @@ def test_deep_splines_are_splines_of_two_layers_at_another_strength(depth):
         assert answer.value == pytest.approx(flat.objective, rel=1e-8)
 
 
+@pytest.mark.parametrize("depth", [3, 4])
+def test_deep_splines_are_the_best_over_the_length_of_the_first_layers(depth):
+    """min_t β(L − 2)t²/2 + the lasso at β/t^{L−2}."""
+    x, y, beta = SPLINE_X[:, 0], SPLINE_Y, 0.1
+
+    def value(t):
+        flat = ro.fit_spline(x, y, beta / t ** (depth - 2) / 4)
+        return 0.5 * beta * (depth - 2) * t**2 + 4 * flat.objective
+
+    found = minimize_scalar(value, bounds=(0.8, 2.0), method="bounded", options={"xatol": 1e-6})
+    answer = ro.train_deep(SPLINE_X, y, beta / 4, depth, bias="last_hidden")
+    assert 4 * answer.value == pytest.approx(found.fun, rel=1e-9)
+
+
+@pytest.mark.parametrize("depth", [2, 3, 5])
+def test_deep_splines_of_little_strength_interpolate_at_the_least_cost(depth):
+    """(β L/2) cost*^{2/L}: slopes 1, −1, 2 cost 5."""
+    for lam in (1e-7, 1e-10):
+        answer = ro.train_deep(SPLINE_X, SPLINE_Y, lam, depth, bias="last_hidden")
+        assert answer.is_global
+        assert answer.value == pytest.approx(0.5 * lam * depth * 5 ** (2 / depth), rel=1e-5)
+        assert answer.network.predict(SPLINE_X) == pytest.approx(SPLINE_Y, abs=1e-4)
+
+
+def test_no_lasso_is_below_the_bound_of_a_few_trials():
+    """The envelope of few dual points, against lassos by coordinate descent."""
+    from sklearn.linear_model import Lasso
+
+    rng = np.random.default_rng(8)
+    x, y = rng.uniform(0, 3, 9), rng.standard_normal(9)
+    y -= y.mean()
+    K = ro.spline_features(x)
+    known = []
+    for pull in np.geomspace(1e-3, 0.3, 8):
+        lasso = Lasso(alpha=pull, tol=1e-6, max_iter=50_000).fit(K, y)
+        known.append((np.abs(lasso.coef_).sum(), 0.5 * np.mean((lasso.predict(K) - y) ** 2)))
+    sizes, losses = np.array(known).T
+    problem = Splines(x, y)
+    trials = [problem.constant()]
+    for share in (0.1, 0.01):
+        trials.append(problem.at(share * trials[0].pull))
+        path = problem.below(trials)
+        for lam in (1e-4, 1e-3, 1e-2, 0.1):
+            for depth in (2, 3, 6):
+                bound = best_size(path, lam, depth)[2]
+                values = losses + 0.5 * lam * depth * sizes ** (2 / depth)
+                assert bound <= values.min() * (1 + 1e-9)
+                assert bound >= 0
+
+
+def test_deep_splines_of_a_thousand_points_and_of_any_units():
+    rng = np.random.default_rng(0)
+    x = rng.random(1000)
+    y = np.sin(12 * x) + 0.3 * rng.standard_normal(1000)
+    answer = ro.train_deep(x[:, None], y, 1e-3, 3, bias="last_hidden")
+    assert answer.is_global
+    # In units of x and y that are others: the size of a slope is y over x.
+    other = ro.train_deep(
+        1e4 * x[:, None], 1e-5 * y + 3, 1e-3 * 1e-10 * 1e9 ** (2 / 3), 3, bias="last_hidden"
+    )
+    assert other.is_global
+    assert 1e10 * other.value == pytest.approx(answer.value, rel=1e-8)
+
+
+def test_points_that_nearly_coincide_are_one_and_are_measured_as_they_are():
+    y = np.random.default_rng(0).standard_normal(15)
+    x = np.repeat(np.arange(5.0), 3)
+    together = ro.train_deep(x[:, None], y, 0.01, 3, bias="last_hidden")
+    apart = x + np.tile([0.0, 1e-12, 2e-12], 5)
+    answer = ro.train_deep(apart[:, None], y, 0.01, 3, bias="last_hidden")
+    assert answer.is_global
+    assert answer.value == pytest.approx(together.value, rel=1e-9)
+
+
+def test_points_on_both_sides_have_networks_that_are_better_than_the_formula():
+    """A hat is one neuron on (x_+, (−x)_+), and three bends of a spline."""
+    x, y, lam = np.arange(-2.0, 3.0)[:, None], np.array([0.0, 0.0, 1.0, 0.0, 0.0]), 1e-3
+    formula = ro.train_deep(x + 2, y, lam, 3, bias="last_hidden")
+    third = 2 ** (1 / 6)
+    sides = np.array([[1.0], [-1.0]]) / third**0.5
+    share = (np.linalg.norm(sides) / 2) ** 2
+    hat = ro.DeepNetwork(
+        (sides, -np.sqrt(share) * np.ones((1, 2)), np.array([[third]])),
+        bias=[np.sqrt(share) / third**0.5],
+    )
+    scale = hat.predict([[0.0]])[0]
+    hat = replace(hat, weights=(*hat.weights[:2], hat.weights[2] / scale))
+    assert hat.predict(x) == pytest.approx(y)
+    assert hat.objective(x, y, lam) < 0.8 * formula.bound
+    with pytest.raises(DataError, match="both signs"):
+        ro.train_deep(x, y, lam, 3, bias="last_hidden")
+
+
 def test_biases_in_all_layers_are_refused_because_the_formula_is_not_the_optimum():
     with pytest.raises(DataError, match="biases in all layers"):
         ro.train_deep(SPLINE_X, SPLINE_Y, 0.1 / 4, 3, bias="all")
-    w, beta = 5, 0.1
+    x, y, beta = SPLINE_X[:, 0], SPLINE_Y, 0.1
+    # Which of the last two neurons are on at which points, (n, 2); first kinks at 0, 1 and 1.
+    on = np.array([[0, 0], [0, 1], [0, 0], [1, 0]])
+    first = np.stack([x, np.minimum(x - 1, 0), np.maximum(x - 1, 0)], axis=1)
+
+    def parts(theta):
+        return theta[:3], theta[3:9].reshape(2, 3), theta[9:11], theta[11:13], theta[13]
+
+    def before(theta):
+        W1, W2, b2, _, _ = parts(theta)
+        return first * W1 @ W2.T + b2
 
     def value(theta):
-        """Three layers with free biases in both hidden ones."""
-        W1, b1, b2, W3 = theta[: 4 * w].reshape(4, w)
-        W2, c = theta[4 * w : -1].reshape(w, w), theta[-1]
-        first = np.maximum(SPLINE_X * W1 + b1, 0)
-        second = np.maximum(first @ W2.T + b2, 0)
-        push = second @ W3 + c - SPLINE_Y
-        total = 0.5 * push @ push + 0.5 * beta * (W1 @ W1 + (W2**2).sum() + W3 @ W3)
-        into = np.outer(push, W3) * (second > 0)
-        back = into @ W2 * (first > 0)
-        top = [
-            (back * SPLINE_X).sum(axis=0) + beta * W1,
-            back.sum(axis=0),
-            into.sum(axis=0),
-            second.T @ push + beta * W3,
-        ]
-        slopes = [*top, (into.T @ first + beta * W2).ravel(), [push.sum()]]
-        return total, np.concatenate(slopes)
+        W1, W2, _, W3, c = parts(theta)
+        misfit = (before(theta) * on) @ W3 + c - y
+        return 0.5 * misfit @ misfit + 0.5 * beta * sum((W**2).sum() for W in (W1, W2, W3))
 
-    start = np.random.default_rng(20).standard_normal(w * w + 4 * w + 1)
-    options = {"maxiter": 5000, "maxfun": 20_000, "ftol": 1e-15, "gtol": 1e-9}
-    found = minimize(value, start, jac=True, method="L-BFGS-B", options=options).fun
-    formula = 4 * ro.train_deep(SPLINE_X, SPLINE_Y, 0.1 / 4, 3, bias="last_hidden").value
+    cells = {"type": "ineq", "fun": lambda theta: ((2 * on - 1) * before(theta)).ravel()}
+    start = np.array([0.4, -0.8, 1.3, 0.4, 0, 1.1, 0.2, -0.8, -0.6, -1.7, 0.6, 1.2, 1, 0.1])
+    options = {"ftol": 1e-14, "maxiter": 500}
+    found = minimize(value, start, constraints=cells, method="SLSQP", options=options).x
+    W1, W2, b2, W3, c = parts(found)
+    hidden = np.maximum(np.outer(x, W1) - np.array([0, W1[1], W1[2]]), 0)
+    outputs = np.maximum(hidden @ W2.T + b2, 0) @ W3 + c
+    deep = 0.5 * ((outputs - y) ** 2).sum()
+    deep += 0.5 * beta * sum((W**2).sum() for W in (W1, W2, W3))
+    formula = 4 * ro.train_deep(SPLINE_X, SPLINE_Y, 0.1 / 4, 3, bias="last_hidden").bound
     assert formula == pytest.approx(0.401082, abs=5e-7)
-    assert 0.3895 < found < 0.3925
+    assert deep == pytest.approx(0.389738, abs=1e-5)
 
 
 def test_splines_of_repeated_and_single_points():
@@ -514,6 +632,15 @@ def test_bad_weights_give_no_network(changes, message):
         ({"depth": 2.5}, "at least 2"),
         ({"activation": "relus"}, "relu"),
         ({"bias": "some"}, "Unknown bias"),
+        ({"depth": 10**400}, "above 10,000"),
+        ({"depth": "3"}, "at least 2"),
+        ({"lam": np.nan}, "finite"),
+        ({"batch_norm": "linear"}, "by name"),
+        ({"bias": None}, "Did you mean 'none'"),
+        ({"activation": 3}, "Known: linear, relu"),
+        ({"X": [1.0, 2.0, 3.0]}, "X\\[:, None\\]"),
+        ({"X": 1e150 * np.eye(3)}, "Rescale X"),
+        ({"Y": [1e-150, 0.0, 0.0]}, "Rescale Y"),
         ({"Y": [1.0, 2.0]}, "3 rows and Y has 2"),
         ({"Y": [1.0, np.nan, 2.0]}, "nan"),
         ({"X": np.zeros((3, 3))}, "no formula"),
@@ -529,6 +656,41 @@ def test_bad_input_gives_no_answer(arguments, message):
         ro.train_deep(
             **{"X": np.eye(3), "Y": [3.0, -4.0, 0.0], "lam": 0.1, "depth": 3, **arguments}
         )
+
+
+def test_a_refusal_says_what_helps():
+    rng = np.random.default_rng(0)
+    cases = {
+        "train_globally": (rng.standard_normal((5, 2)), np.arange(5.0), {}),
+        "train_vector": (np.outer([1, -2, 3], [1, 2]), np.eye(3), {}),
+        "whitened rows are UV": (rng.standard_normal((3, 5)), np.eye(3), {}),
+        "U or UV": (rng.standard_normal((5, 2)), np.arange(5.0), {"activation": "linear"}),
+    }
+    for message, (X, Y, options) in cases.items():
+        with pytest.raises(DataError, match=message):
+            ro.train_deep(X, Y, 0.1, 3, **options)
+
+
+def test_an_answer_says_why_it_is_this_formula():
+    lines = {
+        "rows of X are whitened": (np.eye(3), {}),
+        "X has rank one": (np.outer([1, -2, 3], [1, 2]), {}),
+        "singular values of X are equal": (np.eye(3)[:, :2], {"activation": "linear"}),
+        "batch_norm=True": (np.eye(3), {"batch_norm": True}),
+        'bias="last_hidden"': (np.arange(3)[:, None], {"bias": "last_hidden"}),
+    }
+    for why, (X, options) in lines.items():
+        answer = ro.train_deep(X, [3, -4, 0], 0.1, 3, **options)
+        assert why in answer.choice
+        assert f"why this formula: {answer.choice}" in answer.report()
+
+
+def test_frames_and_whole_numbers_are_data():
+    pandas = pytest.importorskip("pandas")
+    expected = ro.train_deep(np.eye(3), [3.0, -4.0, 0.0], 0.1, 3).value
+    frame = pandas.DataFrame(np.eye(3, dtype=int)), pandas.Series([3, -4, 0])
+    for X, Y in (frame, (np.eye(3, dtype=bool), np.array([3, -4, 0]))):
+        assert ro.train_deep(X, Y, 0.1, np.int64(3)).value == expected
 
 
 def test_a_refusal_says_how_far_the_data_are_from_a_formula():
