@@ -10,7 +10,7 @@ Pilanci, JMLR 2021). The best t leaves, with F half the *mean* squared error,
 K the columns (x − x_j)_+ and (x_j − x)_+. It is exact, for every width. It is not convex for L > 2,
 but F is. `fit_spline` trains two layers at any strength μ and returns a dual point ν, Σν = 0 and
 ‖Kᵀν‖_∞ ≤ μ: it shows F(S) ≥ D(ν) − μS, D(ν) = νᵀy − (n/2)‖ν‖². Such (ν, μ) are a convex cone, so
-that all points between two of them, and between one and (0, 0), give lines below F too. Along a
+that all points between two of them give lines below F too, and between one and μ = 0. Along a
 segment D is quadratic: the envelope of its lines is a `LossPath`, whose least sum with the power is
 a bound below all networks. The next μ is the one at which that bound is attained.
 
@@ -99,9 +99,14 @@ class Splines:
         pull = max(pull, SplineProblem(self.x, self.y, 1.0).largest(fit.nu)) if near else pull
         return Trial(fit.neurons, 0.5 * float(np.mean(residual**2)), pull, fit.nu)
 
+    def within(self) -> FloatArray:
+        """The dual point of μ = 0: what samples at one x leave, whatever the spline; 0 if none."""
+        _, where, counts = np.unique(self.x, return_inverse=True, return_counts=True)
+        return (self.y - (np.bincount(where, self.y) / counts)[where]) / len(self.y)
+
     def below(self, trials: list[Trial]) -> LossPath:
         """The envelope of the lines of all trials, of falling pulls, and of those between them."""
-        points = [*((each.nu, each.pull) for each in trials), (np.zeros(len(self.y)), 0.0)]
+        points = [*((each.nu, each.pull) for each in trials), (self.within(), 0.0)]
         rows = []
         for first, second in itertools.pairwise(points):
             step, fall = second[0] - first[0], first[1] - second[1]

@@ -535,6 +535,10 @@ def test_splines_of_repeated_and_single_points():
     x = np.array([[1.0], [1.0], [2.0], [2.0], [3.0]])
     answer = ro.train_deep(x, [0.0, 2.0, 4.0, 4.0, 0.0], 0.01, 3, bias="last_hidden")
     assert answer.is_global
+    # The loss that no spline takes away is in the bound.
+    answer = ro.train_deep(x, [0.0, 2.0, 4.0, 5.0, 0.0], 1e-9, 6, bias="last_hidden")
+    assert answer.is_global
+    assert answer.value == pytest.approx((2 * 1.0 + 2 * 0.25) / 10, rel=1e-6)
     one = ro.train_deep(np.ones((3, 1)), [1.0, 2.0, 6.0], 0.01, 3, bias="last_hidden")
     assert one.network.predict([[1.0]]) == pytest.approx(3.0)
     assert one.is_global
