@@ -41,9 +41,10 @@ REASON = "first layers without biases only scale x, and lines below the convex l
 TOL = 1e-10
 # What the splines of two layers are trained to.
 FIT_TOL = 1e-10
-MAX_ROUNDS = 20
+# Rounds of training, and those that may go by before the gap has halved.
+MAX_ROUNDS, PATIENCE = 20, 4
 # Where training ends with a larger gap, points closer than these shares of the range become one.
-ENOUGH, NEAR = 1e-8, (0.0, 1e-11, 1e-8, 1e-5)
+ENOUGH, NEAR = 1e-8, (1e-11, 1e-8, 1e-5)
 # Strengths closer than this, relative to their size, are one.
 SAME = 1e-9
 
@@ -90,13 +91,17 @@ class Splines:
 
     def at(self, pull: float) -> Trial:
         """The best of a strength below that, up to what points that nearly coincide allow."""
+        fit, joined = fit_spline(self.x, self.y, pull, tol=FIT_TOL), self.x
         for near in NEAR:
-            fit = fit_spline(_joined(self.x, near), self.y, pull, tol=FIT_TOL)
             if fit.rel_gap <= ENOUGH:
                 break
+            if (_joined(self.x, near) != joined).any():
+                joined = _joined(self.x, near)
+                fit = fit_spline(joined, self.y, pull, tol=FIT_TOL)
         # Measured on the points as they are: the dual point as well.
         residual = self.y - fit.neurons.at(self.x)
-        pull = max(pull, SplineProblem(self.x, self.y, 1.0).largest(fit.nu)) if near else pull
+        if joined is not self.x:
+            pull = max(pull, SplineProblem(self.x, self.y, 1.0).largest(fit.nu))
         return Trial(fit.neurons, 0.5 * float(np.mean(residual**2)), pull, fit.nu)
 
     def within(self) -> FloatArray:
@@ -159,7 +164,7 @@ def search(problem: Splines, lam: float, depth: int) -> tuple[Neurons, float, fl
     trials = [problem.constant()]
     if not trials[0].pull:
         return trials[0].neurons, trials[0].loss, trials[0].loss
-    bound = 0.0
+    bound, gap, still = 0.0, np.inf, 0
     while True:
         best = min(trials, key=lambda each: each.value(lam, depth))
         value = best.value(lam, depth)
@@ -167,7 +172,10 @@ def search(problem: Splines, lam: float, depth: int) -> tuple[Neurons, float, fl
         # A training that ended early may lower the envelope, but no bound is lost.
         bound = max(bound, below)
         pull = _unknown(np.array([*(each.pull for each in trials), 0.0]), pull)
-        if value - bound <= TOL * value or len(trials) > MAX_ROUNDS or not pull:
+        still = still + 1 if value - bound > 0.5 * gap else 0
+        gap = gap if still else value - bound
+        ended = gap <= TOL * value or still > PATIENCE or len(trials) > MAX_ROUNDS
+        if ended or not pull:
             return best.neurons, value, bound
         trials.append(problem.at(pull))
         trials.sort(key=lambda each: -each.pull)
@@ -178,7 +186,9 @@ def _joined(x: FloatArray, near: float) -> FloatArray:
     positions, where = np.unique(x, return_inverse=True)
     group = np.append(0, np.cumsum(np.diff(positions) > near * np.ptp(positions)))
     means = np.bincount(group, positions) / np.bincount(group)
-    return np.asarray(means[group[where]] if near else x)
+    # A point by itself is not moved, not even by rounding.
+    alone = np.bincount(group) == 1
+    return np.where(alone[group[where]], x, means[group[where]])
 
 
 def _unknown(pulls: FloatArray, wanted: float) -> float:
