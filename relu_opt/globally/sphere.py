@@ -20,26 +20,20 @@ from __future__ import annotations
 
 import itertools
 import math
-import time
 
 import numpy as np
 
-from relu_opt.arrays import BoolArray, FloatArray, IntArray
-from relu_opt.errors import DataError
+from relu_opt.arrays import BoolArray, FloatArray
 from relu_opt.globally.bounds import RowSpace, Separation, as_kinks, separation_of
+from relu_opt.globally.cone_search import ConeSearch, searchable
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.cones import least_squares
 
-# Entries of a matrix of products that are held at a time, and entries of all open cones.
+# Entries of a matrix of products that are held at a time.
 CHUNK_ENTRIES = 2_000_000
-MOST_ENTRIES = 50_000_000
-# Beyond this rank the orthants alone are too many.
-MOST_RANK = 12
 # Convex kinks in a cone whose sides are looked at one by one, and how near to its goal, relative
 # to it, the cone has to be.
 MOST_KINKS, NEAR = 3, 1e-3
-# Cones whose longest edge is shorter are lost in rounding.
-NARROWEST = 1e-6
 # Directions that one batch of cones may add.
 BATCH_DIRECTIONS = 32
 
@@ -81,22 +75,22 @@ class SphereOracle:
         )
 
 
-class _Search:
-    """One search: its bounds, and the points with large values."""
+class _Search(ConeSearch):
+    """One search, and the points with large values."""
 
     def __init__(self, space: RowSpace, nu: FloatArray, target: float, rel: float) -> None:
-        self.rank = space.rank
         lines, weights, self.slope, error = as_kinks(space.rows, nu)
         self.terms = np.abs(weights)[:, None] * lines
+        anything = np.linalg.norm(self.terms, axis=1).sum() + np.linalg.norm(self.slope)
+        step = CHUNK_ENTRIES // (space.rank * max(1, len(self.terms)))
+        super().__init__(space.rank, float(anything), step)
         self.positive: BoolArray = weights > 0
         self.rounding = space.rounding(nu) + error
         self.target = target
         self.rel = rel
-        self.lower, self.upper = 0.0, 0.0
+        self.lower = 0.0
         self.best: FloatArray = np.zeros(self.rank)
         self.points: list[FloatArray] = []
-        self.cones = 0
-        self.stop = StopReason.CONVERGED
 
     @property
     def goal(self) -> float:
@@ -105,44 +99,7 @@ class _Search:
         known = self.lower * (1 + self.rel) + 4 * math.sqrt(self.rank) * self.rounding
         return max(self.target, known)
 
-    def run(self, deadline: float | None) -> None:
-        """Cut cones until all are closed, or there is no more time or memory."""
-        cones = orthants(self.rank)
-        anything = np.linalg.norm(self.terms, axis=1).sum() + np.linalg.norm(self.slope)
-        # What is known of the cones; a stop at any point finds bounds that hold.
-        bounds = np.full(len(cones), float(anything))
-        try:
-            while len(cones):
-                self._look(cones, bounds, deadline)
-                closed = bounds <= self.goal
-                self.upper = max(self.upper, float(bounds[closed].max(initial=0.0)))
-                cones, bounds = cones[~closed], bounds[~closed]
-                if not len(cones):
-                    return
-                i, j, length = longest_edges(cones)
-                if length.min() < NARROWEST or len(cones) > MOST_ENTRIES // self.rank**2:
-                    self._give_up(StopReason.ITERATION_LIMIT, bounds)
-                    return
-                cones, bounds = halves(cones, i, j), np.concatenate([bounds, bounds])
-        except TimeoutError:
-            self._give_up(StopReason.TIME_LIMIT, bounds)
-        except KeyboardInterrupt:
-            self._give_up(StopReason.INTERRUPTED, bounds)
-
-    def _look(self, cones: FloatArray, bounds: FloatArray, deadline: float | None) -> None:
-        """Bound the cones in batches, and lower `bounds` in place."""
-        step = max(1, CHUNK_ENTRIES // (self.rank * max(1, len(self.terms))))
-        for start in range(0, len(cones), step):
-            if deadline is not None and time.perf_counter() > deadline:
-                raise TimeoutError
-            part = slice(start, start + step)
-            bounds[part] = np.minimum(bounds[part], self._bounds(cones[part]))
-            self.cones += len(cones[part])
-
-    def _give_up(self, why: StopReason, bounds: FloatArray) -> None:
-        self.upper, self.stop = max(self.upper, float(bounds.max())), why
-
-    def _bounds(self, cones: FloatArray) -> FloatArray:
+    def bounds_of(self, cones: FloatArray) -> FloatArray:
         """An upper bound of |f| on each cone; the best vertices are noted."""
         products = cones @ self.terms.T  # (m, r, n)
         low, high = products.min(axis=1), products.max(axis=1)
@@ -224,42 +181,3 @@ def _shortened(g: FloatArray, normals: FloatArray, most: FloatArray) -> FloatArr
             return np.asarray(g - share @ normals)
         g, normals, most = g - most[whole] @ normals[whole], normals[~whole], most[~whole]
     return g
-
-
-def searchable(X: FloatArray, instead: str) -> RowSpace:
-    """The row space of data whose directions can be searched, or a DataError."""
-    space = RowSpace.of(X)
-    if space.rank > MOST_RANK:
-        raise DataError(
-            f"The data have rank {space.rank}, and directions are searched up to rank {MOST_RANK}: "
-            f"the number of cones doubles with each. Use oracle={instead!r}, or reduce the data.",
-            rank=space.rank,
-            limit=MOST_RANK,
-        )
-    return space
-
-
-def orthants(rank: int) -> FloatArray:
-    """The cones of all signs, (2^rank, rank, rank), one row a corner."""
-    return np.array([np.diag(signs) for signs in itertools.product((1.0, -1.0), repeat=rank)])
-
-
-def longest_edges(cones: FloatArray) -> tuple[IntArray, IntArray, FloatArray]:
-    """The ends of each cone's longest edge, and its length; cones of rank 1 have none."""
-    rank = cones.shape[1]
-    one, two = np.triu_indices(rank, 1)
-    if not len(one):
-        return np.zeros(len(cones), np.intp), np.zeros(len(cones), np.intp), np.zeros(len(cones))
-    lengths = np.linalg.norm(cones[:, one] - cones[:, two], axis=2)
-    longest = lengths.argmax(axis=1)
-    return one[longest], two[longest], lengths.max(axis=1)
-
-
-def halves(cones: FloatArray, i: IntArray, j: IntArray) -> FloatArray:
-    """Each cone cut in two at the middle of an edge; the second halves follow."""
-    every = np.arange(len(cones))
-    middle = cones[every, i] + cones[every, j]
-    middle /= np.linalg.norm(middle, axis=1, keepdims=True)
-    first, second = cones.copy(), cones.copy()
-    first[every, i] = second[every, j] = middle
-    return np.concatenate([first, second])

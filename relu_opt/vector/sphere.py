@@ -20,20 +20,16 @@ cones grows with the rank of X, hardly with n or the number of outputs. (Derived
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 
 from relu_opt.arrays import BoolArray, FloatArray
 from relu_opt.globally.bounds import EPS, RowSpace
-from relu_opt.globally.sphere import NARROWEST, halves, longest_edges, orthants, searchable
-from relu_opt.plugins.types import StopReason
+from relu_opt.globally.cone_search import ConeSearch, searchable
 from relu_opt.vector.ascent import Climber
 from relu_opt.vector.bounds import Terms, VectorSeparation
 
-# Entries of a matrix of products that are held at a time, and entries of all open cones.
+# Entries of a matrix of products that are held at a time.
 CHUNK_ENTRIES = 1_000_000
-MOST_ENTRIES = 50_000_000
 # Vertices that one batch of cones may send uphill.
 BATCH_STARTS = 8
 
@@ -76,9 +72,9 @@ class VectorSphere:
             Directions to climb from.
         """
         terms = Terms.of(self.space, weights)
-        search = _Search(terms, target, rel)
+        search = _Search(terms, target, rel, starts, self.space)
         if self.space.rank and terms.size > 0:
-            search.run(starts, self.space, deadline)
+            search.run(deadline)
         directions, values = search.climber.found()
         lower = float(values.max(initial=0.0))
         return VectorSeparation(
@@ -93,18 +89,20 @@ class VectorSphere:
         )
 
 
-class _Search:
-    """One search: its bound, and a climber with the points that have large values."""
+class _Search(ConeSearch):
+    """One search, and a climber with the points that have large values."""
 
-    def __init__(self, terms: Terms, target: float, rel: float) -> None:
-        self.terms = terms
-        self.rank = terms.a.shape[1]
-        self.upper, self.target, self.rel = 0.0, target, rel
+    def __init__(
+        self, terms: Terms, target: float, rel: float, starts: FloatArray | None, space: RowSpace
+    ) -> None:
+        super().__init__(
+            space.rank, terms.size, CHUNK_ENTRIES // (max(1, space.rank) * max(1, len(terms.a)))
+        )
+        self.terms, self.target, self.rel = terms, target, rel
+        self.starts, self.space = starts, space
         # Of an entry of Q.
         self.rounding = 16 * terms.error * terms.size
         self.climber = Climber(terms, target)
-        self.cones = 0
-        self.stop = StopReason.CONVERGED
 
     @property
     def goal(self) -> float:
@@ -113,44 +111,10 @@ class _Search:
         wanted = self.climber.lower * (1 + self.rel) + 4 * self.terms.error
         return max(self.target, float(np.hypot(wanted, np.sqrt(2 * self.rounding))))
 
-    def run(self, starts: FloatArray | None, space: RowSpace, deadline: float | None) -> None:
-        """Cut cones until all are closed, or there is no more time or memory."""
-        cones = orthants(self.rank)
-        # What is known of the cones; a stop at any point finds bounds that hold.
-        bounds = np.full(len(cones), self.terms.size)
-        try:
-            self.climber.start(starts, space, deadline)
-            while len(cones):
-                self._look(cones, bounds, deadline)
-                closed = bounds <= self.goal
-                self.upper = max(self.upper, float(bounds[closed].max(initial=0.0)))
-                cones, bounds = cones[~closed], bounds[~closed]
-                if not len(cones):
-                    return
-                i, j, length = longest_edges(cones)
-                if length.min() < NARROWEST or len(cones) > MOST_ENTRIES // self.rank**2:
-                    self._give_up(StopReason.ITERATION_LIMIT, bounds)
-                    return
-                cones, bounds = halves(cones, i, j), np.concatenate([bounds, bounds])
-        except TimeoutError:
-            self._give_up(StopReason.TIME_LIMIT, bounds)
-        except KeyboardInterrupt:
-            self._give_up(StopReason.INTERRUPTED, bounds)
+    def begin(self, deadline: float | None) -> None:
+        self.climber.start(self.starts, self.space, deadline)
 
-    def _look(self, cones: FloatArray, bounds: FloatArray, deadline: float | None) -> None:
-        """Bound the cones in batches, and lower `bounds` in place."""
-        step = max(1, CHUNK_ENTRIES // (self.rank * max(1, len(self.terms.a))))
-        for start in range(0, len(cones), step):
-            if deadline is not None and time.perf_counter() > deadline:
-                raise TimeoutError
-            part = slice(start, start + step)
-            bounds[part] = np.minimum(bounds[part], self._bounds(cones[part]))
-            self.cones += len(cones[part])
-
-    def _give_up(self, why: StopReason, bounds: FloatArray) -> None:
-        self.upper, self.stop = max(self.upper, float(bounds.max())), why
-
-    def _bounds(self, cones: FloatArray) -> FloatArray:
+    def bounds_of(self, cones: FloatArray) -> FloatArray:
         """An upper bound of ‖h‖ on each cone; vertices with large values are noted."""
         products = cones @ self.terms.a.T  # (m, r, N)
         low, high = products.min(axis=1), products.max(axis=1)

@@ -157,7 +157,7 @@ def test_a_time_limit_returns_a_bound_that_holds(oracle):
 
 
 def test_interrupts_return_a_bound_that_holds(monkeypatch):
-    from relu_opt.globally import sphere
+    from relu_opt.globally import cone_search
 
     X, nu = data_of(3, 25, 3)
     calls = []
@@ -168,8 +168,8 @@ def test_interrupts_return_a_bound_that_holds(monkeypatch):
             raise KeyboardInterrupt
         return halves(*arguments)
 
-    halves = sphere.halves
-    monkeypatch.setattr(sphere, "halves", interrupted)
+    halves = cone_search.halves
+    monkeypatch.setattr(cone_search, "halves", interrupted)
     found = ro.separation(X, nu, "sphere", tol=1e-9)
     assert found.stop is StopReason.INTERRUPTED
     assert found.upper >= by_cells(X, nu)

@@ -1,0 +1,131 @@
+"""Branch and bound over cones of directions: what the searches for one and several outputs share.
+
+Space is covered by the cones of all signs. A cone whose bound is above the goal is cut in two
+across its longest edge, until none is left, or there is no more time or memory.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+from relu_opt.arrays import FloatArray, IntArray
+from relu_opt.errors import DataError
+from relu_opt.globally.bounds import RowSpace
+from relu_opt.plugins.types import StopReason
+
+# Entries of all open cones.
+MOST_ENTRIES = 50_000_000
+# Beyond this rank the orthants alone are too many.
+MOST_RANK = 12
+# Cones whose longest edge is shorter are lost in rounding.
+NARROWEST = 1e-6
+
+
+class ConeSearch(ABC):
+    """One search: its bound so far, and how it ended.
+
+    Attributes
+    ----------
+    upper : float
+        What no closed cone exceeds; after `run` it holds everywhere.
+    cones : int
+        How many were looked at.
+    stop : StopReason
+    """
+
+    def __init__(self, rank: int, anything: float, step: int) -> None:
+        # A bound that holds everywhere, and cones that are looked at together.
+        self.rank, self.anything, self.step = rank, anything, max(1, step)
+        self.upper, self.cones = 0.0, 0
+        self.stop = StopReason.CONVERGED
+
+    @property
+    @abstractmethod
+    def goal(self) -> float:
+        """Cones with a bound of at most this are closed."""
+
+    @abstractmethod
+    def bounds_of(self, cones: FloatArray) -> FloatArray:
+        """An upper bound on each cone, (m,); good points on the way may be noted."""
+
+    def begin(self, deadline: float | None) -> None:  # noqa: B027 - a search may need nothing
+        """What is done first; nothing by default."""
+
+    def run(self, deadline: float | None) -> None:
+        """Cut cones until all are closed, or there is no more time or memory."""
+        cones = orthants(self.rank)
+        # What is known of the cones; a stop at any point finds bounds that hold.
+        bounds = np.full(len(cones), self.anything)
+        try:
+            self.begin(deadline)
+            while len(cones):
+                self._look(cones, bounds, deadline)
+                closed = bounds <= self.goal
+                self.upper = max(self.upper, float(bounds[closed].max(initial=0.0)))
+                cones, bounds = cones[~closed], bounds[~closed]
+                if not len(cones):
+                    return
+                i, j, length = longest_edges(cones)
+                if length.min() < NARROWEST or len(cones) > MOST_ENTRIES // self.rank**2:
+                    self._give_up(StopReason.ITERATION_LIMIT, bounds)
+                    return
+                cones, bounds = halves(cones, i, j), np.concatenate([bounds, bounds])
+        except TimeoutError:
+            self._give_up(StopReason.TIME_LIMIT, bounds)
+        except KeyboardInterrupt:
+            self._give_up(StopReason.INTERRUPTED, bounds)
+
+    def _look(self, cones: FloatArray, bounds: FloatArray, deadline: float | None) -> None:
+        """Bound the cones in batches, and lower `bounds` in place."""
+        for start in range(0, len(cones), self.step):
+            if deadline is not None and time.perf_counter() > deadline:
+                raise TimeoutError
+            part = slice(start, start + self.step)
+            bounds[part] = np.minimum(bounds[part], self.bounds_of(cones[part]))
+            self.cones += len(cones[part])
+
+    def _give_up(self, why: StopReason, bounds: FloatArray) -> None:
+        self.upper, self.stop = max(self.upper, float(bounds.max())), why
+
+
+def searchable(X: FloatArray, instead: str) -> RowSpace:
+    """The row space of data whose directions can be searched, or a DataError."""
+    space = RowSpace.of(X)
+    if space.rank > MOST_RANK:
+        raise DataError(
+            f"The data have rank {space.rank}, and directions are searched up to rank {MOST_RANK}: "
+            f"the number of cones doubles with each. Use oracle={instead!r}, or reduce the data.",
+            rank=space.rank,
+            limit=MOST_RANK,
+        )
+    return space
+
+
+def orthants(rank: int) -> FloatArray:
+    """The cones of all signs, (2^rank, rank, rank), one row a corner."""
+    return np.array([np.diag(signs) for signs in itertools.product((1.0, -1.0), repeat=rank)])
+
+
+def longest_edges(cones: FloatArray) -> tuple[IntArray, IntArray, FloatArray]:
+    """The ends of each cone's longest edge, and its length; cones of rank 1 have none."""
+    rank = cones.shape[1]
+    one, two = np.triu_indices(rank, 1)
+    if not len(one):
+        return np.zeros(len(cones), np.intp), np.zeros(len(cones), np.intp), np.zeros(len(cones))
+    lengths = np.linalg.norm(cones[:, one] - cones[:, two], axis=2)
+    longest = lengths.argmax(axis=1)
+    return one[longest], two[longest], lengths.max(axis=1)
+
+
+def halves(cones: FloatArray, i: IntArray, j: IntArray) -> FloatArray:
+    """Each cone cut in two at the middle of an edge; the second halves follow."""
+    every = np.arange(len(cones))
+    middle = cones[every, i] + cones[every, j]
+    middle /= np.linalg.norm(middle, axis=1, keepdims=True)
+    first, second = cones.copy(), cones.copy()
+    first[every, i] = second[every, j] = middle
+    return np.concatenate([first, second])
