@@ -16,7 +16,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -132,6 +132,33 @@ LISTED = Coverage()
 SPIKE_FREE = Coverage("spike_free")
 
 
+class Judged(Protocol):
+    """What a refusal says of a certificate of any kind."""
+
+    @property
+    def verdict(self) -> Verdict: ...
+
+    @property
+    def reason(self) -> str: ...
+
+    @property
+    def rel_gap(self) -> float: ...
+
+    @property
+    def tol(self) -> float: ...
+
+
+def require_certified(proof: Judged, thing: str, advice: str = "") -> None:
+    """A NotCertified error about a thing, with advice, unless the verdict is `certified`."""
+    if proof.verdict is not Verdict.CERTIFIED:
+        raise NotCertified(
+            f"{thing} is {proof.verdict.value.replace('_', ' ')}. {proof.reason} {advice}".rstrip(),
+            verdict=proof.verdict.value,
+            rel_gap=proof.rel_gap,
+            tol=proof.tol,
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class Certificate:
     """A proof that a network is optimal up to a gap, with all that is needed to check it.
@@ -233,14 +260,11 @@ class Certificate:
 
         For pipelines that must not go on with an answer that is not proved.
         """
-        if self.verdict is not Verdict.CERTIFIED:
-            raise NotCertified(
-                f"The answer is {self.verdict.value.replace('_', ' ')}. {self.reason} Solve to a "
-                "smaller tolerance, or accept the gap by a larger tol.",
-                verdict=self.verdict.value,
-                rel_gap=self.rel_gap,
-                tol=self.tol,
-            )
+        require_certified(
+            self,
+            "The answer",
+            "Solve to a smaller tolerance, or accept the gap by a larger tol.",
+        )
         return self
 
     def to_arrays(self) -> dict[str, np.ndarray]:

@@ -34,6 +34,7 @@ from relu_opt.program.network import (
     weights_from_network,
 )
 from relu_opt.proving import certify
+from relu_opt.two_bounds import TwoBounds
 
 # A backend's blocks are moved onto their cones when they are off by more than this (relative
 # to the norms of row and block). A backend that says it converged is refused when that moves
@@ -44,7 +45,7 @@ SELF_CHECK = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
-class Solution:
+class Solution(TwoBounds):
     """A trained network with its proof.
 
     Attributes
@@ -75,21 +76,6 @@ class Solution:
     stop: StopReason
     backend: str
     stats: Mapping[str, Any]
-
-    @property
-    def objective(self) -> float:
-        """The network's objective on the raw data: an upper bound on the optimum."""
-        return self.certificate.primal
-
-    @property
-    def dual_objective(self) -> float:
-        """The lower bound on the optimum."""
-        return self.certificate.dual
-
-    @property
-    def rel_gap(self) -> float:
-        """(objective − dual_objective)/max(1e−12, |objective|)."""
-        return self.certificate.rel_gap
 
     def __repr__(self) -> str:
         return (

@@ -14,6 +14,7 @@ from relu_opt.plugins.types import StopReason
 from relu_opt.program.network import ReLUNetwork
 from relu_opt.proving import certificate_of, read_answer
 from relu_opt.solution import Solution
+from relu_opt.two_bounds import TwoBounds
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Round:
 
 
 @dataclass(frozen=True, eq=False)
-class GlobalSolution:
+class GlobalSolution(TwoBounds):
     """A trained network, with a bound that holds for every network.
 
     Attributes
@@ -55,21 +56,6 @@ class GlobalSolution:
     def network(self) -> ReLUNetwork:
         """The best network found."""
         return self.certificate.network
-
-    @property
-    def objective(self) -> float:
-        """The network's objective: an upper bound on the optimum."""
-        return self.certificate.primal
-
-    @property
-    def dual_objective(self) -> float:
-        """What no network's objective is below."""
-        return self.certificate.dual
-
-    @property
-    def rel_gap(self) -> float:
-        """(objective − dual_objective)/max(1e−12, |objective|)."""
-        return self.certificate.rel_gap
 
     @property
     def nu(self) -> FloatArray:

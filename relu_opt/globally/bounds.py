@@ -64,8 +64,8 @@ class Separation:
 
     def __repr__(self) -> str:
         return (
-            f"Separation({self.lower:.12g} to {self.upper:.12g}, oracle={self.oracle!r}, "
-            f"stop={self.stop.value!r})"
+            f"{type(self).__name__}({self.lower:.12g} to {self.upper:.12g}, "
+            f"oracle={self.oracle!r}, stop={self.stop.value!r})"
         )
 
 

@@ -92,9 +92,8 @@ class ConeSearch(ABC):
         self.upper, self.stop = max(self.upper, float(bounds.max())), why
 
 
-def searchable(X: FloatArray, instead: str) -> RowSpace:
-    """The row space of data whose directions can be searched, or a DataError."""
-    space = RowSpace.of(X)
+def searchable(space: RowSpace, instead: str) -> RowSpace:
+    """A row space whose directions can be searched, or a DataError."""
     if space.rank > MOST_RANK:
         raise DataError(
             f"The data have rank {space.rank}, and directions are searched up to rank {MOST_RANK}: "

@@ -50,7 +50,7 @@ class SphereOracle:
 
     def __init__(self, X: FloatArray) -> None:
         self.X = X
-        self.space = searchable(X, "mip")
+        self.space = searchable(RowSpace.of(X), "mip")
 
     def search(
         self, nu: FloatArray, target: float, rel: float, deadline: float | None

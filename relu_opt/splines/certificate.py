@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from relu_opt.arrays import FloatArray, frozen
-from relu_opt.certificate import Verdict, fingerprint
-from relu_opt.errors import DataError, NotCertified
+from relu_opt.certificate import Verdict, fingerprint, require_certified
+from relu_opt.errors import DataError
 from relu_opt.io import need, read_npz, write_npz
 from relu_opt.program.convex import relative_gap
 from relu_opt.program.losses import Loss, make_loss
@@ -86,14 +86,9 @@ class SplineCertificate:
 
     def require(self) -> SplineCertificate:
         """This certificate if its verdict is `certified`, else a NotCertified error."""
-        if self.verdict is not Verdict.CERTIFIED:
-            raise NotCertified(
-                f"The spline is {self.verdict.value.replace('_', ' ')}. {self.reason} Accept the "
-                "gap by a larger tol, or try another backend.",
-                verdict=self.verdict.value,
-                rel_gap=self.rel_gap,
-                tol=self.tol,
-            )
+        require_certified(
+            self, "The spline", "Accept the gap by a larger tol, or try another backend."
+        )
         return self
 
     def to_arrays(self) -> dict[str, np.ndarray]:

@@ -35,14 +35,14 @@ class VectorAscent:
 
     Parameters
     ----------
-    rows : (N, h) array
+    space : RowSpace
+        Of those rows.
     """
 
     name = "ascent"
-    proof = "lifted"
 
-    def __init__(self, rows: FloatArray) -> None:
-        self.space = RowSpace.of(rows)
+    def __init__(self, space: RowSpace) -> None:
+        self.space = space
 
     def search(
         self,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from relu_opt.arrays import FloatArray
-from relu_opt.globally.bounds import EPS, RowSpace
-from relu_opt.plugins.types import StopReason
+from relu_opt.globally.bounds import EPS, SAME_LINE, RowSpace, Separation
+from relu_opt.program.lines import merge, units
 
 # Steps of a climb, and hyperplanes near a point whose intersections are tried.
 CLIMB, NEAR = 30, 4
@@ -17,51 +17,18 @@ CLIMB, NEAR = 30, 4
 MOST_DIRECTIONS = 128
 
 
-@dataclass(frozen=True, eq=False)
-class VectorSeparation:
+@dataclass(frozen=True, eq=False, repr=False)
+class VectorSeparation(Separation):
     """Bounds on M(V) = max ‖Vᵀ(Xu)₊‖ over ‖u‖ ≤ 1, and directions with large values.
 
-    Attributes
-    ----------
-    lower, upper : float
-        The value at the best direction, and what M(V) does not exceed.
-    directions : (k, h) array
-        Unit vectors, the best first; empty if every value is zero.
-    values : (k,) array
-        ‖Vᵀ(Xu)₊‖ of each.
-    oracle : {"sphere", "flats", "ascent"}
-    statement : str
-        Who says so.
-    stop : StopReason
-        `CONVERGED`, or why the bounds are no closer.
-    work : int
-        Cones or flats looked at.
+    The attributes are those of `Separation`: values are ‖Vᵀ(Xu)₊‖, and the oracle is "sphere",
+    "flats" or "ascent".
     """
 
-    lower: float
-    upper: float
-    directions: FloatArray
-    values: FloatArray
-    oracle: str
-    statement: str
-    stop: StopReason
-    work: int
-
     @property
-    def rel_gap(self) -> float:
-        """(upper − lower)/max(1e−300, upper)."""
-        return (self.upper - self.lower) / max(1e-300, self.upper)
-
-    @property
-    def direction(self) -> FloatArray | None:
-        """The best direction, (h,), or None if every value is zero."""
-        return self.directions[0] if len(self.directions) else None
-
-    def __repr__(self) -> str:
-        return (
-            f"VectorSeparation({self.lower:.12g} to {self.upper:.12g}, oracle={self.oracle!r}, "
-            f"stop={self.stop.value!r})"
-        )
+    def proof(self) -> str:
+        """What a certificate calls the reason of `upper`."""
+        return "lifted" if self.oracle == "ascent" else "searched"
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,25 +65,19 @@ class Terms:
         error += space.left_out * float(np.linalg.norm(weights))
         if not on.any():
             return cls(np.zeros((0, r)), np.zeros((0, q)), np.zeros((q, r)), total, error)
-        units, heavy = rows[on] / sizes[on, None], weights[on] * sizes[on, None]
-        largest = np.abs(units).argmax(axis=1)
-        turned = np.where(units[np.arange(len(units)), largest] > 0, 1.0, -1.0)
-        lines = turned[:, None] * units
-        _, first, which = np.unique(
-            np.round(lines, 12) + 0.0, axis=0, return_index=True, return_inverse=True
-        )
-        chosen, which = lines[first], which.ravel()
+        directions, heavy = units(rows[on]), weights[on] * sizes[on, None]
+        lines, which, back = merge(directions, SAME_LINE)
+        turned = np.where(back, -1.0, 1.0)[:, None] * directions
         error += float(
-            np.linalg.norm(heavy, axis=1) @ np.linalg.norm(lines - chosen[which], axis=1)
+            np.linalg.norm(heavy, axis=1) @ np.linalg.norm(turned - lines[which], axis=1)
         )
-        summed = np.zeros((len(first), q))
+        summed = np.zeros((len(lines), q))
         np.add.at(summed, which, heavy)
-        back = turned < 0
-        B = -(heavy[back].T @ lines[back])
+        B = -(heavy[back].T @ lines[which[back]])
         lengths = np.linalg.norm(summed, axis=1)
         kept = lengths > 0
         return cls(
-            chosen[kept] * lengths[kept, None],
+            lines[kept] * lengths[kept, None],
             summed[kept] / lengths[kept, None],
             B,
             total + float(np.linalg.norm(B)),

@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 
 from relu_opt.arrays import FloatArray
-from relu_opt.certificate import Verdict, fingerprint
-from relu_opt.errors import DataError, NotCertified
+from relu_opt.certificate import Verdict, fingerprint, require_certified
+from relu_opt.errors import DataError
 from relu_opt.io import need, read_npz, write_npz
 from relu_opt.program.convex import relative_gap
 from relu_opt.vector.network import VectorNetwork
@@ -93,13 +93,7 @@ class VectorCertificate:
 
     def require(self) -> VectorCertificate:
         """This certificate if its verdict is `certified`, else a NotCertified error."""
-        if self.verdict is not Verdict.CERTIFIED:
-            raise NotCertified(
-                f"The answer is {self.verdict.value.replace('_', ' ')}. {self.reason}",
-                verdict=self.verdict.value,
-                rel_gap=self.rel_gap,
-                tol=self.tol,
-            )
+        require_certified(self, "The answer")
         return self
 
     def to_arrays(self) -> dict[str, np.ndarray]:

@@ -29,7 +29,8 @@ class VectorFlats:
 
     Parameters
     ----------
-    rows : (N, h) array
+    space : RowSpace
+        Of those rows.
     max_patterns : int
         As of `enumerate_patterns`, for all flats together.
 
@@ -40,11 +41,10 @@ class VectorFlats:
     """
 
     name = "flats"
-    proof = "searched"
 
-    def __init__(self, rows: FloatArray, max_patterns: int = MAX_PATTERNS) -> None:
-        self.space = RowSpace.of(rows)
-        count = count_patterns_bound(rows) if self.space.rank else 0
+    def __init__(self, space: RowSpace, max_patterns: int = MAX_PATTERNS) -> None:
+        self.space = space
+        count = count_patterns_bound(space.rows) if self.space.rank else 0
         if count > max_patterns:
             raise DataError(
                 f"The data have up to {count} activation patterns, more than max_patterns = "

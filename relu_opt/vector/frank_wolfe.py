@@ -45,7 +45,7 @@ def frank_wolfe(X: ArrayLike, Y: ArrayLike, radius: float, steps: int) -> FrankW
     """
     problem = VectorProblem.of(X, Y, 1.0)
     size = as_positive(radius, "radius")
-    oracle, fits = VectorSphere(problem.rows), np.zeros_like(problem.Y)
+    oracle, fits = VectorSphere(problem.space), np.zeros_like(problem.Y)
     losses, gaps = [], []
     for _ in range(as_count(steps, "steps")):
         V = (problem.Y - fits) / problem.n

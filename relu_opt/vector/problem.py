@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike
 
 from relu_opt.arrays import FloatArray, IntArray, as_floats, as_positive
 from relu_opt.errors import DataError
+from relu_opt.globally.bounds import RowSpace
 from relu_opt.vector.network import VectorNetwork, as_patches
 
 
@@ -76,6 +77,11 @@ class VectorProblem:
         if self.patches is None:
             return self.X
         return np.concatenate([self.X[:, patch] for patch in self.patches])
+
+    @cached_property
+    def space(self) -> RowSpace:
+        """The row space of `rows`."""
+        return RowSpace.of(self.rows)
 
     def row_weights(self, V: FloatArray) -> FloatArray:
         """The ω_i with h(u) = Σ_i (x_iᵀu)₊ ω_i, one for each of `rows`."""

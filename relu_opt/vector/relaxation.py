@@ -101,7 +101,7 @@ def relax(
             "The relaxation is for dense networks. Use method='column_generation' with patches."
         )
     masks = enumerate_patterns(problem.X, max_patterns).masks.T
-    space = RowSpace.of(problem.X)
+    space = problem.space
     if not space.rank:
         raise DataError("X is zero, and no network sees anything. Pass other data.")
     model = _Model(problem, space, masks, kind)

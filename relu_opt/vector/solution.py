@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from relu_opt.arrays import FloatArray, as_positive
 from relu_opt.plugins.types import StopReason
+from relu_opt.two_bounds import TwoBounds
 from relu_opt.vector.bounds import VectorSeparation
 from relu_opt.vector.certificate import VectorCertificate, vector_certificate
 from relu_opt.vector.network import VectorNetwork
@@ -24,7 +25,7 @@ class VectorRound:
 
 
 @dataclass(frozen=True, eq=False)
-class VectorSolution:
+class VectorSolution(TwoBounds):
     """A trained network with several outputs, with a bound that holds for every network.
 
     Attributes
@@ -51,21 +52,6 @@ class VectorSolution:
     def network(self) -> VectorNetwork:
         """The best network found."""
         return self.certificate.network
-
-    @property
-    def objective(self) -> float:
-        """The network's objective: an upper bound on the optimum."""
-        return self.certificate.primal
-
-    @property
-    def dual_objective(self) -> float:
-        """What no network's objective is below."""
-        return self.certificate.dual
-
-    @property
-    def rel_gap(self) -> float:
-        """(objective − dual_objective)/max(1e−12, |objective|)."""
-        return self.certificate.rel_gap
 
     @property
     def nu(self) -> FloatArray:

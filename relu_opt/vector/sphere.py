@@ -39,14 +39,14 @@ class VectorSphere:
 
     Parameters
     ----------
-    rows : (N, h) array
+    space : RowSpace
+        Of those rows.
     """
 
     name = "sphere"
-    proof = "searched"
 
-    def __init__(self, rows: FloatArray) -> None:
-        self.space = searchable(rows, "ascent")
+    def __init__(self, space: RowSpace) -> None:
+        self.space = searchable(space, "ascent")
 
     def search(
         self,

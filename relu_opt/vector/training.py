@@ -9,7 +9,6 @@ import numpy as np
 
 from relu_opt.arrays import FloatArray
 from relu_opt.errors import DataError, did_you_mean
-from relu_opt.globally.bounds import RowSpace
 from relu_opt.plugins.manager import registry
 from relu_opt.plugins.types import ProgressEvent, StopReason
 from relu_opt.program.arrangement import MAX_PATTERNS
@@ -52,10 +51,10 @@ def make_vector_oracle(
     if name not in ORACLES:
         raise DataError(f"Unknown oracle {name!r}. {did_you_mean(str(name), ORACLES)}", oracle=name)
     if name == "flats":
-        return VectorFlats(problem.rows, max_patterns)
-    if name == "ascent" or (name == "auto" and RowSpace.of(problem.rows).rank > SPHERE_RANK):
-        return VectorAscent(problem.rows)
-    return VectorSphere(problem.rows)
+        return VectorFlats(problem.space, max_patterns)
+    if name == "ascent" or (name == "auto" and problem.space.rank > SPHERE_RANK):
+        return VectorAscent(problem.space)
+    return VectorSphere(problem.space)
 
 
 class ColumnGeneration:
@@ -65,7 +64,7 @@ class ColumnGeneration:
         self, problem: VectorProblem, oracle: VectorOracle, tol: float, deadline: float | None
     ) -> None:
         self.problem = problem
-        self.oracle, self.ascent = oracle, VectorAscent(problem.rows)
+        self.oracle, self.ascent = oracle, VectorAscent(problem.space)
         self.tol, self.deadline = tol, deadline
         self.started = time.perf_counter()
         self.directions = np.zeros((0, problem.rows.shape[1]))
@@ -74,11 +73,11 @@ class ColumnGeneration:
         self.primal = problem.objective(self.network)
         self.nu = problem.dual_point(self.network)
         # V = 0 is feasible whatever X is.
-        self.V, self.lower, self.proof = np.zeros_like(self.nu), 0.0, self.ascent.proof
+        self.V, self.lower = np.zeros_like(self.nu), 0.0
         self.rounds: list[VectorRound] = []
         self.found = VectorSeparation(
             0.0, math.inf, np.zeros((0, self.directions.shape[1])), np.zeros(0),
-            oracle.name, "nothing: no search has ended", StopReason.UNKNOWN, 0,
+            self.ascent.name, "nothing: no search has ended", StopReason.UNKNOWN, 0,
         )  # fmt: skip
 
     @property
@@ -119,7 +118,7 @@ class ColumnGeneration:
         """What was found, with neurons of nearly one direction made one where that is no worse."""
         self._tidy()
         proof = vector_certificate(
-            self.problem, self.network, self.V, self.proof, self.found.statement, self.tol
+            self.problem, self.network, self.V, self.found.proof, self.found.statement, self.tol
         )
         return VectorSolution(
             proof, self.problem, "column_generation", self.found, tuple(self.rounds), stop
@@ -147,7 +146,7 @@ class ColumnGeneration:
 
     def _likely(self, directions: FloatArray) -> FloatArray:
         """Directions uphill of the given and of the known ones at the dual point, polished."""
-        space = RowSpace.of(self.problem.rows)
+        space = self.problem.space
         terms = Terms.of(space, self.problem.row_weights(self.nu))
         points = np.vstack([directions, self.directions]) @ space.axes.T
         points = terms.climb(points)
@@ -176,7 +175,6 @@ class ColumnGeneration:
         value = self.problem.dual_objective(scaled)
         if value > self.lower or not self.rounds:
             self.V, self.lower, self.found = scaled, value, found
-            self.proof = oracle.proof
         return found
 
     def _join(self, fresh: FloatArray) -> None:
