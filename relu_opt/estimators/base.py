@@ -260,9 +260,7 @@ class ReLUEstimator(BaseEstimator, ABC):
 
     def _train(self, samples: Samples, targets: Sequence[FloatArray]) -> None:
         """Train a network for each vector of targets, all over the same patterns."""
-        scaling = Scaling.fit(
-            samples.features, samples.weight, bool(self.bias), bool(self.standardize)
-        )
+        scaling = self._scaling(samples)
         X = scaling.rows(samples.features)
         patterns = self._patterns(X)
         loss = get_loss(self.loss)
@@ -273,6 +271,12 @@ class ReLUEstimator(BaseEstimator, ABC):
             for y in targets
         ]
         self.solutions_, self.scaling_ = tuple(self._solve(programs, samples)), scaling
+
+    def _scaling(self, samples: Samples) -> Scaling:
+        """From the features of these samples to the networks' inputs."""
+        return Scaling.fit(
+            samples.features, samples.weight, bool(self.bias), bool(self.standardize)
+        )
 
     def _report(self) -> None:
         """Warn of networks that are not proved to be optimal; the last thing that a fit does."""

@@ -16,15 +16,13 @@ from sklearn.utils.multiclass import check_classification_targets
 from relu_opt.arrays import FloatArray, IntArray, as_positive
 from relu_opt.defaults import vector_lam
 from relu_opt.errors import DataError, did_you_mean
-from relu_opt.estimators.base import ReLUEstimator, Samples, Scaling
+from relu_opt.estimators.base import ReLUEstimator, Samples
 from relu_opt.estimators.fitting import AtOneLam, ReLUPathCV
 from relu_opt.path import RATIO
 from relu_opt.program.losses import Loss, get_loss
-from relu_opt.vector.train import train_vector
+from relu_opt.vector.train import TOL, train_vector
 
 MULTI_OUTPUTS = ("one_vs_rest", "vector")
-# Relative gap of a network with several outputs, unless the user says another.
-TOL = 1e-6
 ClassWeight = Mapping[Any, float] | str | None
 
 
@@ -258,9 +256,7 @@ class ReLUClassifier(AtOneLam, _Classifier):
                 loss=get_loss(self.loss).name,
                 activation=self.activation,
             )
-        scaling = Scaling.fit(
-            samples.features, samples.weight, bool(self.bias), bool(self.standardize)
-        )
+        scaling = self._scaling(samples)
         X, Y = scaling.rows(samples.features), targets
         if samples.weight is not None and np.ptp(samples.weight) > 0:
             if self.intercept:

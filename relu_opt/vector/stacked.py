@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relu_opt.arrays import FloatArray, as_floats, as_positive
+from relu_opt.arrays import FloatArray, as_floats
 from relu_opt.certificate import Certificate
 from relu_opt.config import load_settings
 from relu_opt.errors import DataError
@@ -96,7 +96,10 @@ def stack_outputs(X: ArrayLike, Y: ArrayLike) -> tuple[FloatArray, FloatArray]:
     DataError
         If X and Y are no data, or the stacked data would have more than 10⁸ numbers.
     """
-    problem = VectorProblem.of(X, Y, 1.0)
+    return _stacked(VectorProblem.of(X, Y, 1.0))
+
+
+def _stacked(problem: VectorProblem) -> tuple[FloatArray, FloatArray]:
     (n, d), c = problem.X.shape, problem.Y.shape[1]
     if n * d * c * c > MOST_ENTRIES:
         raise DataError(
@@ -146,12 +149,11 @@ def train_stacked(
     DataError
         If X, Y or a parameter cannot be used, or the stacked data are too large.
     """
-    rows, targets = stack_outputs(X, Y)
-    c = len(targets) // len(as_floats(X, "X", 2))
-    strength = as_positive(lam, "lam") / c
-    chosen = load_settings().seed if seed is None else seed
-    few = sample_patterns(rows[: len(rows) // c, : rows.shape[1] // c], n_gates, chosen)
+    problem = VectorProblem.of(X, Y, lam)
+    rows, targets = _stacked(problem)
+    c = problem.Y.shape[1]
+    few = sample_patterns(problem.X, n_gates, load_settings().seed if seed is None else seed)
     gates = np.tile(np.asarray(few.gates), (c, 1))
     patterns = patterns_of_gates(rows, gates)
-    program = ConvexProgram(rows, targets, strength, patterns, activation=activation)
+    program = ConvexProgram(rows, targets, problem.lam / c, patterns, activation=activation)
     return StackedSolution(solve(program, backend, tol, time_limit, options=options), c)

@@ -22,6 +22,8 @@ METHODS = ("column_generation", "sdp")
 # Share of the tolerance that a relaxation is solved to, and the least that it can be asked for.
 RELAXED, TIGHTEST = 0.01, 1e-9
 POOLINGS = (None, "average")
+# The relative gap that training reaches, unless the user says another.
+TOL = 1e-6
 
 
 def train_vector(
@@ -30,7 +32,7 @@ def train_vector(
     lam: float,
     method: str = "column_generation",
     patches: ArrayLike | None = None,
-    tol: float = 1e-6,
+    tol: float = TOL,
     *,
     pooling: str | None = None,
     intercept: bool = False,
