@@ -72,8 +72,7 @@ from relu_opt.vector.network import VectorNetwork
 from relu_opt.vector.solution import VectorSolution
 from relu_opt.vector.stacked import StackedSolution, stack_outputs, train_stacked
 from relu_opt.vector.train import train_vector, vector_separation
-from relu_opt.verification import Verification
-from relu_opt.verify import verify
+from relu_opt.verify import Verification, verify
 
 if TYPE_CHECKING:
     from relu_opt.estimators import (

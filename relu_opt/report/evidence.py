@@ -27,8 +27,8 @@ from relu_opt.sensitivity import Sensitivity, sensitivity
 from relu_opt.sets.answers import Membership, Narrowest, NeuronRanges, PredictionRange
 from relu_opt.solution import Solution
 from relu_opt.tables import Table
-from relu_opt.verification import Verification
 from relu_opt.verify import verify
+from relu_opt.verify.outcome import Verification
 
 # Points of the path, how far it goes below the model's λ, and its seconds.
 POINTS, BELOW, PATH_SECONDS = 15, 3.0, 60.0

@@ -21,7 +21,7 @@ from relu_opt.program.arrangement import (
     stream_patterns,
 )
 from relu_opt.program.patterns import sample_patterns
-from relu_opt.verify import count_cells
+from relu_opt.verify.two_layer import count_cells
 
 
 def formula(n, r):

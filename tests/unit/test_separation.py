@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import relu_opt as ro
 from relu_opt.errors import DataError
 from relu_opt.plugins.types import StopReason
-from relu_opt.verify_search import reach
+from relu_opt.verify.search import reach
 
 TINY = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [1.0, -1.0]])
 TARGETS = np.array([1.0, -1.0, 2.0, 0.5])
@@ -227,8 +227,8 @@ def test_a_convex_kink_at_the_maximum_is_looked_at_from_both_sides():
 
 
 def test_cones_that_rounding_hides_end_the_search(monkeypatch):
-    from relu_opt import verify_search
     from relu_opt.globally import sphere
+    from relu_opt.verify import search as verify_search
 
     monkeypatch.setattr(sphere, "MOST_KINKS", 0)
     monkeypatch.setattr(verify_search, "MOST_KINKS", 0)

@@ -12,7 +12,7 @@ from relu_opt.certificate import SPIKE_FREE
 from relu_opt.closed.formula import ones_pattern
 from relu_opt.closed.spike_free import spike_free_program, train_spike_free
 from relu_opt.errors import DataError
-from relu_opt.verify_spikes import spikes
+from relu_opt.verify.spike_free import spikes
 
 # (CCᵀ)⁻¹ of the example whose interpolation formula is wrong.
 G = np.array([[1, -0.5, -0.3], [-0.5, 1, -0.3], [-0.3, -0.3, 1]])

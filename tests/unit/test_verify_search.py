@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import relu_opt as ro
-from relu_opt import verify_search
-from relu_opt.verify_search import reach
+from relu_opt.verify import search as verify_search
+from relu_opt.verify.search import reach
 
 
 def maximum(X, nu):

@@ -9,7 +9,7 @@ import pytest
 
 import relu_opt as ro
 from relu_opt.errors import DataError
-from relu_opt.verify_vector import lifted, reach_vector
+from relu_opt.verify.several_outputs import lifted, reach_vector
 
 
 def trained(n=12, d=3, c=3, lam=0.03, **more):

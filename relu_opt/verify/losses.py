@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from relu_opt.verify_claim import LABELLED, FloatArray
+from relu_opt.verify.claim import LABELLED, FloatArray
 
 # A value on the edge of a conjugate's domain may leave it by the last bits.
 EDGE_TOL = 1e-14

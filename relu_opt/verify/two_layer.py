@@ -28,8 +28,7 @@ import os
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relu_opt.verification import Verification, concluded, invalid
-from relu_opt.verify_claim import (
+from relu_opt.verify.claim import (
     Checkable,
     Claim,
     Flaw,
@@ -39,11 +38,12 @@ from relu_opt.verify_claim import (
     parts,
     read_claim,
 )
-from relu_opt.verify_losses import dual_objective, mean_loss
-from relu_opt.verify_search import reach
-from relu_opt.verify_spikes import spikes
-from relu_opt.verify_spline import as_column, verify_spline
-from relu_opt.verify_vector import check_several
+from relu_opt.verify.losses import dual_objective, mean_loss
+from relu_opt.verify.one_input import as_column, verify_spline
+from relu_opt.verify.outcome import Verification, concluded, invalid
+from relu_opt.verify.search import reach
+from relu_opt.verify.several_outputs import check_several
+from relu_opt.verify.spike_free import spikes
 
 # Slack of x_kᵀu ≥ 0, relative to the norms, within which a neuron counts as inside a cone.
 CONE_TOL = 1e-9

@@ -19,8 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relu_opt.verification import Verification, concluded, invalid
-from relu_opt.verify_claim import (
+from relu_opt.verify.claim import (
     LABELLED,
     MEAN_TOL,
     VERDICTS,
@@ -31,7 +30,8 @@ from relu_opt.verify_claim import (
     read_entry,
     read_number,
 )
-from relu_opt.verify_losses import dual_objective, mean_loss
+from relu_opt.verify.losses import dual_objective, mean_loss
+from relu_opt.verify.outcome import Verification, concluded, invalid
 
 LOSSES = ("squared", "logistic", "squared_hinge", "hinge", "huber", "interpolation", "hard_margin")
 # How far a demanded fit may be missed, relative to the largest target.

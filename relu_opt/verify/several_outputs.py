@@ -22,8 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from relu_opt.verification import Verification, concluded
-from relu_opt.verify_claim import (
+from relu_opt.verify.claim import (
     VERDICTS,
     Flaw,
     check_fingerprint,
@@ -31,7 +30,8 @@ from relu_opt.verify_claim import (
     read_entry,
     read_number,
 )
-from relu_opt.verify_search import EPS, MOST_RANK
+from relu_opt.verify.outcome import Verification, concluded
+from relu_opt.verify.search import EPS, MOST_RANK
 
 FloatArray = NDArray[np.float64]
 

@@ -1,0 +1,10 @@
+"""The independent re-check of certificates, by code of its own.
+
+Nothing here imports the programs, the solvers or the builders of certificates, so that an error
+there cannot hide here.
+"""
+
+from relu_opt.verify.outcome import Verification
+from relu_opt.verify.two_layer import verify
+
+__all__ = ["Verification", "verify"]
