@@ -12,7 +12,7 @@ solution.certificate            # Certificate(certified, ...)
 from typing import TYPE_CHECKING, Any
 
 from relu_opt import errors, export
-from relu_opt.certificate import Certificate, KKTReport, Verdict
+from relu_opt.certificate import Certificate, KKTReport
 from relu_opt.certified import CertifiedNetwork
 from relu_opt.closed_form import ClosedForm, closed_form
 from relu_opt.cross_check import CrossCheck, cross_check
@@ -72,6 +72,7 @@ from relu_opt.vector.network import VectorNetwork
 from relu_opt.vector.solution import VectorSolution
 from relu_opt.vector.stacked import StackedSolution, stack_outputs, train_stacked
 from relu_opt.vector.train import train_vector, vector_separation
+from relu_opt.verdicts import Verdict
 from relu_opt.verify import Verification, verify
 
 if TYPE_CHECKING:

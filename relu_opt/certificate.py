@@ -10,13 +10,12 @@ Source: theory of Mishkin & Pilanci (ICML 2023), §3; the bound through ρ is Mo
 
 from __future__ import annotations
 
-import enum
 import hashlib
 import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -29,17 +28,7 @@ from relu_opt.program.network import (
     ReLUNetwork,
 )
 from relu_opt.program.patterns import Patterns
-
-if TYPE_CHECKING:
-    pass
-
-
-class Verdict(enum.StrEnum):
-    """What a certificate says."""
-
-    CERTIFIED = "certified"
-    NOT_CERTIFIED = "not_certified"
-    INCONCLUSIVE = "inconclusive"
+from relu_opt.verdicts import Verdict
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from relu_opt.arrays import FloatArray
-from relu_opt.certificate import Verdict
 from relu_opt.errors import DataError, NotCertified, SolveFailed
 from relu_opt.plugins.dispatch import make_request, run, with_start
 from relu_opt.plugins.types import StopReason
@@ -22,6 +21,7 @@ from relu_opt.program.conic import ConicProgram
 from relu_opt.program.embedding import check_convex
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
 from relu_opt.solution import provenance
+from relu_opt.verdicts import Verdict
 
 StandardProgram = LinearProgram | QuadraticProgram | ConicProgram
 

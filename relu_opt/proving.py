@@ -8,14 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from relu_opt.arrays import FloatArray, IntArray, as_floats, as_positive
-from relu_opt.certificate import (
-    LISTED,
-    Certificate,
-    Coverage,
-    KKTReport,
-    Verdict,
-    fingerprint,
-)
+from relu_opt.certificate import LISTED, Certificate, Coverage, KKTReport, fingerprint
 from relu_opt.dual_bound import DualBound, lower_bound
 from relu_opt.errors import DataError
 from relu_opt.plugins.types import ConeMultipliers
@@ -28,6 +21,7 @@ from relu_opt.program.network import (
     network_from_weights,
 )
 from relu_opt.program.patterns import Patterns, unique_rows
+from relu_opt.verdicts import Verdict
 
 if TYPE_CHECKING:
     from relu_opt.solution import Solution

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from relu_opt.arrays import FloatArray, IntArray, as_count, as_floats, frozen
-from relu_opt.certificate import Certificate, Verdict, fingerprint
+from relu_opt.certificate import Certificate, fingerprint
 from relu_opt.dual_bound import DualBound
 from relu_opt.errors import DataError, did_you_mean
 from relu_opt.io import need, read_npz, write_npz
@@ -18,6 +18,7 @@ from relu_opt.plotting import new_axes
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.network import ReLUNetwork
 from relu_opt.proving import certificate_of
+from relu_opt.verdicts import Verdict
 
 METRICS = ("accuracy", "r2")
 # Entries of fits that are held at a time.

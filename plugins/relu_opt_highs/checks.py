@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from relu_opt.arrays import FloatArray
-from relu_opt.certificate import Verdict
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
 from relu_opt.program_solution import judge, measure
+from relu_opt.verdicts import Verdict
 
 # An answer that misses the tolerance, and meets this one, is called loose.
 LOOSE = 1e-4

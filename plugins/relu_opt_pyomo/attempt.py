@@ -10,12 +10,12 @@ from typing import Any, cast
 import numpy as np
 
 from relu_opt.arrays import FloatArray
-from relu_opt.certificate import Verdict
 from relu_opt.errors import BackendUnavailable, ReluOptError, SolveFailed
 from relu_opt.plugins.types import RawSolution, SolveOptions, StopReason
 from relu_opt.program.conic import ConicProgram
 from relu_opt.program.linear import LinearProgram
 from relu_opt.program_solution import judge, measure
+from relu_opt.verdicts import Verdict
 from relu_opt_pyomo.interfaces import Answer, Order, solve_new, solve_old
 from relu_opt_pyomo.model import StandardProgram, build_model, forget_cost
 from relu_opt_pyomo.settings import (

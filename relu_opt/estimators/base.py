@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from relu_opt.arrays import BoolArray, FloatArray, as_count, as_targets
-from relu_opt.certificate import Certificate, Verdict
+from relu_opt.certificate import Certificate
 from relu_opt.config import load_settings
 from relu_opt.errors import DataError
 from relu_opt.model import Model
@@ -27,6 +27,7 @@ from relu_opt.program.network import ReLUNetwork
 from relu_opt.program.patterns import Patterns, sample_patterns
 from relu_opt.scaling import moments, scaled_rows
 from relu_opt.solution import Solution
+from relu_opt.verdicts import Verdict
 
 SWITCHES = ("bias", "intercept", "standardize", "warm_start")
 

@@ -19,12 +19,12 @@ import numpy as np
 from scipy.sparse import block_array, csc_array, eye_array
 
 from relu_opt.arrays import FloatArray
-from relu_opt.certificate import Verdict
 from relu_opt.errors import SolveFailed
 from relu_opt.globally.bounds import RowSpace, Separation, as_kinks, polished, separation_of
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.linear import LinearProgram
 from relu_opt.program_solution import solve_program
+from relu_opt.verdicts import Verdict
 
 # Rounds of cuts at the most, with and without integers.
 MOST_ROUNDS, RELAXED_ROUNDS = 200, 40

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from relu_opt.arrays import FloatArray, frozen
-from relu_opt.certificate import Verdict, fingerprint, require_certified
+from relu_opt.certificate import fingerprint, require_certified
 from relu_opt.errors import DataError
 from relu_opt.io import need, read_npz, write_npz
 from relu_opt.program.convex import relative_gap
@@ -21,6 +21,7 @@ from relu_opt.splines.bounds import SplineBound
 from relu_opt.splines.constraints import CONSTRAINTS
 from relu_opt.splines.neurons import Neurons
 from relu_opt.splines.problem import SplineProblem
+from relu_opt.verdicts import Verdict
 
 # How far a lower bound may lie above an upper bound, relative to it, by rounding.
 CROSSING_TOLERANCE = 1e-9

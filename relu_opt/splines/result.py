@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from relu_opt.arrays import FloatArray
-from relu_opt.certificate import Certificate, Verdict
+from relu_opt.certificate import Certificate
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.network import ReLUNetwork
@@ -19,6 +19,7 @@ from relu_opt.splines.bounds import SplineBound
 from relu_opt.splines.certificate import SplineCertificate, certify_spline
 from relu_opt.splines.neurons import Neurons, Shape, join_first
 from relu_opt.splines.problem import SplineProblem, as_inputs
+from relu_opt.verdicts import Verdict
 
 # Kinks closer than this share of the range are one place; slopes smaller than it are flat.
 SAME = 1e-12

@@ -8,7 +8,6 @@ import sys
 
 import numpy as np
 
-from relu_opt.certificate import Verdict
 from relu_opt.errors import (
     BackendUnavailable,
     ContractViolation,
@@ -38,6 +37,7 @@ from relu_opt.solution import Solution
 from relu_opt.testing.answers import CONVERGED, allowed, near_optimum, objective_of, right, scale
 from relu_opt.testing.named import NamedProgram, is_mixed_integer
 from relu_opt.testing.subject import Answer, Failed, Skipped, Subject
+from relu_opt.verdicts import Verdict
 
 TYPES = (ConvexProgram, LinearProgram, QuadraticProgram, ConicProgram)
 

@@ -23,12 +23,13 @@ from typing import Any
 import numpy as np
 
 from relu_opt.arrays import FloatArray
-from relu_opt.certificate import Verdict, fingerprint, require_certified
+from relu_opt.certificate import fingerprint, require_certified
 from relu_opt.errors import DataError
 from relu_opt.io import need, read_npz, write_npz
 from relu_opt.program.convex import relative_gap
 from relu_opt.vector.network import VectorNetwork
 from relu_opt.vector.problem import VectorProblem
+from relu_opt.verdicts import Verdict
 
 # A gap below zero by more than this is not explained by rounding.
 CROSSING_TOLERANCE = 1e-9
