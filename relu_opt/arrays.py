@@ -123,6 +123,22 @@ def as_positive(value: object, name: str) -> float:
     return number
 
 
+def as_tolerance(value: object, name: str) -> float:
+    """A relative gap, above 0 and below 1, or a DataError.
+
+    At a gap of 1 or more nothing is said of an objective that is positive.
+    """
+    number = as_number(value, name)
+    if not 0 < number < 1:
+        raise DataError(
+            f"{name} is {number}, and a number above 0 and below 1 is needed: it is a relative "
+            "gap, such as 1e-8.",
+            name=name,
+            value=number,
+        )
+    return number
+
+
 def as_number(value: object, name: str) -> float:
     """A finite float, or a DataError."""
     if isinstance(value, np.ndarray) and value.ndim == 0:

@@ -24,9 +24,11 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from relu_opt.arrays import as_count, as_tolerance
 from relu_opt.errors import ConfigError, OptionError, did_you_mean
 
 CONFIG_VARIABLE = "RELU_OPT_CONFIG"
+TOL = 1e-8
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Settings:
     backend : str
         A backend's name, or `auto`.
     tol : float
-        Relative duality gap to reach, > 0.
+        Relative duality gap to reach, above 0 and below 1.
     time_limit : float or None
         Seconds, > 0, or no limit.
     threads : int or None
@@ -49,15 +51,19 @@ class Settings:
         Whether backends may print their own logs.
     options : mapping
         Options by backend name.
+    origins : mapping
+        Where each setting that is not the default came from: "argument", the name of a variable,
+        or that of a file.
     """
 
     backend: str = "auto"
-    tol: float = 1e-8
+    tol: float = TOL
     time_limit: float | None = None
     threads: int | None = None
     seed: int = 0
     verbose: bool = False
     options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    origins: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def with_arguments(self, **given: object) -> Settings:
         """These settings with arguments in their place; None means not given.
@@ -79,7 +85,8 @@ class Settings:
                     option=name,
                     value=value,
                 )
-        return replace(self, **chosen)  # type: ignore[arg-type]
+        origins = {**self.origins, **dict.fromkeys(chosen, "argument")}
+        return replace(self, **chosen, origins=origins)  # type: ignore[arg-type]
 
     def options_for(self, backend: str) -> dict[str, object]:
         """What a backend is told: the common settings that are set, then its own options."""
@@ -103,7 +110,35 @@ def load_settings(config_path: str | os.PathLike[str] | None = None) -> Settings
     """
     file = _config_file(config_path)
     values = {} if file is None else _from_file(file)
-    return Settings(**{**values, **_from_environment()})
+    surrounding = _from_environment()
+    origins = {
+        **dict.fromkeys(values, str(file)),
+        **{name: variable_of(name) for name in surrounding},
+    }
+    return Settings(**{**values, **surrounding}, origins=origins)
+
+
+def settled(name: str, given: object, default: object) -> Any:
+    """What was given, or else the setting of the environment or config file, or else a default."""
+    if given is not None:
+        return given
+    settings = load_settings()
+    return getattr(settings, name) if name in settings.origins else default
+
+
+def settled_tol(given: object = None, default: float = TOL) -> float:
+    """The tolerance that counts where one may be given; anything but 0 < tol < 1 is an error."""
+    return as_tolerance(settled("tol", given, default), "tol")
+
+
+def settled_seed(given: object = None) -> int:
+    """The seed that counts where one may be given."""
+    return as_count(settled("seed", given, 0), "seed", 0)
+
+
+def variable_of(name: str) -> str:
+    """The environment variable of a setting."""
+    return f"RELU_OPT_{name.upper()}"
 
 
 # -- what each setting may be --------------------------------------------------------------
@@ -127,6 +162,10 @@ def _is_positive(value: Any) -> bool:
     return number and 0 < value < math.inf
 
 
+def _is_tolerance(value: Any) -> bool:
+    return _is_positive(value) and value < 1
+
+
 def _parse_flag(text: str) -> bool:
     return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[
         text.lower()
@@ -135,7 +174,7 @@ def _parse_flag(text: str) -> bool:
 
 RULES = {
     "backend": _Rule(lambda value: isinstance(value, str) and value != "", str, "a name"),
-    "tol": _Rule(_is_positive, float, "a number greater than zero"),
+    "tol": _Rule(_is_tolerance, float, "a number above 0 and below 1"),
     "time_limit": _Rule(_is_positive, float, "a number of seconds greater than zero"),
     "threads": _Rule(_is_count(1), int, "an integer of at least 1"),
     "seed": _Rule(_is_count(0), int, "an integer of at least 0"),
@@ -149,7 +188,7 @@ RULES = {
 def _from_environment() -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, rule in RULES.items():
-        variable = f"RELU_OPT_{name.upper()}"
+        variable = variable_of(name)
         text = os.environ.get(variable, "").strip()
         if not text:
             continue
@@ -206,7 +245,7 @@ def _from_file(file: Path) -> dict[str, Any]:
         content = _project_table(content) or {}
     if not isinstance(content, dict):
         raise ConfigError(f"{file}: [tool.relu-opt] is not a table.", source=str(file))
-    known = {each.name for each in fields(Settings)}
+    known = {each.name for each in fields(Settings)} - {"origins"}
     for name, value in content.items():
         if name not in known:
             raise ConfigError(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from relu_opt.arrays import FloatArray
-from relu_opt.config import load_settings
+from relu_opt.config import settled_tol
 from relu_opt.errors import BackendUnavailable, DataError, ReluOptError
 from relu_opt.plugins.manager import registry
 from relu_opt.plugins.routes import find_route, route_or_none
@@ -164,7 +164,7 @@ def cross_check(
     if not names:
         raise DataError("backends is empty. Name at least one, or leave it out to ask all.")
     chosen = options or {}
-    tol = load_settings().tol if tol is None else tol
+    tol = settled_tol(tol)
     found = [_ask(program, name, tol, time_limit, chosen.get(name, {})) for name in names]
     answers = [answer for answer, _, _ in found if answer is not None]
     feasible = [answer for answer in answers if violation_of(answer) <= allowed_residual(tol)]

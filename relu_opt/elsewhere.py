@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relu_opt.arrays import FloatArray, as_positive
+from relu_opt.arrays import FloatArray
 from relu_opt.certificate import Certificate
+from relu_opt.config import settled_tol
 from relu_opt.dual_bound import lower_bound
 from relu_opt.errors import DataError
 from relu_opt.program.arrangement import enumerate_patterns
@@ -31,7 +32,7 @@ def certify_network(
     intercept: bool | None = None,
     scope: str = "own",
     backend: str | None = None,
-    tol: float = 1e-8,
+    tol: float | None = None,
 ) -> Certificate:
     """Prove how far a network of any origin is from the optimum, from the data alone.
 
@@ -58,8 +59,8 @@ def certify_network(
     backend : str, optional
         Who solves the program of these patterns for its dual point, `auto` for any. The bound
         is then sharp. Without it no solver runs, and the bound is weak far from an optimum.
-    tol : float
-        The relative gap to certify.
+    tol : float, optional
+        The relative gap to certify, below 1; 1e−8 unless the settings say otherwise.
 
     Returns
     -------
@@ -78,7 +79,7 @@ def certify_network(
             "pass a ConvexProgram to certify.",
             scope=scope,
         )
-    tol = as_positive(tol, "tol")
+    tol = settled_tol(tol)
     prog = own_program(network, X, y, lam, loss, sample_weight, intercept)
     if scope == "all":
         prog = prog.with_patterns(enumerate_patterns(prog.X))
@@ -124,7 +125,10 @@ def own_program(
 
 
 def certify_own(
-    prog: ConvexProgram, network: ReLUNetwork, nu: FloatArray | None = None, tol: float = 1e-8
+    prog: ConvexProgram,
+    network: ReLUNetwork,
+    nu: FloatArray | None = None,
+    tol: float | None = None,
 ) -> Certificate:
     """The certificate of a network over its own program's patterns, also without neurons.
 
@@ -135,15 +139,15 @@ def certify_own(
     network : ReLUNetwork
     nu : (n,) array, optional
         A dual point.
-    tol : float
-        The relative gap to certify.
+    tol : float, optional
+        The relative gap to certify, below 1; 1e−8 unless the settings say otherwise.
     """
     balanced = network.balance()
     if len(balanced):
         return certify(prog, balanced, nu=nu, scope="own", tol=tol)
     balanced = ReLUNetwork(balanced.hidden, balanced.output, balanced.intercept)
     bound = lower_bound(prog, prog.dual_start(), None)
-    return certificate_of(prog, balanced, bound, "own", tol)
+    return certificate_of(prog, balanced, bound, "own", settled_tol(tol))
 
 
 def _patterns_of(network: ReLUNetwork, X: FloatArray) -> Patterns:

@@ -18,6 +18,7 @@ from scipy.sparse import block_diag, csc_array, eye_array, hstack, vstack
 
 from relu_opt.arrays import FloatArray, as_floats, as_targets
 from relu_opt.closed.formula import ones_pattern, out_of_reach
+from relu_opt.config import settled_tol
 from relu_opt.dual_bound import feasibility
 from relu_opt.errors import DataError, NotCertified, SolveFailed
 from relu_opt.least_cost import FIT_TOLERANCE, Face, polished_dual
@@ -141,7 +142,7 @@ def prove_interpolant(
 
 
 def minimum_norm_interpolant(
-    X: ArrayLike, y: ArrayLike, backend: str = "auto", tol: float = 1e-8
+    X: ArrayLike, y: ArrayLike, backend: str = "auto", tol: float | None = None
 ) -> Interpolant:
     """The network of least cost ½ Σ_j (‖u_j‖² + a_j²) that fits the data exactly, of any width.
 
@@ -154,8 +155,8 @@ def minimum_norm_interpolant(
         Targets.
     backend : str
         Who solves the conic program.
-    tol : float
-        The relative gap to certify.
+    tol : float, optional
+        The relative gap to certify, below 1; 1e−8 unless the settings say otherwise.
 
     Returns
     -------
@@ -170,6 +171,7 @@ def minimum_norm_interpolant(
     """
     data = as_floats(X, "X", 2)
     targets = as_targets(y, "y", len(data), "X")
+    tol = settled_tol(tol)
     if is_spike_free(data):
         prog, coverage = unit_program(data, targets, ones_pattern(len(data))), "spike_free"
     else:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from relu_opt.arrays import FloatArray, IntArray, as_floats, as_positive
+from relu_opt.arrays import FloatArray, IntArray, as_floats
 from relu_opt.certificate import LISTED, Certificate, Coverage, KKTReport, fingerprint
+from relu_opt.config import settled_tol
 from relu_opt.dual_bound import DualBound, lower_bound
 from relu_opt.errors import DataError
 from relu_opt.plugins.types import ConeMultipliers
@@ -38,7 +39,7 @@ def certify(
     answer: Solution | ReLUNetwork | FloatArray,
     nu: FloatArray | None = None,
     scope: str = "program",
-    tol: float = 1e-8,
+    tol: float | None = None,
     multipliers: ConeMultipliers | None = None,
 ) -> Certificate:
     """Prove how far an answer is from the optimum.
@@ -56,8 +57,8 @@ def certify(
     scope : {"own", "program", "all"}
         Whose optimality to prove. `all` enumerates the patterns of X, also when the program
         says that its own are complete.
-    tol : float
-        The relative gap to certify.
+    tol : float, optional
+        The relative gap to certify, below 1; 1e−8 unless the settings say otherwise.
     multipliers : ConeMultipliers, optional
         Cone multipliers that go with `nu`; missing ones are found by projection.
 
@@ -75,7 +76,7 @@ def certify(
         raise DataError(f"prog is a {type(prog).__name__}, and a ConvexProgram is needed.")
     if scope not in SCOPES:
         raise DataError(f"Unknown scope {scope!r}. Use one of {', '.join(SCOPES)}.", scope=scope)
-    tol = as_positive(tol, "tol")
+    tol = settled_tol(tol)
     network, hint = read_answer(prog, answer)
     prog = _in_scope(prog, network, scope)
     nu = hint if nu is None else as_floats(nu, "nu", 1)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relu_opt.arrays import FloatArray, as_count, as_positive
+from relu_opt.arrays import FloatArray, as_count
 from relu_opt.certificate import Certificate
 from relu_opt.elsewhere import certify_own, own_program
 from relu_opt.errors import DataError, did_you_mean
@@ -82,7 +82,7 @@ def prune(
     seed : int
         Of the order of `random`.
     tol : float, optional
-        Relative gap to certify; 1e−8 by default.
+        Relative gap to certify; 1e−8 unless the settings say otherwise.
 
     Returns
     -------
@@ -117,7 +117,7 @@ def prune(
         )
     given_loss = "squared" if loss is None else loss
     prog = own_program(network, X, y, lam, given_loss, sample_weight, intercept)
-    start = certify_own(prog, network, tol=1e-8 if tol is None else as_positive(tol, "tol"))
+    start = certify_own(prog, network, tol=tol)
     return prune_certified(prog.with_patterns(start.patterns), start, method, to, seed)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relu_opt.arrays import FloatArray, IntArray, as_count, as_floats, frozen
+from relu_opt.arrays import FloatArray, IntArray, as_count, as_floats, as_tolerance, frozen
 from relu_opt.certificate import Certificate, fingerprint
 from relu_opt.dual_bound import DualBound
 from relu_opt.errors import DataError, did_you_mean
@@ -202,7 +202,8 @@ class PruningPath:
         network, prog, start = self.network(step), self._program(X, y), self.start
         largest = prog.lam * (1 + start.kkt.dual_infeasibility)
         bound = DualBound(start.nu, start.multipliers, start.dual, largest)
-        return certificate_of(prog, network, bound, start.scope, start.tol if tol is None else tol)
+        tol = start.tol if tol is None else as_tolerance(tol, "tol")
+        return certificate_of(prog, network, bound, start.scope, tol)
 
     def _program(self, X: ArrayLike | None, y: ArrayLike | None) -> ConvexProgram:
         if self.program is not None and X is None and y is None:

@@ -19,9 +19,6 @@ from relu_opt.program.losses import get_loss
 from relu_opt.progress import Reporter
 from relu_opt.tables import Table
 
-# The relative gap of training over all patterns, unless the user says otherwise.
-GLOBAL_TOL = 1e-6
-
 
 @dataclass(frozen=True)
 class Recipe:
@@ -109,7 +106,7 @@ def _over_all_patterns(
         program.y,
         program.lam,
         oracle,
-        GLOBAL_TOL if request.tol is None else request.tol,
+        request.tol,
         loss=program.loss,
         intercept=program.intercept,
         time_limit=request.time_limit,

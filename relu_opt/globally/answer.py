@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from relu_opt.arrays import FloatArray, as_positive
+from relu_opt.arrays import FloatArray, as_tolerance
 from relu_opt.certificate import Certificate
 from relu_opt.dual_bound import DualBound
 from relu_opt.errors import DataError
@@ -90,7 +90,7 @@ class GlobalSolution(TwoBounds):
         prog = self.solution.program.with_patterns(mine.patterns)
         balanced, _ = read_answer(prog, network)
         bound = DualBound(mine.nu, mine.multipliers, mine.dual, prog.lam)
-        tol = mine.tol if tol is None else as_positive(tol, "tol")
+        tol = mine.tol if tol is None else as_tolerance(tol, "tol")
         return certificate_of(prog, balanced, bound, "all", tol, mine.coverage)
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -7,7 +7,7 @@ import time
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relu_opt.arrays import FloatArray, as_floats, as_positive
+from relu_opt.arrays import FloatArray, as_floats, as_positive, as_tolerance
 from relu_opt.errors import DataError, did_you_mean
 from relu_opt.globally.bounds import Oracle, RowSpace, Separation
 from relu_opt.globally.cells import CellsOracle
@@ -80,7 +80,7 @@ def separation(
         raise DataError(f"target is {target}, and a number ≥ 0 is needed.", target=target)
     deadline = deadline_of(time_limit)
     chosen = make_oracle(data, oracle, max_patterns)
-    return chosen.search(point, float(target), as_positive(tol, "tol"), deadline)
+    return chosen.search(point, float(target), as_tolerance(tol, "tol"), deadline)
 
 
 def deadline_of(time_limit: float | None) -> float | None:

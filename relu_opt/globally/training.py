@@ -10,10 +10,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relu_opt.arrays import FloatArray, as_floats, as_positive
+from relu_opt.arrays import FloatArray, as_floats
 from relu_opt.certificate import LISTED, Coverage
 from relu_opt.closed.formula import ones_pattern
 from relu_opt.closed.spike_free import train_spike_free
+from relu_opt.config import settled, settled_seed, settled_tol
 from relu_opt.dual_bound import DualBound, lower_bound
 from relu_opt.globally.answer import GlobalSolution, Round
 from relu_opt.globally.bounds import Oracle, Separation
@@ -38,6 +39,8 @@ SHARE, LOOSEST = 0.05, 1e-2
 # Share of the tolerance that the oracle and the master program may each leave.
 AIM = 0.25
 MAX_ROUNDS = 500
+# The relative gap that training reaches, unless the user says another.
+TOL = 1e-6
 
 
 def train_globally(
@@ -45,7 +48,7 @@ def train_globally(
     y: ArrayLike,
     lam: float,
     oracle: str = "auto",
-    tol: float = 1e-6,
+    tol: float | None = None,
     *,
     loss: str | Loss = "squared",
     sample_weight: ArrayLike | None = None,
@@ -55,7 +58,7 @@ def train_globally(
     options: Mapping[str, object] | None = None,
     max_patterns: int = MAX_PATTERNS,
     executor: object = None,
-    seed: int = 0,
+    seed: int | None = None,
 ) -> GlobalSolution:
     """Train a two-layer ReLU network to a proved optimum of its *non-convex* training problem.
 
@@ -75,8 +78,8 @@ def train_globally(
     oracle : {"auto", "sphere", "cells", "mip"}
         As of `separation`; with an `executor`, `auto` is `cells`. Data that `is_spike_free` need
         no oracle, and `auto` uses none.
-    tol : float
-        Relative gap to reach.
+    tol : float, optional
+        Relative gap to reach; 1e−6 unless the settings say otherwise.
     loss, sample_weight, intercept
         As of `ConvexProgram`.
     time_limit : float, optional
@@ -87,8 +90,8 @@ def train_globally(
         Of the oracle `cells`, as of `enumerate_patterns`.
     executor : optional
         Where the oracle `cells` prices the patterns, as of `solve`.
-    seed : int
-        Of the gates of the first program.
+    seed : int, optional
+        Of the gates of the first program; 0 unless the settings say otherwise.
 
     Returns
     -------
@@ -104,7 +107,8 @@ def train_globally(
     Source: Pilanci & Ergen (ICML 2020) for the program, Ergen & Pilanci (JMLR 2021) for the
     cutting planes. Whole cones join instead of single neurons, so that it ends.
     """
-    tol = as_positive(tol, "tol")
+    tol, seed = settled_tol(tol, TOL), settled_seed(seed)
+    time_limit = settled("time_limit", time_limit, None)
     deadline = deadline_of(time_limit)
     data = as_floats(X, "X", 2)
     first = sample_patterns(data, FIRST_GATES, seed)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from relu_opt.arrays import as_positive
+from relu_opt.arrays import as_positive, as_tolerance
 from relu_opt.certificate import fingerprint
 from relu_opt.errors import DataError
 from relu_opt.io import need, read_npz, write_npz
@@ -73,7 +73,7 @@ def load_points(
     arrays, meta = read_npz(path, "path")
     try:
         eps = None if meta["eps"] is None else as_positive(meta["eps"], "eps")
-        promise = Promise(eps, as_positive(meta["tol"], "tol"), StopReason[meta["stop"]])
+        promise = Promise(eps, as_tolerance(meta["tol"], "tol"), StopReason[meta["stop"]])
         return _points(arrays, meta, prog, promise.tol), promise
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         said = error.message if isinstance(error, DataError) else repr(error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from relu_opt.arrays import as_count, as_number, as_positive
+from relu_opt.arrays import as_count, as_number, as_positive, as_tolerance
 from relu_opt.errors import OptionError, ReluOptError, did_you_mean
 from relu_opt.plugins.types import BackendInfo, OptionSpec, SolveOptions
 
@@ -66,6 +66,8 @@ def check_option(backend: str, spec: OptionSpec, value: object) -> object:
 def _converted(spec: OptionSpec, value: object) -> object:
     if value is None and spec.default is None:
         return None
+    if spec.name == "tol":
+        return as_tolerance(value, spec.name)
     if spec.type is float:
         if spec.least == 0.0:
             return as_positive(value, spec.name)

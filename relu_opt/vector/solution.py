@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from relu_opt.arrays import FloatArray, as_positive
+from relu_opt.arrays import FloatArray, as_tolerance
 from relu_opt.plugins.types import StopReason
 from relu_opt.two_bounds import TwoBounds
 from relu_opt.vector.bounds import VectorSeparation
@@ -76,7 +76,7 @@ class VectorSolution(TwoBounds):
             The relative gap that the verdict is against; that of this solution by default.
         """
         mine = self.certificate
-        tol = mine.tol if tol is None else as_positive(tol, "tol")
+        tol = mine.tol if tol is None else as_tolerance(tol, "tol")
         balanced = self.problem.fitting(network)
         return vector_certificate(self.problem, balanced, mine.V, mine.proof, mine.statement, tol)
 

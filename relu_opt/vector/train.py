@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relu_opt.arrays import as_floats, as_positive
+from relu_opt.arrays import as_floats, as_tolerance
+from relu_opt.config import settled, settled_tol
 from relu_opt.errors import DataError, did_you_mean
 from relu_opt.globally.separation import deadline_of
 from relu_opt.plugins.types import StopReason
@@ -32,7 +33,7 @@ def train_vector(
     lam: float,
     method: str = "column_generation",
     patches: ArrayLike | None = None,
-    tol: float = TOL,
+    tol: float | None = None,
     *,
     pooling: str | None = None,
     intercept: bool = False,
@@ -65,8 +66,8 @@ def train_vector(
     patches : (K, h) array of int, optional
         Columns of X in each patch: then the network is convolutional, each neuron sees all
         patches, and has output weights for each.
-    tol : float
-        Relative gap to reach.
+    tol : float, optional
+        Relative gap to reach; 1e−6 unless the settings say otherwise.
     pooling : {None, "average"}
         With patches: whether a neuron's values are averaged over them.
     intercept : bool
@@ -100,7 +101,8 @@ def train_vector(
         raise DataError(
             f"Unknown method {method!r}. {did_you_mean(str(method), METHODS)}", method=method
         )
-    tol = as_positive(tol, "tol")
+    tol = settled_tol(tol, TOL)
+    time_limit = settled("time_limit", time_limit, None)
     deadline = deadline_of(time_limit)
     problem = VectorProblem.of(X, Y, lam, intercept, patches, is_pooled(pooling))
     chosen = make_vector_oracle(problem, oracle, max_patterns)
@@ -168,7 +170,7 @@ def vector_separation(
         raise DataError(f"target is {target}, and a number ≥ 0 is needed.", target=target)
     chosen = make_vector_oracle(problem, oracle, max_patterns)
     weights = problem.row_weights(problem.Y)
-    return chosen.search(weights, float(target), as_positive(tol, "tol"), deadline_of(time_limit))
+    return chosen.search(weights, float(target), as_tolerance(tol, "tol"), deadline_of(time_limit))
 
 
 def is_pooled(pooling: str | None) -> bool:

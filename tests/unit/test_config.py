@@ -1,9 +1,11 @@
 """Settings: argument > environment > config file > default, and errors that name the source."""
 
+import numpy as np
 import pytest
 
-from relu_opt.config import Settings, load_settings
-from relu_opt.errors import ConfigError, OptionError
+import relu_opt as ro
+from relu_opt.config import Settings, load_settings, settled_seed, settled_tol
+from relu_opt.errors import ConfigError, DataError, OptionError
 
 
 @pytest.fixture(autouse=True)
@@ -79,6 +81,10 @@ def test_options_belong_to_a_backend(elsewhere):
         ("tols = 1\n", ("'tols'", "Did you mean 'tol'")),
         ("tol = 0\n", ("tol is 0",)),
         ("tol = -1e-3\n", ("tol is -0.001",)),
+        ("tol = 1\n", ("tol is 1,", "below 1")),
+        ("tol = 1e6\n", ("tol is 1000000.0",)),
+        ("tol = 5e-400\n", ("tol is 0.0",)),
+        ("origins = 3\n", ("unknown setting 'origins'",)),
         ("tol = inf\n", ("tol is inf",)),
         ("tol = nan\n", ("tol is nan",)),
         ('tol = "small"\n', ("tol is 'small'",)),
@@ -125,6 +131,9 @@ def test_other_bad_files_are_named(elsewhere, monkeypatch):
         ("TOL", "0"),
         ("TOL", "small"),
         ("TOL", "nan"),
+        ("TOL", "1"),
+        ("TOL", "1e300"),
+        ("TOL", "inf"),
         ("TIME_LIMIT", "-1"),
         ("THREADS", "1.5"),
         ("SEED", "x"),
@@ -139,7 +148,9 @@ def test_a_bad_variable_is_named(monkeypatch, variable, text):
     assert caught.value.fields["source"] == f"RELU_OPT_{variable}"
 
 
-@pytest.mark.parametrize("given", [{"tol": 0}, {"tol": -1.0}, {"threads": 0}, {"seed": 1.5}])
+@pytest.mark.parametrize(
+    "given", [{"tol": 0}, {"tol": -1.0}, {"tol": 1.0}, {"tol": 1e6}, {"threads": 0}, {"seed": 1.5}]
+)
 def test_a_bad_argument_is_named(given):
     name = next(iter(given))
     with pytest.raises(OptionError, match=f"{name} is ") as caught:
@@ -150,3 +161,100 @@ def test_a_bad_argument_is_named(given):
 def test_an_unknown_argument_is_named():
     with pytest.raises(OptionError, match="Did you mean 'threads'"):
         Settings().with_arguments(thread=3)
+
+
+def test_where_a_setting_came_from_is_known(elsewhere, monkeypatch):
+    assert load_settings().origins == {}
+    file = elsewhere.parent / "relu-opt.toml"
+    file.write_text("tol = 1e-3\nseed = 1\n")
+    monkeypatch.setenv("RELU_OPT_SEED", "5")
+    settings = load_settings().with_arguments(threads=2, time_limit=None)
+    assert settings.origins == {"tol": str(file), "seed": "RELU_OPT_SEED", "threads": "argument"}
+
+
+def test_one_rule_settles_tol_and_seed_everywhere(elsewhere, monkeypatch):
+    assert (settled_tol(), settled_tol(None, 1e-6), settled_tol(1e-3)) == (1e-8, 1e-6, 1e-3)
+    assert (settled_seed(), settled_seed(3)) == (0, 3)
+    (elsewhere / "relu-opt.toml").write_text("tol = 1e-4\nseed = 2\n")
+    assert (settled_tol(None, 1e-6), settled_tol(1e-3), settled_seed()) == (1e-4, 1e-3, 2)
+    monkeypatch.setenv("RELU_OPT_TOL", "1e-5")
+    assert settled_tol(None, 1e-6) == 1e-5
+    for wrong in (0, 1, 1.0, -1e-9, 1e300, float("nan"), "small", True):
+        with pytest.raises(DataError, match="tol is "):
+            settled_tol(wrong)
+    with pytest.raises(DataError, match="seed is -1"):
+        settled_seed(-1)
+
+
+def data():
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.standard_normal(12), np.ones(12)])
+    return X, np.abs(X[:, 0]) + 0.1 * rng.standard_normal(12)
+
+
+def trained_tols(**given):
+    """The tol in each certificate that training or proving makes, by what made it."""
+    X, y = data()
+    program = ro.ConvexProgram(X, y, 0.01, ro.sample_patterns(X, 5))
+    network = ro.solve(program, tol=1e-9).network
+    return {
+        "solve": ro.solve(program, **given).certificate.tol,
+        "certify": ro.certify(program, network, **given).tol,
+        "certify_network": ro.certify_network(network, X, y, 0.01, **given).tol,
+        "train_globally": ro.train_globally(X, y, 0.01, **given).certificate.tol,
+        "train_vector": ro.train_vector(X, y[:, None], 0.01, **given).certificate.tol,
+        "fit_spline": ro.fit_spline(X[:, 0], y, 0.01, **given).certificate.tol,
+    }
+
+
+def test_every_trainer_and_prover_obeys_the_settings(elsewhere, monkeypatch):
+    tols = trained_tols()
+    assert {tols.pop("train_globally"), tols.pop("train_vector")} == {1e-6}
+    assert set(tols.values()) == {1e-8}
+    (elsewhere / "relu-opt.toml").write_text("tol = 1e-4\n")
+    assert set(trained_tols().values()) == {1e-4}
+    monkeypatch.setenv("RELU_OPT_TOL", "1e-5")
+    assert set(trained_tols().values()) == {1e-5}
+    assert set(trained_tols(tol=1e-7).values()) == {1e-7}
+
+
+@pytest.mark.parametrize("tol", [0, 1, 1.5, 1e300, float("nan")])
+def test_a_tol_of_one_or_more_is_refused_by_every_trainer_and_prover(tol):
+    X, y = data()
+    program = ro.ConvexProgram(X, y, 0.01, ro.sample_patterns(X, 5))
+    nothing = ro.ReLUNetwork(np.zeros((0, 2)), np.zeros(0))
+    calls = (
+        lambda: ro.solve(program, tol=tol),
+        lambda: ro.solve(program, options={"tol": tol}),
+        lambda: ro.certify(program, nothing, tol=tol),
+        lambda: ro.certify_network(nothing, X, y, 0.01, tol=tol),
+        lambda: ro.train_globally(X, y, 0.01, tol=tol),
+        lambda: ro.train_vector(X, y[:, None], 0.01, tol=tol),
+        lambda: ro.fit_spline(X[:, 0], y, 0.01, tol=tol),
+        lambda: ro.prune(nothing, X, y, lam=0.01, tol=tol),
+        lambda: ro.separation(X, y, tol=tol),
+        lambda: ro.vector_separation(X, y[:, None], tol=tol),
+        lambda: ro.solution_path(program, tol=tol),
+        lambda: ro.minimum_norm_interpolant(X[:2], y[:2], tol=tol),
+        lambda: ro.train_stacked(X, y[:, None], 0.01, 5, tol=tol),
+        lambda: ro.solve_program(ro.LinearProgram(c=[1.0], lower=0.0), tol=tol),
+        lambda: ro.cross_check(program, backends=["native"], tol=tol),
+    )
+    for call in calls:
+        with pytest.raises((DataError, OptionError), match=r"tol.* is "):
+            call()
+
+
+def test_the_seed_of_the_settings_starts_training_over_all_patterns(monkeypatch):
+    seen = []
+    sample = ro.sample_patterns
+    monkeypatch.setattr(
+        "relu_opt.globally.training.sample_patterns",
+        lambda X, count, seed: seen.append(seed) or sample(X, count, seed),
+    )
+    X, y = data()
+    ro.train_globally(X, y, 0.1)
+    monkeypatch.setenv("RELU_OPT_SEED", "7")
+    ro.train_globally(X, y, 0.1)
+    ro.train_globally(X, y, 0.1, seed=3)
+    assert seen == [0, 7, 3]
