@@ -66,14 +66,12 @@ def decision_regions(
         if len(winners) == 1:
             areas.append((polygon, int(winners[0])))
             continue
-        for one in range(len(forms)):
-            area = polygon
-            for other in range(len(forms)):
-                if other != one:
-                    area = _half(area, forms[one] - forms[other])
-            if len(area) > 2:
-                areas.append((area, one))
-        for one, other in combinations(range(len(forms)), 2):
+        parts = {k: _won(polygon, forms, k) for k in range(len(forms))}
+        parts = {k: part for k, part in parts.items() if len(part) > 2}
+        if len(parts) == 1:  # the others win by rounding, where they touch
+            parts = dict.fromkeys(parts, polygon)
+        areas += [(part, k) for k, part in parts.items()]
+        for one, other in combinations(parts, 2):
             segment = _zeros(polygon, forms[one] - forms[other])
             for third in set(range(len(forms))) - {one, other}:
                 segment = _half(segment, forms[one] - forms[third])
@@ -167,10 +165,22 @@ def _at(points: FloatArray, form: FloatArray) -> FloatArray:
     return np.asarray(points @ form[:2] + form[2])
 
 
+def _won(polygon: FloatArray, forms: FloatArray, k: int) -> FloatArray:
+    """The part of a convex polygon where class k is the first of the largest outputs."""
+    for other in range(len(forms)):
+        form = forms[k] - forms[other]
+        if other < k and not form.any():
+            return polygon[:0]
+        polygon = _half(polygon, form)
+    return polygon
+
+
 def _half(polygon: FloatArray, form: FloatArray) -> FloatArray:
     """The part of a convex polygon or segment where the form is ≥ 0; empty if it is thin."""
     values = _at(polygon, form)
     tiny = THIN * float(np.linalg.norm(form))
+    if not form.any():
+        return polygon
     if not len(polygon) or (values <= tiny).all():
         return np.zeros((0, 2))
     if (values >= -tiny).all():

@@ -172,15 +172,17 @@ class SplineProblem(LossTerm):
         return self._moments(self.at_positions(nu)[::-1], self.steps[::-1])[::-1]
 
     def largest(self, nu: FloatArray) -> float:
-        """M(ν), the largest |νᵀ(±(x − t))_+|.
+        """M(ν), the largest |νᵀ(±(x − t))_+| over the positions, and what rounding may hide of it.
 
         The left side has sums of its own: Σν = 0 holds up to rounding only, and a wide range of x
         makes more of that than λ allows.
         """
-        sums = self.at_positions(nu)
-        right = self._moments(sums[::-1], self.steps[::-1])
-        left = self._moments(sums, self.steps)
-        return float(max(np.abs(right).max(), np.abs(left).max()))
+        sums = np.zeros(len(self.positions), np.longdouble)
+        np.add.at(sums, self.where, nu)
+        shared = self.at_positions(np.abs(nu)) * (np.bincount(self.where) - 1)
+        steps = np.diff(self.positions.astype(np.longdouble))
+        right = _at_most(sums[::-1], shared[::-1], steps[::-1])
+        return max(right, _at_most(sums, shared, steps))
 
     def _moments(self, sums: FloatArray, steps: FloatArray) -> FloatArray:
         """Σ of sums times distances to each position, over the positions that come before it."""
@@ -188,6 +190,20 @@ class SplineProblem(LossTerm):
         beyond = np.cumsum(sums[:-1].astype(np.longdouble))
         areas = np.append(np.longdouble(0), np.cumsum(beyond * steps))
         return np.asarray(areas.astype(np.float64) * self.width)
+
+
+def _at_most(sums: np.ndarray, shared: FloatArray, steps: np.ndarray) -> float:
+    """The largest |moment|, with the error of each operation along the way added to it.
+
+    `shared`, times the unit of rounding, is what the sums may be off by.
+    """
+    unit = np.finfo(np.longdouble).eps  # twice what an operation may be off by: second orders too
+    beyond = np.cumsum(sums[:-1])
+    off = unit * np.cumsum(np.abs(beyond) + shared[:-1])
+    areas = np.cumsum(beyond * steps)
+    off = np.cumsum(off * steps + unit * (2 * np.abs(beyond * steps) + np.abs(areas)))
+    largest = (np.abs(areas) + off).max(initial=np.longdouble(0))
+    return float(np.nextafter(np.float64(largest), np.inf)) if largest else 0.0
 
 
 def as_inputs(x: ArrayLike) -> FloatArray:

@@ -1,6 +1,7 @@
 """Splines against linear programs on dense matrices, grids of knots, other solvers and oracles."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -39,6 +40,19 @@ def cheapest(x, y, knots):
     found = linprog(cost, A_eq=equations, b_eq=y, bounds=[(0, None)] * (2 * k) + [(None, None)])
     assert found.status == 0
     return found.fun
+
+
+def exact_largest(x, nu):
+    """max |νᵀ(±(x − t))_+| over t at the data, in rationals."""
+    pairs = sorted(zip(map(Fraction, x.tolist()), map(Fraction, nu.tolist()), strict=True))
+    largest = Fraction(0)
+    for run in (pairs, pairs[::-1]):
+        beyond, moment, before = Fraction(0), Fraction(0), run[0][0]
+        for at, value in run:
+            moment += beyond * abs(at - before)
+            beyond, before = beyond + value, at
+            largest = max(largest, abs(moment))
+    return largest
 
 
 def hinge_program(x, y, lam, knots):
@@ -402,8 +416,18 @@ def test_a_wide_range_does_not_make_more_of_rounding_than_the_recheck_allows(los
     fit = ro.fit_spline(x, y, 1e-4, loss=loss)
     found = ro.verify(fit.certificate, x, y)
     assert fit.verdict == found.verdict == "certified", found.problems
-    K = ro.spline_features(x).astype(np.longdouble)
-    assert np.abs(K.T @ fit.nu.astype(np.longdouble)).max() <= 1e-4 * (1 + 1e-12)
+    assert exact_largest(x, fit.nu) <= Fraction(1e-4)
+
+
+@pytest.mark.parametrize("digits", [1, 17])
+def test_the_largest_moment_is_not_below_the_exact_one(digits):
+    rng = np.random.default_rng(digits)
+    for _ in range(20):
+        x = np.round(np.exp(3 * rng.standard_normal(200)), digits)
+        problem = SplineProblem(x, rng.standard_normal(200), 0.1)
+        nu = problem.admissible(rng.standard_normal(200))
+        found, exact = Fraction(problem.largest(nu)), exact_largest(x, nu)
+        assert exact <= found <= exact * (1 + Fraction(1e-12))
 
 
 def test_hats_gather_what_they_spread():
