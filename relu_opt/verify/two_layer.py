@@ -21,7 +21,6 @@ rounding therefore weaken the bound instead of faking one.
 
 from __future__ import annotations
 
-import functools
 import math
 import os
 
@@ -41,18 +40,12 @@ from relu_opt.verify.claim import (
 from relu_opt.verify.losses import dual_objective, mean_loss
 from relu_opt.verify.one_input import as_column, verify_spline
 from relu_opt.verify.outcome import Verification, concluded, invalid
+from relu_opt.verify.scope import scope_of
 from relu_opt.verify.search import reach
 from relu_opt.verify.several_outputs import check_several
-from relu_opt.verify.spike_free import spikes
 
-# Slack of x_kᵀu ≥ 0, relative to the norms, within which a neuron counts as inside a cone.
-CONE_TOL = 1e-9
-# Sine of the angle below which two hyperplanes are one; also the relative cut of the rank.
-PARALLEL_TOL = 1e-9
 # Share of `tol` that the search over all directions may be off by.
 SEARCH_SHARE = 0.005
-# Elementary steps that counting the cells of the data may take.
-COUNT_STEPS = 5e7
 EPS = float(np.finfo(np.float64).eps)
 
 
@@ -104,7 +97,8 @@ def _judge(claim: Claim, X: FloatArray, y: FloatArray) -> Verification:
     primal = _primal(claim, X, y)
     plain = dual_objective(claim, claim.nu, y)
     largest, false = _feasibility(claim, X)
-    doubts = _scope_doubts(claim, X)
+    doubts, stretch = scope_of(claim, X)
+    largest *= stretch
     if claim.coverage == "searched":
         bound, problem = reach(X, claim.nu, claim.lam * (1 + SEARCH_SHARE * claim.tol))
         largest = max(largest, bound)
@@ -181,131 +175,3 @@ def _feasibility(claim: Claim, X: FloatArray) -> tuple[float, list[str]]:
             f"lam = {claim.lam:g}."
         )
     return float((norms + error).max()), false
-
-
-# -- the scope -----------------------------------------------------------------
-
-
-def _scope_doubts(claim: Claim, X: FloatArray) -> list[str]:
-    """Why the bound may not speak of this network, or of every network as it says."""
-    # Scaled first, so that rows of tiny numbers do not underflow to zero.
-    largest = np.abs(X).max(axis=1)
-    rows = X / np.where(largest > 0, largest, 1.0)[:, None]
-    rows /= np.where(largest > 0, np.linalg.norm(rows, axis=1), 1.0)[:, None]
-    if claim.coverage in ("searched", "oracle"):
-        return []
-    if claim.coverage == "spike_free":
-        return _spike_doubts(claim, rows)
-    doubts = [] if claim.scope != "all" else _incompleteness(claim, rows)
-    for j in np.flatnonzero((claim.output != 0) & claim.hidden.any(axis=1)):
-        neuron = claim.hidden[j] / np.abs(claim.hidden[j]).max()
-        slack = rows @ (neuron / np.linalg.norm(neuron))
-        if claim.gate_bits is None:
-            wanted, matters = np.packbits(slack > 0), np.packbits(np.abs(slack) > CONE_TOL)
-        else:
-            wanted, matters = claim.gate_bits[j], np.packbits(largest > 0)
-        if ((claim.patterns ^ wanted) & matters).any(axis=1).all():
-            doubts.append(f"Neuron {j} lies in none of the certificate's patterns.")
-    return doubts
-
-
-def _spike_doubts(claim: Claim, rows: FloatArray) -> list[str]:
-    """Why the pattern that is active everywhere may not speak of every network."""
-    everywhere = np.packbits(rows.any(axis=1))
-    doubts = []
-    if not ((claim.patterns & everywhere) == everywhere).all(axis=1).any():
-        doubts.append("The pattern that is active everywhere is not listed.")
-    found = spikes(rows)
-    if found:
-        doubts.append(f"The data are not shown to be spike-free: {found}.")
-    return doubts
-
-
-def _incompleteness(claim: Claim, rows: FloatArray) -> list[str]:
-    """Why the patterns may not be all patterns; `rows` are unit rows, or zero."""
-    p, d = len(claim.patterns), rows.shape[1]
-    if claim.witnesses is None:
-        return ["The scope is all patterns, and the entry 'pattern_gates' is missing."]
-    counts = rows.any(axis=1)
-    for part in parts(p, len(rows)):
-        gates = claim.witnesses[:, part]
-        gates = gates / np.abs(gates).max(axis=0)
-        sides = rows[counts] @ gates
-        sides[np.abs(sides) <= 4 * d * EPS * np.linalg.norm(gates, axis=0)] = math.nan
-        signs = 2.0 * np.unpackbits(claim.patterns[part], axis=1, count=len(rows)).T[counts] - 1
-        wrong = ~(sides * signs > 0).all(axis=0)
-        if wrong.any():
-            which = part.start + int(np.argmax(wrong))
-            return [f"The gate of pattern {which} does not lie strictly inside its cone."]
-    distinct = {row.tobytes() for row in claim.patterns & np.packbits(counts)}
-    if len(distinct) < p:
-        return ["The scope is all patterns, and a pattern is listed twice."]
-    cells = count_cells(rows[counts])
-    if cells is None:
-        return ["The data are too large for counting their patterns here."]
-    return [] if cells == p else [f"The data have {cells} patterns, and {p} are listed."]
-
-
-def count_cells(rows: FloatArray) -> int | None:
-    """Number of open cells into which the hyperplanes {g : x_kᵀg = 0} cut the space.
-
-    Deletion and restriction: adding the hyperplane H to an arrangement adds as many cells as
-    the arrangement has on H (Zaslavsky, 1975). Hyperplanes are one below an angle of
-    `PARALLEL_TOL`, and singular values below `PARALLEL_TOL` times the largest are zero:
-    cells thinner than that are not counted.
-
-    Parameters
-    ----------
-    rows : (m, d) array
-        Unit vectors.
-
-    Returns
-    -------
-    int or None
-        None if the count would take more than about `COUNT_STEPS` elementary steps.
-    """
-    if not len(rows):
-        return 1
-    _, sizes, axes = np.linalg.svd(rows, full_matrices=False)
-    rank = int((sizes > PARALLEL_TOL * sizes[0]).sum())
-    lines = _distinct(rows @ axes[:rank].T)
-    if math.comb(len(lines), max(0, rank - 2)) * len(lines) * rank > COUNT_STEPS:
-        return None
-    return _count(lines, rank)
-
-
-def _count(lines: FloatArray, rank: int) -> int:
-    if rank <= 2:
-        return max(1, 2 * len(lines))
-    total = 1
-    for i, normal in enumerate(lines):
-        before = lines[:i]
-        total += _count(_distinct(before - np.outer(before @ normal, normal)), rank - 1)
-    return total
-
-
-def _distinct(vectors: FloatArray) -> FloatArray:
-    """The vectors, scaled to unit norm, without those parallel to an earlier one."""
-    units: FloatArray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    # Parallel vectors have one |projection| on any direction, so only close ones are compared.
-    keys = np.abs(units @ _direction(units.shape[1]))
-    order = np.argsort(keys)
-    units, close = units[order], np.diff(keys[order]) <= 2 * PARALLEL_TOL
-    if not close.any():
-        return units
-    kept: list[int] = []
-    for group in np.split(np.arange(len(units)), np.flatnonzero(~close) + 1):
-        new: list[int] = []
-        for k in group:
-            others = units[new]
-            residuals = units[k] - (others @ units[k])[:, None] * others
-            if (np.linalg.norm(residuals, axis=1) > PARALLEL_TOL).all():
-                new.append(int(k))
-        kept += new
-    return np.asarray(units[kept])
-
-
-@functools.cache
-def _direction(size: int) -> FloatArray:
-    draw = np.random.default_rng(0).standard_normal(size)
-    return np.asarray(draw / np.linalg.norm(draw))
