@@ -11,18 +11,20 @@ which is not penalised.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field, replace
+import sys
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relu_opt.arrays import FloatArray, IntArray, as_floats, as_positive, as_rows
+from relu_opt.arrays import FloatArray, IntArray, as_floats, as_positive, as_rows, frozen
 from relu_opt.errors import DataError, did_you_mean
 from relu_opt.program.cones import ConeRows, Projections, project_cones
 from relu_opt.program.loss_term import LossTerm, check_labels, of_mean_one
 from relu_opt.program.losses import Loss, get_loss
 from relu_opt.program.patterns import Patterns
+from relu_opt.program.units import Units
 
 ACTIVATIONS = ("relu", "gated")
 
@@ -170,6 +172,47 @@ class ConvexProgram(LossTerm):
         """The rows of X as constraints of the activation cones."""
         return ConeRows.of(self.X)
 
+    @cached_property
+    def units(self) -> Units:
+        """The powers of two that bring X and y to size one."""
+        return Units.of(self.X, self.y, self.loss, self.intercept)
+
+    @property
+    def canonical(self) -> ConvexProgram:
+        """The same problem in its `units`: what is solved and proved, whatever the user's units.
+
+        Raises
+        ------
+        DataError
+            If λ is too small or too large beside X and y to be held by a double there.
+        """
+        units = self.units
+        if units == Units():
+            return self
+        lam = units.in_strength(self.lam)
+        if not sys.float_info.min <= lam <= sys.float_info.max:
+            raise DataError(
+                f"lam is {self.lam:g}, which is beyond double precision beside X of size "
+                f"2^{units.x} and y of size 2^{units.y}. Choose a share of lam_max.",
+                lam=self.lam,
+            )
+        return self._canonical_data.with_lam(lam)
+
+    @cached_property
+    def _canonical_data(self) -> ConvexProgram:
+        """The problem with X, y and the loss in its `units`, and a λ that has no meaning."""
+        units = self.units
+        if units == Units():
+            return self
+        settled = {each.name: getattr(self, each.name) for each in fields(self)}
+        settled["X"] = frozen(units.in_data(self.X))
+        settled["y"] = frozen(units.in_targets(self.y))
+        settled["loss"] = units.in_loss(self.loss)
+        # They were checked, and sample weights are not to be rescaled twice.
+        made = object.__new__(ConvexProgram)
+        made.__dict__.update(settled)
+        return made
+
     def with_lam(self, lam: float) -> ConvexProgram:
         """The same problem at another regularization strength."""
         changed = copy.copy(self)
@@ -181,7 +224,8 @@ class ConvexProgram(LossTerm):
         self._check_patterns(patterns)
         changed = copy.copy(self)
         object.__setattr__(changed, "patterns", patterns)
-        changed.__dict__.pop("lam_max", None)
+        for known in ("lam_max", "_canonical_data"):
+            changed.__dict__.pop(known, None)
         return changed
 
     def with_rows(self, rows: ArrayLike) -> ConvexProgram:
@@ -288,6 +332,10 @@ class ConvexProgram(LossTerm):
     @cached_property
     def lam_max(self) -> float:
         """max_b g_b(−∇F(0)): the zero network is optimal iff λ is at least this."""
+        return self.units.strength(self._canonical_data.strongest_pull())
+
+    def strongest_pull(self) -> float:
+        """max_b g_b(−∇F(0)) as it is computed, for data of size one."""
         common = self.correlations(self.dual_start())
         norms = np.linalg.norm(common, axis=1)
         if self.activation == "gated":

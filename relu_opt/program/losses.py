@@ -10,6 +10,7 @@ and enters the dual through :math:`D(\nu) = -\frac1n\sum_k s_k\,\ell^*(-n\nu_k/s
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -18,6 +19,7 @@ from scipy.special import expit, xlogy
 
 from relu_opt.arrays import FloatArray, as_positive
 from relu_opt.errors import DataError, did_you_mean
+from relu_opt.program.units import scaled
 
 # A gradient on the edge of the conjugate's domain may leave it by the last bits.
 ROUNDING = 1e-14
@@ -74,6 +76,13 @@ class Loss(Protocol):
         """How far z is from where ∂²ℓ/∂z² jumps; `inf` where it never does."""
         ...
 
+    def rescaled(self, power: int) -> Loss | None:
+        """The ℓ′ with ℓ(2ᵏz, 2ᵏy) = 4ᵏ ℓ′(z, y), k = `power`, if ℓ is a function of z − y.
+
+        None for all others: their targets have no unit and no origin.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class Squared:
@@ -110,6 +119,9 @@ class Squared:
 
     def kink_distance(self, z: FloatArray, y: FloatArray) -> FloatArray:
         return np.full_like(z, np.inf)
+
+    def rescaled(self, power: int) -> Squared:
+        return self
 
 
 @dataclass(frozen=True)
@@ -154,6 +166,9 @@ class Logistic:
     def kink_distance(self, z: FloatArray, y: FloatArray) -> FloatArray:
         return np.full_like(z, np.inf)
 
+    def rescaled(self, power: int) -> None:
+        return None
+
 
 @dataclass(frozen=True)
 class SquaredHinge:
@@ -194,6 +209,9 @@ class SquaredHinge:
 
     def kink_distance(self, z: FloatArray, y: FloatArray) -> FloatArray:
         return np.abs(1 - y * z)
+
+    def rescaled(self, power: int) -> None:
+        return None
 
 
 @dataclass(frozen=True)
@@ -238,6 +256,9 @@ class Hinge:
 
     def kink_distance(self, z: FloatArray, y: FloatArray) -> FloatArray:
         return np.abs(1 - y * z)
+
+    def rescaled(self, power: int) -> None:
+        return None
 
 
 @dataclass(frozen=True)
@@ -290,6 +311,10 @@ class Huber:
 
     def kink_distance(self, z: FloatArray, y: FloatArray) -> FloatArray:
         return np.abs(np.abs(z - y) - self.delta)
+
+    def rescaled(self, power: int) -> Huber:
+        # A δ beyond all doubles is that of the squared loss, and so is the largest double.
+        return Huber(min(scaled(self.delta, -power), sys.float_info.max))
 
 
 LOSSES: dict[

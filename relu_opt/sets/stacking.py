@@ -64,6 +64,10 @@ class StackedLoss:
     def kink_distance(self, z: FloatArray, y: FloatArray) -> FloatArray:
         return self._both("kink_distance", z, y)
 
+    def rescaled(self, power: int) -> StackedLoss | None:
+        first = self.first.rescaled(power)
+        return None if first is None else StackedLoss(first, self.rows)
+
     def plateau(self, z: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
         k = self.rows
         low, high = self.first.plateau(z[:k], y[:k])
