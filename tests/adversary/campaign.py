@@ -1,0 +1,197 @@
+"""Many trials, counted: by what was done, by what was said, and what was wrong with it."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+
+from . import files
+from .judge import Judge
+from .trials import Trial, attempt, honest
+from .truths import TRUTHS, make
+
+# Trials of one true answer, attacks on each file in one round, and rounds of truths between these.
+SPOILED, DAMAGED, BETWEEN = 500, 100, 10
+# A trial that takes so many seconds counts as one that never ends.
+HUNG = 60
+
+
+@dataclass
+class Tally:
+    """What was counted.
+
+    Attributes
+    ----------
+    verdicts : Counter
+        By group (`honest`, `spoil`, `file`), name and verdict.
+    ways : Counter
+        By the way in which an answer was spoiled or a file damaged, and verdict.
+    failures : list of (str, Trial)
+        What went wrong, with the code that repeats it.
+    """
+
+    verdicts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    ways: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    failures: list[tuple[str, Trial]] = field(default_factory=list)
+
+    def add(self, code: str, trial: Trial) -> None:
+        """Count a trial; its code begins with its group and its name."""
+        group, name = code.split(":")[:2]
+        self.verdicts[group, name, trial.verdict] += 1
+        for way in trial.spoils:
+            self.ways[group, way, trial.verdict] += 1
+        if trial.failure:
+            self.failures.append((code, trial))
+
+    def merge(self, other: Tally) -> None:
+        """Add what another has counted."""
+        self.verdicts.update(other.verdicts)
+        self.ways.update(other.ways)
+        self.failures += other.failures
+
+    def total(self, group: str) -> int:
+        """How many trials of a group there were."""
+        return sum(k for (each, _, _), k in self.verdicts.items() if each == group)
+
+
+class HungError(BaseException):
+    """A trial did not end; no handler of ordinary errors is to catch it."""
+
+
+@contextmanager
+def ending() -> Iterator[None]:
+    """Raise `HungError` here after `HUNG` seconds."""
+
+    def ring(number: int, frame: FrameType | None) -> None:
+        raise HungError
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, HUNG)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _rng(seed: int, k: int, name: str) -> np.random.Generator:
+    return np.random.default_rng([seed, k, *name.encode()])
+
+
+def _trial(run: Callable[[], Trial]) -> Trial:
+    try:
+        with ending():
+            return run()
+    except HungError:
+        return Trial((), "error", f"did not end within {HUNG} seconds")
+
+
+def spoil_one(kind: str, seed: int, trials: Iterable[int]) -> Tally:
+    """A true answer, judged as it is and spoiled in so many ways."""
+    tally, truth = Tally(), make(kind, seed)
+    if truth is None:
+        tally.add(f"honest:{kind}:{seed}", Trial((), "refused", ""))
+        return tally
+    judge = Judge(truth.known)
+    said = str(truth.certificate.verdict)
+    tally.add(f"honest:{kind}:{seed}", _trial(lambda: Trial((), said, honest(truth, judge))))
+    for k in trials:
+        rng = _rng(seed, k, kind)
+        trial = _trial(lambda rng=rng: attempt(truth, judge, rng))  # type: ignore[misc]
+        tally.add(f"spoil:{kind}:{seed}:{k}", trial)
+    return tally
+
+
+class Workshop:
+    """A folder of healthy files of every kind, to be damaged one after the other."""
+
+    def __init__(self, folder: Path, kept: Path | None = None) -> None:
+        self.folder, self.kept = folder, kept
+        self.hosts = {host.name: host for host in files.hosts(folder)}
+        self.judges = {
+            host.name: Judge(host.truth.known) for host in self.hosts.values() if host.truth
+        }
+
+    def damage(self, name: str, seed: int, trials: Iterable[int]) -> Tally:
+        """Damage one of the files in so many ways; what does harm is kept."""
+        tally, host = Tally(), self.hosts[name]
+        for k in trials:
+            rng, code = _rng(seed, k, name), f"file:{name}:{seed}:{k}"
+            run = lambda rng=rng: files.attack(host, self.judges.get(name), self.folder, rng)  # noqa: E731
+            trial = _trial(run)
+            tally.add(code, trial)
+            if trial.failure and self.kept:
+                last = self.folder / f"file{host.suffix}"
+                (self.kept / f"{code.replace(':', '_')}{host.suffix}").write_bytes(
+                    last.read_bytes()
+                )
+        return tally
+
+
+def replay(code: str) -> Tally:
+    """One trial again, by the code that was printed with it."""
+    group, name, *numbers = code.split(":")
+    seed, trials = int(numbers[0]), [int(k) for k in numbers[1:]]
+    if group != "file":
+        return spoil_one(name, seed, trials)
+    with tempfile.TemporaryDirectory() as folder:
+        return Workshop(Path(folder)).damage(name, seed, trials)
+
+
+def campaign(
+    seconds: float, seed: int, kept: Path | None = None, report: Callable[[Tally], None] = print
+) -> Tally:
+    """Trials of all kinds in turn, with new seeds in each round, until the time is over."""
+    tally, ends, last = Tally(), time.monotonic() + seconds, time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        shop = Workshop(Path(folder), kept)
+        for work in _endless(shop, seed):
+            if time.monotonic() > ends:
+                return tally
+            tally.merge(work())
+            if time.monotonic() - last > 60:
+                last = time.monotonic()
+                report(tally)
+    return tally
+
+
+def _endless(shop: Workshop, seed: int) -> Iterator[Callable[[], Tally]]:
+    for number in count(1000 * seed):
+        for place, kind in enumerate(TRUTHS):
+            yield lambda kind=kind, number=number: spoil_one(kind, number, range(SPOILED))  # type: ignore[misc]
+            if place % BETWEEN == 0:
+                names = list(shop.hosts)
+                k = number * (1 + len(TRUTHS) // BETWEEN) + place // BETWEEN
+                for name in names[k % 3 :: 3]:
+                    yield lambda name=name, k=k: shop.damage(name, k, range(DAMAGED))  # type: ignore[misc]
+
+
+def in_parallel(seconds: float, seed: int, jobs: int, kept: Path | None) -> Tally:
+    """Campaigns in several processes, of seeds of their own."""
+    if jobs == 1:
+        return campaign(seconds, seed, kept, announce)
+    tally = Tally()
+    with ProcessPoolExecutor(jobs) as pool:
+        runs = [
+            pool.submit(campaign, seconds, seed * jobs + j, kept, announce) for j in range(jobs)
+        ]
+        for run in runs:
+            tally.merge(run.result())
+    return tally
+
+
+def announce(tally: Tally) -> None:
+    """One line on how far it is."""
+    counted = ", ".join(f"{tally.total(group)} {group}" for group in ("honest", "spoil", "file"))
+    print(f"{counted}; {len(tally.failures)} failures", flush=True)

@@ -1,0 +1,243 @@
+"""Files of every kind that is read, their damage, and what reads them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import relu_opt as ro
+from relu_opt.cli import main
+from relu_opt.config import load_settings
+from relu_opt.errors import ReluOptError
+from relu_opt.model import Model
+from relu_opt.tables import read_table
+
+from .answers import Answer
+from .damage import DAMAGES
+from .data import Rng
+from .judge import Judge
+from .tables import odd_csv, odd_npz, odd_parquet
+from .trials import Trial, fault, strict
+from .truths import Truth, make
+
+Reader = Callable[[Path], object]
+# How often one of the readers that take long is chosen.
+LONG_SHARE = 0.04
+CODES = (0, 1, 2)
+
+
+@dataclass(frozen=True, eq=False)
+class Host:
+    """A healthy file and what reads it.
+
+    Attributes
+    ----------
+    name : str
+        What kind of file it is.
+    raw : bytes
+    ways : tuple of str
+        The kinds of damage that it can take, keys of `DAMAGES`.
+    suffix : str
+    readers, long : tuples of callables
+        Of a path; `long` ones take longer than a few milliseconds.
+    truth : Truth or None
+        What the file proves, if it is a certificate.
+    """
+
+    name: str
+    raw: bytes
+    ways: tuple[str, ...]
+    suffix: str
+    readers: tuple[Reader, ...]
+    long: tuple[Reader, ...] = ()
+    truth: Truth | None = None
+
+
+class WrongCodeError(Exception):
+    """The command line ended with a code that it does not document."""
+
+
+def command(*arguments: object) -> int:
+    """`relu-opt` with these arguments, in this process and in silence."""
+    quiet = io.StringIO()
+    with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
+        code = main([str(argument) for argument in arguments])
+    if code not in CODES or (code == 1 and arguments[0] not in ("verify", "certify", "fit")):
+        raise WrongCodeError(f"{arguments[0]} ended with {code}: {quiet.getvalue()[-300:]}")
+    return code
+
+
+def with_settings(path: Path, *arguments: object) -> int:
+    """`relu-opt` under a file of settings."""
+    os.environ["RELU_OPT_CONFIG"] = str(path)
+    try:
+        return command(*arguments)
+    finally:
+        del os.environ["RELU_OPT_CONFIG"]
+
+
+def table_text(rows: int = 10) -> str:
+    """A small table of two features and a target."""
+    rng = np.random.default_rng(3)
+    X = rng.standard_normal((rows, 2)).round(3)
+    y = (np.abs(X[:, 0]) - X[:, 1]).round(3)
+    return "a,b,y\n" + "".join(f"{a},{b},{t}\n" for (a, b), t in zip(X, y, strict=True))
+
+
+def hosts(folder: Path) -> list[Host]:
+    """Healthy files of all kinds, and what reads them; `folder` gets those that stay whole."""
+    return [*_of_commands(folder), *_of_certificates(folder), *_of_objects(folder)]
+
+
+def _of_commands(folder: Path) -> Iterator[Host]:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    data, model, proof = folder / "data.csv", folder / "m.npz", folder / "c.npz"
+    data.write_text(table_text())
+    settings = "tol = 1e-6\nseed = 1\nverbose = false\n\n[options.native]\n"
+    command("fit", data, "--target", "y", "--gates", 5, "--out", model, "--certificate", proof)
+    command("export", model, "--to", "json", "--out", folder / "m.json")
+    yield Host(
+        "model", model.read_bytes(), ("bytes", "npz"), ".npz",
+        (lambda path: Model.load(path).predict(read_table(data)),),
+        (lambda path: command("certify", path, data),
+         lambda path: command("explore", path, data),
+         lambda path: command("prune", path, data, "--json"),
+         lambda path: command("sensitivity", path, data, "--json"),
+         lambda path: command("export", path, "--to", "json", "--out", folder / "again.json")),
+    )  # fmt: skip
+    yield Host(
+        "certificate of fit", proof.read_bytes(), ("bytes", "npz"), ".npz",
+        (lambda path: ro.Certificate.load(path),),
+        (lambda path: command("verify", path, data),
+         lambda path: command("verify", path, data, "--json", "--target", "y")),
+    )  # fmt: skip
+    exported = (folder / "m.json").read_bytes()
+    json_ways = ("bytes", "text", "text", "text")
+    yield Host("json", exported, json_ways, ".json", (ro.export.from_json,))
+
+    def use(path: Path) -> object:
+        table = read_table(path)
+        return table.matrix([table.resolve("0")])
+
+    readers: tuple[Reader, ...] = (read_table, use)
+    fits: tuple[Reader, ...] = (
+        lambda path: command("verify", proof, path),
+        lambda path: command("certify", model, path),
+        lambda path: command("fit", path, "--target", "-1", "--gates", 3, "--json"),
+        lambda path: command("path", path, "--target", "-1", "--gates", 3),
+    )
+    yield Host("csv", data.read_bytes(), ("bytes", "text"), ".csv", readers, fits)
+    numbers = np.loadtxt(io.StringIO(table_text()), delimiter=",", skiprows=1)
+    stream = io.BytesIO()
+    names = dict(zip(("a", "b", "y"), numbers.T, strict=True))
+    parquet.write_table(pa.table(names), stream)
+    yield Host("parquet", stream.getvalue(), ("bytes",), ".parquet", readers, fits)
+    stream = io.BytesIO()
+    np.savez(stream, **names)
+    yield Host("table as npz", stream.getvalue(), ("bytes", "npz"), ".npz", readers, fits)
+    toml: tuple[tuple[Reader, ...], ...] = (
+        (load_settings,), (lambda path: with_settings(path, "certify", model, data),)
+    )  # fmt: skip
+    yield Host("toml", settings.encode(), ("bytes", "text", "text"), ".toml", *toml)
+    parent = f"[tool.relu-opt]\n{settings.replace('[options', '[tool.relu-opt.options')}".encode()
+    yield Host("pyproject", parent, ("bytes", "text", "text"), "/pyproject.toml", *toml)
+
+
+CERTIFIED = (
+    "relu-squared-program", "gated-logistic-own", "relu-hinge-all", "relu-huber-own", "searched",
+    "spike-free", "several-outputs", "patches", "spline-squared", "spline-interpolation",
+)  # fmt: skip
+
+
+def _of_certificates(folder: Path) -> Iterator[Host]:
+    for kind in CERTIFIED:
+        truth = make(kind, 2)
+        if truth is None:
+            continue
+        path = folder / "certificate.npz"
+        truth.certificate.save(path)
+        X, y, load = truth.answer.X, truth.answer.y, type(truth.certificate).load
+        readers = (lambda path, X=X, y=y: ro.verify(path, X, y),) * 3
+        raw = path.read_bytes()
+        yield Host(kind, raw, ("bytes", "npz"), ".npz", (*readers, load), truth=truth)
+
+
+def _of_objects(folder: Path) -> Iterator[Host]:
+    rng, path = np.random.default_rng(5), folder / "object.npz"
+    X, y = rng.standard_normal((6, 2)), rng.standard_normal(6)
+    prog = ro.ConvexProgram(X, y, 0.05, ro.sample_patterns(X, 4))
+    solution = ro.solve(prog)
+    deep = ro.train_deep(np.eye(3), np.eye(3), 0.01, 3)
+    several = ro.train_vector(X[:4], X[:4], 0.2, tol=1e-2)
+    things: tuple[tuple[str, Any, Reader], ...] = (
+        ("solution", solution, lambda path: ro.Solution.load(path, prog)),
+        ("network", solution.network, ro.ReLUNetwork.load),
+        ("path", ro.solution_path(prog, lam_min_ratio=0.3),
+         lambda path: ro.SolutionPath.load(path, prog)),
+        ("deep network", deep.network, ro.DeepNetwork.load),
+        ("vector network", several.network, ro.VectorNetwork.load),
+        ("pruning path", ro.prune(solution), ro.PruningPath.load),
+    )  # fmt: skip
+    for name, thing, reader in things:
+        thing.save(path)
+        yield Host(name, path.read_bytes(), ("bytes", "npz", "npz"), ".npz", (reader,))
+
+
+# -- attacks -------------------------------------------------------------------
+
+ODD_TABLES = {".csv": odd_csv, ".npz": odd_npz, ".parquet": odd_parquet}
+
+
+def damaged(rng: Rng, host: Host) -> tuple[bytes, list[str]]:
+    """The host's bytes after one or two kinds of damage, or an odd file of its kind."""
+    if host.name in ("csv", "parquet", "table as npz") and rng.random() < 0.5:
+        return ODD_TABLES[host.suffix](rng), ["odd table"]
+    if rng.random() < 0.005:
+        return b"", ["emptied"]
+    raw, names = host.raw, []
+    # What is built goes first, since it needs a whole file; broken bytes may follow.
+    kinds = [host.ways[rng.integers(len(host.ways))]]
+    kinds += ["bytes"] if rng.random() < 0.2 else []
+    for kind in kinds:
+        ways = DAMAGES[kind]
+        names.append(sorted(ways)[rng.integers(len(ways))])
+        raw = ways[names[-1]](rng, raw)
+    return raw, names
+
+
+def attack(host: Host, judge: Judge | None, folder: Path, rng: Rng) -> Trial:
+    """Damage a file and let something read it."""
+    raw, names = damaged(rng, host)
+    path = folder / (host.suffix if host.suffix[0] == "/" else f"file{host.suffix}").lstrip("/")
+    path.write_bytes(raw)
+    readers = host.long if host.long and rng.random() < LONG_SHARE else host.readers
+    kinds = tuple(names)
+    try:
+        with strict():
+            found = readers[rng.integers(len(readers))](path)
+    except ReluOptError:
+        return Trial(kinds, "refused", "")
+    except Exception as error:  # noqa: BLE001 - any other error is what is looked for
+        return Trial(kinds, "error", fault(error))
+    if not isinstance(found, ro.Verification) or not found.valid or judge is None:
+        return Trial(kinds, "read", "")
+    assert host.truth is not None
+    return Trial(kinds, "certified", judge(contents(path, host.truth), found))
+
+
+def contents(path: Path, truth: Truth) -> Answer:
+    """The answer in a certificate's file that was read, with the data of the truth."""
+    with np.load(path, allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files if name != "meta"}
+        claims = json.loads(str(archive["meta"]))
+    return Answer(arrays, claims, truth.answer.X, truth.answer.y)
