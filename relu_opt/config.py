@@ -16,18 +16,24 @@ RELU_OPT_THREADS, RELU_OPT_SEED and RELU_OPT_VERBOSE; an empty one counts as not
 
 from __future__ import annotations
 
-import math
 import os
+import re
+import reprlib
+import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from relu_opt.archives import regular_file
 from relu_opt.arrays import as_count, as_tolerance
-from relu_opt.errors import ConfigError, OptionError, did_you_mean
+from relu_opt.errors import ConfigError, DataError, OptionError, did_you_mean
 
 CONFIG_VARIABLE = "RELU_OPT_CONFIG"
+# What a config file may be: bytes, and dots in a line outside of texts in quotes.
+MAX_BYTES, MAX_DOTS = 2**20, 64
+STRINGS = re.compile(r'"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'')
 TOL = 1e-8
 
 
@@ -159,7 +165,7 @@ def _is_count(least: int) -> Callable[[Any], bool]:
 
 def _is_positive(value: Any) -> bool:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and 0 < value < math.inf
+    return number and 0 < value <= sys.float_info.max
 
 
 def _is_tolerance(value: Any) -> bool:
@@ -198,7 +204,8 @@ def _from_environment() -> dict[str, Any]:
             values[name] = text
         if not rule.accepts(values[name]):
             raise ConfigError(
-                f"The environment variable {variable} is {text!r}, and {rule.needed} is needed.",
+                f"The environment variable {variable} is {text!r:.60}, and {rule.needed} is "
+                "needed.",
                 source=variable,
                 setting=name,
                 value=text,
@@ -209,27 +216,46 @@ def _from_environment() -> dict[str, Any]:
 def _config_file(given: str | os.PathLike[str] | None) -> Path | None:
     named = given if given is not None else os.environ.get(CONFIG_VARIABLE) or None
     if named is not None:
-        if not Path(named).is_file():
+        try:
+            return regular_file(named)
+        except DataError as error:
             source = "" if given is not None else f" (from {CONFIG_VARIABLE})"
             raise ConfigError(
-                f"There is no config file {named}{source}. Check the name.", source=str(named)
-            )
-        return Path(named)
-    here = Path.cwd()
+                f"The config file{source} will not do. {error.message}", source=str(named)
+            ) from error
+    try:
+        here = Path.cwd()
+    except OSError as error:
+        raise ConfigError(
+            f"The current folder cannot be searched for a config file: {error.strerror}. Change to "
+            "another, or name a file by RELU_OPT_CONFIG."
+        ) from error
     for folder in (here, *here.parents):
-        if (folder / "relu-opt.toml").is_file():
+        if os.path.lexists(folder / "relu-opt.toml"):
             return folder / "relu-opt.toml"
         project = folder / "pyproject.toml"
-        if project.is_file() and _project_table(_read_toml(project)) is not None:
+        if os.path.isfile(project) and _project_table(_read_toml(project)) is not None:
             return project
     return None
 
 
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file} is not valid TOML: {error}.", source=str(file)) from error
+        with regular_file(file).open("rb") as stream:
+            content = stream.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise ValueError(f"it has more than {MAX_BYTES} bytes")
+        text = content.decode()
+        # A parser needs time with the square of the parts of a key.
+        if any(line.count(".") > MAX_DOTS for line in STRINGS.sub("", text).splitlines()):
+            raise ValueError(f"a key has more than {MAX_DOTS} parts")
+        return tomllib.loads(text)
+    except DataError as error:
+        raise ConfigError(error.message, source=str(file)) from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(
+            f"{file} is not valid TOML: {error!s:.200}. Mend it.", source=str(file)
+        ) from error
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror}.", source=str(file)) from error
 
@@ -242,20 +268,21 @@ def _project_table(content: Mapping[str, Any]) -> Any:
 def _from_file(file: Path) -> dict[str, Any]:
     content: Any = _read_toml(file)
     if file.name == "pyproject.toml":
-        content = _project_table(content) or {}
+        table = _project_table(content)
+        content = {} if table is None else table
     if not isinstance(content, dict):
         raise ConfigError(f"{file}: [tool.relu-opt] is not a table.", source=str(file))
     known = {each.name for each in fields(Settings)} - {"origins"}
     for name, value in content.items():
         if name not in known:
             raise ConfigError(
-                f"{file} has an unknown setting {name!r}. {did_you_mean(name, known)}",
+                f"{file} has an unknown setting {name!r:.60}. {did_you_mean(name, known)}",
                 source=str(file),
                 setting=name,
             )
         if name != "options" and not RULES[name].accepts(value):
             raise ConfigError(
-                f"{file}: {name} is {value!r}, and {RULES[name].needed} is needed.",
+                f"{file}: {name} is {reprlib.repr(value)}, and {RULES[name].needed} is needed.",
                 source=str(file),
                 setting=name,
                 value=value,

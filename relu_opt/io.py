@@ -1,7 +1,7 @@
 """Result files: npz archives without pickle, written whole or not at all.
 
 An archive holds named arrays and one JSON text, `meta`, with the kind and version of the
-result. Reading distrusts the file: sizes are checked before anything is allocated.
+result. Reading distrusts the file, as `relu_opt.archives` says.
 """
 
 from __future__ import annotations
@@ -9,17 +9,16 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from relu_opt.archives import read_arrays
 from relu_opt.errors import DataError
 
 FORMAT_VERSION = 1
-MAX_BYTES = 16 * 2**30
 
 
 def write_npz(
@@ -88,78 +87,47 @@ def read_npz(
         If the file is missing, truncated, damaged, holds Python objects, is of another kind
         or was written by a newer version.
     """
-    source = Path(path)
-    if not source.is_file():
-        raise DataError(f"There is no file {source}. Check the name.", path=str(source))
-    try:
-        with zipfile.ZipFile(source) as archive:
-            _check_members(source, archive)
-            arrays = {
-                name.removesuffix(".npy"): _read_member(archive, name)
-                for name in archive.namelist()
-            }
-    except DataError:
-        raise
-    # Damage reaches zipfile, its decompressors and numpy's parser of headers, which raise what
-    # they like: struct.error, zlib.error, RuntimeError, KeyError, SyntaxError, MemoryError.
-    except Exception as error:
+    arrays, meta = read_result(path)
+    if meta["kind"] != kind:
         raise DataError(
-            f"{source} is not a relu-opt file, or it is damaged "
-            f"({type(error).__name__}: {error!s:.300}). Write it anew.",
-            path=str(source),
-        ) from error
-    meta = _read_meta(source, arrays.pop("meta", None))
-    if meta.get("kind") != kind:
-        raise DataError(
-            f"{source} holds a {meta.get('kind')!r}, and a {kind!r} is needed.",
-            path=str(source),
-            kind=meta.get("kind"),
+            f"{path} holds a {meta['kind']!r:.60}, and a {kind!r} is needed. relu_opt.load reads "
+            "files of every kind.",
+            path=str(path),
+            kind=meta["kind"],
         )
+    return arrays, meta
+
+
+def read_result(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Read a result file of any kind, which `meta["kind"]` names.
+
+    Raises
+    ------
+    DataError
+        As of `read_npz`.
+    """
+    arrays = read_arrays(path, "a relu-opt file", "Write it anew.")
+    source = Path(path)
+    meta = _read_meta(source, arrays.pop("meta", None))
     if meta.get("version") != FORMAT_VERSION:
         raise DataError(
-            f"{source} has format version {meta.get('version')}, and this relu_opt reads "
+            f"{source} has format version {meta.get('version')!r:.60}, and this relu_opt reads "
             f"version {FORMAT_VERSION}. Upgrade relu_opt.",
             path=str(source),
         )
     return arrays, meta
 
 
-def _check_members(source: Path, archive: zipfile.ZipFile) -> None:
-    total = sum(member.file_size for member in archive.infolist())
-    if total > MAX_BYTES:
-        raise DataError(
-            f"{source} unpacks to {total} bytes, more than the {MAX_BYTES} allowed.",
-            path=str(source),
-        )
-
-
-def _read_member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
-    size = archive.getinfo(name).file_size
-    with archive.open(name) as stream:
-        version = np.lib.format.read_magic(stream)
-        read_header = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }.get(version)
-        if read_header is None:
-            raise ValueError(f"{name} has array format {version}")
-        shape, _, dtype = read_header(stream)
-        if dtype.hasobject:
-            raise ValueError(f"{name} holds pickled Python objects, which are never loaded")
-        needed = dtype.itemsize * int(np.prod([int(k) for k in shape], dtype=object))
-        if needed > size:
-            raise ValueError(f"{name} says it has {needed} bytes, and {size} are there")
-    with archive.open(name) as stream:
-        return np.asarray(np.lib.format.read_array(stream, allow_pickle=False))
-
-
 def _read_meta(source: Path, text: np.ndarray | None) -> dict[str, Any]:
     try:
-        meta = json.loads(str(text))
+        said = text is not None and text.dtype.kind == "U" and text.ndim == 0
+        meta = json.loads(str(text)) if said else None
     except (ValueError, RecursionError):
         meta = None
-    if not isinstance(meta, dict):
-        raise DataError(f"{source} was not written by relu-opt: it has no description.")
+    if not isinstance(meta, dict) or not isinstance(meta.get("kind"), str):
+        raise DataError(
+            f"{source} was not written by relu-opt: it has no description.", path=str(source)
+        )
     return meta
 
 

@@ -7,11 +7,11 @@ error names the column, the place in the file and the cell.
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from relu_opt.archives import most_bytes, read_arrays, regular_file
 from relu_opt.arrays import FloatArray
+from relu_opt.columns import arrow_columns, numpy_column
 from relu_opt.errors import DataError, did_you_mean
 
 NUMBER = re.compile(
     r"\s*[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan|inf|infinity)\s*", re.ASCII | re.IGNORECASE
 )
+# What stands for a missing number, in lower case.
+MISSING = ("", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "?", ".")
 SEPARATORS = ",;\t"
 
 
@@ -82,13 +86,8 @@ class Table:
                 "needed, such as those of pandas, polars and pyarrow.",
                 source=source,
             )
-        try:
-            table = pa.table(frame)
-        except (pa.ArrowException, ValueError) as error:
-            raise DataError(
-                f"{source} cannot be read: {str(error).splitlines()[0]}", source=source
-            ) from error
-        return _arrow_table(table, source)
+        with _refusing(source, "cannot be read", "Make it a frame of numbers and text."):
+            return _arrow_table(pa.table(frame), source)
 
     def resolve(self, name: str) -> str:
         """The column that `name` means: a name, or else a position such as 3 or −1.
@@ -151,9 +150,9 @@ class Table:
     def _parsed(self, name: str, column: NDArray[Any]) -> FloatArray:
         for row, cell in enumerate(column):
             if not NUMBER.fullmatch(str(cell)):
-                if not str(cell).strip():
-                    raise self._bad_cell(name, row, "empty", "Drop or impute such rows")
-                text = f"{str(cell)[:40]!r}, not a number"
+                text = f"{str(cell)[:40]!r}, not a number" if str(cell).strip() else "empty"
+                if _is_missing(str(cell)):
+                    raise self._bad_cell(name, row, text, "Drop or impute such rows")
                 raise self._bad_cell(name, row, text, "Encode text as numbers, or drop the column")
         return np.array([float(str(cell)) for cell in column])
 
@@ -172,9 +171,10 @@ def read_table(path: str | os.PathLike[str]) -> Table:
     """Read a table; the name's ending tells `.parquet`, `.pq`, `.npz`, and anything else CSV.
 
     CSV is UTF-8, separated by commas (or semicolons or tabs where the first line has no
-    comma). The first line is a header unless all of it are numbers; columns without a header
-    are c0, c1, … An npz file's one-dimensional arrays are columns, and a two-dimensional array
-    `X` with k columns gives X0, …, X(k−1). Nothing pickled is ever loaded.
+    comma). The first line is a header unless it holds numbers and nothing else but marks of missing
+    ones, such as NA; columns without a header are c0, c1, … Of a Parquet file that pandas wrote,
+    the index is left out. An npz file's one-dimensional arrays are columns, and a two-dimensional
+    array `X` with k columns gives X0, …, X(k−1). Nothing pickled is ever loaded.
 
     Raises
     ------
@@ -182,13 +182,7 @@ def read_table(path: str | os.PathLike[str]) -> Table:
         If the file is missing, empty, damaged, ragged, or has columns without names of their
         own.
     """
-    file = Path(path)
-    if file.is_dir():
-        raise DataError(f"{file} is a directory. Name a file.", source=str(file))
-    if not file.is_file():
-        raise DataError(f"There is no file {file}. Check the name.", source=str(file))
-    if not os.access(file, os.R_OK):
-        raise DataError(f"{file} cannot be read: permission denied.", source=str(file))
+    file = regular_file(path)
     if file.stat().st_size == 0:
         raise DataError(f"{file} is empty.", source=str(file))
     readers = {".parquet": _read_parquet, ".pq": _read_parquet, ".npz": _read_npz}
@@ -212,8 +206,8 @@ def _read_csv(file: Path) -> Table:
         raise DataError(f"{file} is not UTF-8 text. Save it as UTF-8 CSV.", source=str(file))
     if not first:
         raise DataError(f"{file} is empty.", source=str(file))
-    headless = all(NUMBER.fullmatch(cell) for cell in first if cell.strip()) and any(
-        cell.strip() for cell in first
+    headless = all(NUMBER.fullmatch(cell) or _is_missing(cell) for cell in first) and any(
+        NUMBER.fullmatch(cell) for cell in first
     )
     names = tuple(f"c{k}" for k in range(len(first))) if headless else tuple(map(str.strip, first))
     _check_names(names, str(file))
@@ -221,13 +215,14 @@ def _read_csv(file: Path) -> Table:
     if not headless and next(records, None) is None:
         raise DataError(f"{file} has a header and no data rows.", source=str(file))
     try:
+        # From a stream, lest a name such as t.csv.gz lets it be unpacked.
         table = pacsv.read_csv(
-            file,
+            pa.OSFile(str(file)),
             read_options=pacsv.ReadOptions(column_names=names, skip_rows=skip),
             parse_options=pacsv.ParseOptions(delimiter=separator, newlines_in_values=True),
             convert_options=pacsv.ConvertOptions(null_values=[""]),
         )
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise _csv_fault(file, separator, len(names), error) from error
 
     def place(row: int) -> str:
@@ -238,7 +233,8 @@ def _read_csv(file: Path) -> Table:
                 return f"line {number}"
         return f"row {row + 1}"
 
-    return Table(names, _numpy_columns(table), str(file), place)
+    with _refusing(file, "cannot be read as CSV", "Save it as UTF-8 CSV."):
+        return Table(names, arrow_columns(table), str(file), place)
 
 
 def _records(file: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
@@ -255,6 +251,10 @@ def _records(file: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
                 source=str(file),
                 line=reader.line_num,
             ) from error
+
+
+def _is_missing(cell: str) -> bool:
+    return cell.strip().lower() in MISSING
 
 
 def _csv_fault(file: Path, separator: str, width: int, error: Exception) -> DataError:
@@ -275,74 +275,48 @@ def _csv_fault(file: Path, separator: str, width: int, error: Exception) -> Data
 
 
 def _read_parquet(file: Path) -> Table:
-    import pyarrow as pa
     from pyarrow import parquet
 
-    try:
-        table = parquet.ParquetFile(file).read()
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(
-            f"{file} is not a Parquet file, or it is damaged ({str(error).splitlines()[0]}).",
-            source=str(file),
-        ) from error
-    return _arrow_table(table, str(file))
+    with _refusing(file, "is not a Parquet file, or it is damaged", "Write it anew."):
+        stored = parquet.ParquetFile(file)
+        rows, fields = stored.metadata.num_rows, stored.schema_arrow
+        needed, most = 8 * rows * max(1, len(fields)), most_bytes(file.stat().st_size)
+        if needed > most:
+            raise ValueError(f"it unpacks to {needed} bytes, and {most} are allowed for its size")
+        # Texts that repeat stay one text each.
+        texts = [field.name for field in fields if str(field.type) in ("string", "binary")]
+        return _arrow_table(parquet.ParquetFile(file, read_dictionary=texts).read(), str(file))
 
 
 def _arrow_table(table: Any, source: str) -> Table:
+    index = _index_of(table)
     # pandas stores the index of a frame beside its columns.
-    kept = [name for name in table.column_names if not name.startswith("__index_level_")]
+    kept = [
+        name
+        for name in table.column_names
+        if name not in index and not name.startswith("__index_level_")
+    ]
     _check_names(kept, source)
-    return Table(tuple(kept), _numpy_columns(table.select(kept)), source, _row)
+    return Table(tuple(kept), arrow_columns(table.select(kept)), source, _row)
+
+
+def _index_of(table: Any) -> set[str]:
+    """The columns that were the index of a frame, as pandas says in the description."""
+    said = json.loads((table.schema.metadata or {}).get(b"pandas", b"{}"))
+    names = said.get("index_columns") if isinstance(said, dict) else None
+    return {name for name in names or [] if isinstance(name, str)}
 
 
 def _row(row: int) -> str:
     return f"row {row + 1}"
 
 
-def _numpy_columns(table: Any) -> dict[str, NDArray[Any]]:
-    """Arrow columns as numpy arrays, without the detour through pandas that Arrow takes."""
-    import pyarrow as pa
-    from pyarrow import types
-
-    columns: dict[str, NDArray[Any]] = {}
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        if types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
-        kind = column.type
-        if types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind):
-            floats = column.cast(pa.float64(), safe=False)
-            floats = floats.fill_null(float("nan")) if floats.null_count else floats
-            chunks = [np.from_dlpack(chunk) for chunk in floats.chunks]
-            columns[name] = np.concatenate(chunks) if chunks else np.empty(0)
-        else:
-            cells = ["" if cell is None else _text(cell) for cell in column.to_pylist()]
-            columns[name] = np.array(cells, dtype=object)
-    return columns
-
-
-def _text(cell: object) -> str:
-    return cell.decode(errors="replace") if isinstance(cell, bytes) else str(cell)
-
-
 # -- npz -----------------------------------------------------------------------------------
 
 
 def _read_npz(file: Path) -> Table:
-    if not zipfile.is_zipfile(file):
-        raise DataError(
-            f"{file} is not an npz file, or it is damaged. Write it with "
-            "numpy.savez(file, X=X, y=y).",
-            source=str(file),
-        )
-    try:
-        with np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError) as error:
-        pickled = "allow_pickle" in str(error)
-        why = "holds pickled objects, which are never loaded" if pickled else "is damaged"
-        raise DataError(
-            f"{file} {why}. Write it with numpy.savez(file, X=X, y=y).", source=str(file)
-        ) from error
+    advice = "Write it with numpy.savez(file, X=X, y=y)."
+    arrays = read_arrays(file, "an npz file", advice)
     columns: dict[str, NDArray[Any]] = {}
     for key, array in arrays.items():
         if array.ndim not in (1, 2):
@@ -362,14 +336,33 @@ def _read_npz(file: Path) -> Table:
         raise DataError(
             f"{file}: the arrays differ in their number of rows ({listed}).", source=str(file)
         )
-    numeric = {
-        name: column.astype(np.float64) if column.dtype.kind in "biuf" else column.astype(object)
-        for name, column in columns.items()
-    }
-    return Table(tuple(numeric), numeric, str(file), _row)
+    with _refusing(file, "is damaged", advice):
+        cells = {name: numpy_column(column) for name, column in columns.items()}
+        return Table(tuple(cells), cells, str(file), _row)
+
+
+# -- what every kind needs -----------------------------------------------------------------
+
+
+@contextmanager
+def _refusing(source: object, what: str, fix: str) -> Iterator[None]:
+    """Any exception of a library that reads, as a DataError that names the source.
+
+    Nobody vouches for what is read, and the libraries raise what they like.
+    """
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:
+        said = next(iter(str(error).splitlines()), "")
+        raise DataError(
+            f"{source} {what} ({type(error).__name__}: {said:.300}). {fix}", source=str(source)
+        ) from error
 
 
 def _check_names(names: Sequence[str], source: str) -> None:
+    seen: set[str] = set()
     for k, name in enumerate(names):
         if not name:
             raise DataError(
@@ -378,7 +371,8 @@ def _check_names(names: Sequence[str], source: str) -> None:
                 source=source,
                 column=k,
             )
-        if name in names[:k]:
+        if name in seen:
             raise DataError(
                 f"{source} has two columns named {name!r}. Rename one.", source=source, column=name
             )
+        seen.add(name)

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from relu_opt.archives import regular_file
 from relu_opt.arrays import FloatArray
 from relu_opt.errors import DataError
 from relu_opt.export.folded import check_fit
@@ -101,16 +102,14 @@ def from_json(source: str | os.PathLike[str]) -> tuple[ReLUNetwork, Preprocessin
 
 
 def _text_of(path: Path) -> str:
+    if regular_file(path).stat().st_size > MAX_BYTES:
+        raise DataError(f"{path} is larger than the {MAX_BYTES} bytes allowed.", path=str(path))
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise DataError(f"{path} is larger than the {MAX_BYTES} bytes allowed.", path=str(path))
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not JSON: it is not UTF-8 text.", path=str(path)) from error
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.", path=str(path)
-        ) from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.", path=str(path)) from error
 
 
 def _read(text: str, name: str) -> tuple[ReLUNetwork, Preprocessing | None]:

@@ -1,5 +1,7 @@
 """Settings: argument > environment > config file > default, and errors that name the source."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -118,10 +120,10 @@ def test_other_bad_files_are_named(elsewhere, monkeypatch):
     (elsewhere / "relu-opt.toml").write_bytes(b"backend = '\xff'\n")
     with pytest.raises(ConfigError, match=r"relu-opt\.toml is not valid TOML"):
         load_settings()
-    with pytest.raises(ConfigError, match=r"no config file gone\.toml"):
+    with pytest.raises(ConfigError, match=r"no file gone\.toml"):
         load_settings("gone.toml")
     monkeypatch.setenv("RELU_OPT_CONFIG", "lost.toml")
-    with pytest.raises(ConfigError, match=r"lost\.toml \(from RELU_OPT_CONFIG\)"):
+    with pytest.raises(ConfigError, match=r"\(from RELU_OPT_CONFIG\) will not do.*lost\.toml"):
         load_settings()
 
 
@@ -258,3 +260,64 @@ def test_the_seed_of_the_settings_starts_training_over_all_patterns(monkeypatch)
     ro.train_globally(X, y, 0.1)
     ro.train_globally(X, y, 0.1, seed=3)
     assert seen == [0, 7, 3]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x = " + "[" * 5000 + "]" * 5000,
+        "x = " + "{a=" * 5000 + "1" + "}" * 5000,
+        "x = " + "[" * 300 + "]" * 300,
+        "a" + ".a" * 20_000 + " = 1",
+        "[a" + ".a" * 20_000 + "]",
+        'x = {"=".' + "a." * 20_000 + "a = 1}",
+        "seed = " + "9" * 5000,
+        "# " + "x" * 2**20,
+        "time_limit = 1" + "0" * 400,
+        "tol = " + "[" * 50 + "]" * 50,
+        "x" * 100_000 + " = 1",
+        "a = 1\na = 2",
+        "\0",
+    ],
+    ids=lambda text: text[:12],
+)
+@pytest.mark.parametrize("name", ["relu-opt.toml", "pyproject.toml"])
+def test_a_hostile_file_is_refused_in_few_words(elsewhere, text, name):
+    content = text if name == "relu-opt.toml" else f"[tool.relu-opt]\n{text}"
+    (elsewhere / name).write_text(content)
+    with pytest.raises(ConfigError) as caught:
+        load_settings()
+    assert str(elsewhere / name) in caught.value.message
+    assert len(caught.value.message) < 1000
+
+
+def test_texts_with_many_dots_are_no_keys(elsewhere):
+    dots = "." * 500
+    (elsewhere / "pyproject.toml").write_text(f"[tool.x]\na = \"{dots}\"\nb = '{dots}'\n")
+    assert load_settings().origins == {}
+
+
+def test_a_config_file_is_a_regular_file(elsewhere, monkeypatch):
+    for name, make in {
+        "pipe": os.mkfifo,
+        "folder": os.mkdir,
+        "loop": lambda path: path.symlink_to(path),
+        "zero": lambda path: path.symlink_to("/dev/zero"),
+    }.items():
+        make(elsewhere / name)
+        with pytest.raises(ConfigError, match="The config file will not do"):
+            load_settings(name)
+        make(elsewhere / "relu-opt.toml")
+        with pytest.raises(ConfigError, match=r"relu-opt\.toml"):
+            load_settings()
+        (elsewhere / "relu-opt.toml").rename(elsewhere / f"{name} before")
+        # A project's file is not ours, and need not be one.
+        make(elsewhere / "pyproject.toml")
+        assert load_settings().origins == {}
+        (elsewhere / "pyproject.toml").rename(elsewhere / f"{name} of a project")
+
+
+def test_a_folder_that_is_gone(elsewhere):
+    elsewhere.rmdir()
+    with pytest.raises(ConfigError, match="current folder cannot be searched"):
+        load_settings()
