@@ -4,7 +4,7 @@ Nothing here imports the programs, the solvers or the builders of certificates, 
 there cannot hide here.
 """
 
+from relu_opt.verify.entry import verify
 from relu_opt.verify.outcome import Verification
-from relu_opt.verify.two_layer import verify
 
 __all__ = ["Verification", "verify"]

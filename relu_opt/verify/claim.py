@@ -18,13 +18,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from relu_opt.errors import DataError
 from relu_opt.io import read_npz
+from relu_opt.verify.losses import LABELLED
+from relu_opt.verify.outcome import Terms
+from relu_opt.verify.signs import signs
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 ByteArray = NDArray[np.uint8]
 
-# Losses whose targets are the labels −1 and +1.
-LABELLED = ("logistic", "squared_hinge", "hinge")
 VERDICTS = ("certified", "not_certified", "inconclusive")
 # Entries of a temporary matrix.
 CHUNK_ENTRIES = 2**22
@@ -55,6 +56,7 @@ class Claim:
     hidden: FloatArray
     output: FloatArray
     constant: float
+    gates: FloatArray | None
     gate_bits: ByteArray | None
     nu: FloatArray
     patterns: ByteArray
@@ -74,7 +76,13 @@ class Claim:
 
     @property
     def gated(self) -> bool:
-        return self.gate_bits is not None
+        return self.gates is not None
+
+    @property
+    def terms(self) -> Terms:
+        """What the certificate speaks of."""
+        weights = bool((self.weight != 1).any())
+        return Terms(self.scope, self.lam, self.loss, weights, self.coverage, self.tol)
 
 
 def check_data(X: ArrayLike, y: ArrayLike, axes: int = 1) -> tuple[FloatArray, FloatArray]:
@@ -148,11 +156,13 @@ def read_claim(
     delta = math.nan
     if loss == "huber":
         delta = read_number(parameters, "delta", lambda value: 0 < value < math.inf)
+    gates = read_entry(arrays, "gates", np.float64, (m, d)) if gated else None
     return Claim(
         hidden=hidden,
         output=read_entry(arrays, "output", np.float64, (m,)),
         constant=constant,
-        gate_bits=_gate_bits(X, read_entry(arrays, "gates", np.float64, (m, d))) if gated else None,
+        gates=gates,
+        gate_bits=None if gates is None else _gate_bits(X, gates),
         nu=read_entry(arrays, "nu", np.float64, (n,)),
         patterns=patterns,
         witnesses=witnesses,
@@ -269,7 +279,7 @@ def _read_rho(
 def _gate_bits(X: FloatArray, gates: FloatArray) -> ByteArray:
     bits = np.empty((len(gates), (len(X) + 7) // 8), dtype=np.uint8)
     for part in parts(len(gates), len(X)):
-        bits[part] = np.packbits((X @ gates[part].T >= 0).T, axis=1)
+        bits[part] = np.packbits((signs(X, gates[part]) >= 0).T, axis=1)
     return bits
 
 

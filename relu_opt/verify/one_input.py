@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from relu_opt.verify.claim import (
-    LABELLED,
     MEAN_TOL,
     VERDICTS,
     Flaw,
@@ -30,8 +29,8 @@ from relu_opt.verify.claim import (
     read_entry,
     read_number,
 )
-from relu_opt.verify.losses import dual_objective, mean_loss
-from relu_opt.verify.outcome import Verification, concluded, invalid
+from relu_opt.verify.losses import LABELLED, dual_point, mean_loss_above
+from relu_opt.verify.outcome import Terms, Verification, concluded, invalid
 
 LOSSES = ("squared", "logistic", "squared_hinge", "hinge", "huber", "interpolation", "hard_margin")
 # How far a demanded fit may be missed, relative to the largest target.
@@ -55,6 +54,12 @@ class SplineClaim:
     tol: float
     verdict: str
     numbers: dict[str, float]
+
+    @property
+    def terms(self) -> Terms:
+        """What the certificate speaks of."""
+        weights = bool((self.weight != 1).any())
+        return Terms("all", self.lam, self.loss, weights, "listed", self.tol)
 
     @property
     def demanded(self) -> bool:
@@ -146,7 +151,7 @@ def _judge(claim: SplineClaim, x: FloatArray, y: FloatArray) -> Verification:
     def statement(rel_gap: float) -> str:
         return _statement(claim, primal, dual, rel_gap)
 
-    return concluded(claim, primal, plain, dual, false, [], "spline", statement)
+    return concluded(claim, primal, dual, false, [], "spline", statement)
 
 
 def _statement(claim: SplineClaim, primal: float, dual: float, rel_gap: float) -> str:
@@ -175,7 +180,7 @@ def _primal(claim: SplineClaim, x: FloatArray, y: FloatArray) -> tuple[float, st
         fits += _ramps(side * x, side * claim.kinks[mine], claim.weights[mine])
     cost = float(np.abs(claim.weights).sum())
     if not claim.demanded:
-        return mean_loss(claim, fits, y) + claim.lam * cost, ""
+        return mean_loss_above(claim, fits, np.zeros(len(y)), 0.0, y) + claim.lam * cost, ""
     away = np.abs(fits - y) / np.abs(y).max() if claim.loss == "interpolation" else 1 - y * fits
     away = np.where(fits == y, 0.0, away)  # targets that are all zero
     worst = int(np.argmax(np.where(np.isnan(away), math.inf, away)))
@@ -210,7 +215,8 @@ def _largest(nu: FloatArray, x: FloatArray) -> tuple[float, float]:
 def _dual(claim: SplineClaim, nu: FloatArray, y: FloatArray) -> float:
     """D(ν); −inf where a conjugate is infinite."""
     if not claim.demanded:
-        return dual_objective(claim, nu, y)
+        point = dual_point(claim, nu, y, True)
+        return -math.inf if point is None else point.below(1.0)
     if claim.loss == "hard_margin" and not (nu * y >= 0).all():
         return -math.inf
     return float(nu @ y)

@@ -30,7 +30,7 @@ from relu_opt.verify.claim import (
     read_entry,
     read_number,
 )
-from relu_opt.verify.outcome import Verification, concluded
+from relu_opt.verify.outcome import Terms, Verification, concluded
 from relu_opt.verify.search import EPS, MOST_RANK
 
 FloatArray = NDArray[np.float64]
@@ -49,6 +49,13 @@ class _Claim:
     tol: float
     verdict: str
     numbers: Mapping[str, float]
+    lam: float
+    proof: str
+
+    @property
+    def terms(self) -> Terms:
+        """What the certificate speaks of."""
+        return Terms("all", self.lam, "squared", False, self.proof, self.tol)
 
 
 def check_several(
@@ -67,6 +74,8 @@ def check_several(
         tol,
         read_choice(meta, "verdict", VERDICTS),
         {name: read_number(meta, name) for name in ("primal", "dual", "rel_gap")},
+        lam,
+        read_choice(meta, "proof", PROOFS),
     )
     check_fingerprint(meta, X, Y)
     free = meta.get("with_intercept")
@@ -78,7 +87,7 @@ def check_several(
     weights = output if by_patch else output[:, None]
     primal = _primal(seen, pooled, hidden, weights, constants, Y, lam)
     plain = _dual(V, Y)
-    bound, doubts = _largest(seen, pooled, V, lam, tol, read_choice(meta, "proof", PROOFS))
+    bound, doubts = _largest(seen, pooled, V, lam, tol, claim.proof)
     shrink = min(1.0, lam / bound) if bound > 0 else 1.0
     dual = min(plain, _dual(shrink * V, Y))
 
@@ -89,7 +98,7 @@ def check_several(
             f"every ReLU network of any width: none is below {dual:.12g}."
         )
 
-    return concluded(claim, primal, plain, dual, false, doubts, "network", statement)
+    return concluded(claim, primal, dual, false, doubts, "network", statement)
 
 
 # -- reading -------------------------------------------------------------------

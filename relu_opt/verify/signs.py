@@ -16,9 +16,9 @@ def signs(rows: FloatArray, directions: FloatArray) -> NDArray[np.int8]:
     products = scaled @ others.T
     doubt = gamma(rows.shape[1] + 2) * (np.abs(scaled) @ np.abs(others.T)) * (1 + 2.0**-30)
     found = np.sign(products).astype(np.int8)
-    unsure = np.abs(products) <= doubt + UNDERFLOW
     # Zero rows and zero directions are certain.
-    unsure &= rows.any(axis=1)[:, None] & directions.any(axis=1)
+    there = np.logical_and.outer(rows.any(axis=1), directions.any(axis=1))
+    unsure = there & (np.abs(products) <= doubt + UNDERFLOW)
     for k, j in zip(*np.nonzero(unsure), strict=True):
         found[k, j] = exact_sign(rows[k], directions[j])
     return found

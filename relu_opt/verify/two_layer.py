@@ -1,121 +1,81 @@
-r"""The independent re-check of a certificate, from its contents and the data alone.
-
-This module imports nothing of the program, the solvers or the certificate's builder: losses,
-conjugates, packed patterns and the count of patterns are written here a second time, so that
-an error there cannot hide here.
+r"""The re-check of a network with one output: its bounds, in doubles and with every rounding.
 
 With F(z) = (1/n) Σ_k s_k ℓ(z_k, y_k), the network's own objective F(ŷ) + (λ/2) Σ_j (‖u_j‖² + a_j²)
 is an upper bound, and D(ν) = −(1/n) Σ_k s_k ℓ*(−n ν_k/s_k, y_k) is a lower bound for every network
 whose neurons lie in the file's cones, if ‖s XᵀD_iν + (S_iX)ᵀρ_b‖ ≤ λ for every pattern i and
 sign s, with any ρ_b ≥ 0 (Pilanci & Ergen, ICML 2020; no projection has to be trusted).
 
-Rounding. The floating-point error of such a norm is modelled as
+Rounding. Each computed quantity comes with a bound on its error that holds for any order of
+summation (`verify.rounding`); sums over samples are cut into chunks, which makes the bounds small.
+The largest norm is taken from above, and the bound that is reported is D(tν), from below, for a
+t ≤ 1 that makes tν feasible. Multipliers so large that they drown the rest in rounding therefore
+weaken the bound instead of faking one.
 
-    err_b = 4 eps √n (‖|X|ᵀ|ν|‖ + ‖|X|ᵀρ_b‖).
-
-A block whose norm exceeds λ(1 + 1e-12) + err_b makes the file invalid. The bound reported is
-not D(ν) but min(D(ν), D(tν)) with t = min(1, λ / max_b (norm_b + err_b)): tν is feasible even
-if every error is as large as modelled. Multipliers so large that they drown the rest in
-rounding therefore weaken the bound instead of faking one.
+Units. Powers of two bring X, y and the network near 1 first, which changes no bit beyond exponents.
 """
 
 from __future__ import annotations
 
 import math
-import os
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from relu_opt.verify.claim import (
-    Checkable,
-    Claim,
-    Flaw,
-    FloatArray,
-    check_data,
-    contents,
-    parts,
-    read_claim,
+from relu_opt.verify.claim import Claim, FloatArray, parts
+from relu_opt.verify.losses import LABELLED, DualPoint, dual_point, mean_loss_above
+from relu_opt.verify.outcome import (
+    ARITHMETIC,
+    Verification,
+    above_others,
+    concluded,
+    in_units,
+    undecided,
 )
-from relu_opt.verify.losses import dual_objective, mean_loss
-from relu_opt.verify.one_input import as_column, verify_spline
-from relu_opt.verify.outcome import Verification, concluded, invalid
+from relu_opt.verify.rounding import UNDERFLOW, UNIT, above, chunk_rows, depth, gamma
 from relu_opt.verify.scope import scope_of
 from relu_opt.verify.search import reach
-from relu_opt.verify.several_outputs import check_several
+from relu_opt.verify.units import RANGE, TOO_WIDE, exponent, in_range, scaled
 
 # Share of `tol` that the search over all directions may be off by.
 SEARCH_SHARE = 0.005
-EPS = float(np.finfo(np.float64).eps)
+# A norm that is above λ by more than this share of it makes the file false, not only weak.
+INFEASIBLE = 1e-12
 
 
-def verify(
-    certificate: str | os.PathLike[str] | Checkable, X: ArrayLike, y: ArrayLike
-) -> Verification:
-    """Re-check a certificate against the data, trusting nothing else.
-
-    Parameters
-    ----------
-    certificate : path, Certificate or SplineCertificate
-        A certificate's file, or an object with its `to_arrays()` and `meta()`.
-    X : (n, d) array
-        The data, one row a sample, as the network takes them (a bias is a column of ones); for a
-        spline's certificate x, (n,) or (n, 1).
-    y : (n,) array
-        The targets; labels −1 and +1 for the classification losses; (n, c) for a certificate of
-        `train_vector`.
-
-    Returns
-    -------
-    Verification
-        Contents that contradict themselves or the data give the verdict "invalid".
-
-    Raises
-    ------
-    DataError
-        If the file cannot be read, or if X and y are not finite data of one length.
-    """
-    arrays, meta = contents(certificate)
-    if meta.get("problem") == "spline":
-        return verify_spline(arrays, meta, *check_data(as_column(X), y))
-    several = meta.get("problem") == "several_outputs"
-    data, targets = check_data(X, y, 2 if several else 1)
-    with np.errstate(all="ignore"):
-        try:
-            if several:
-                return check_several(arrays, meta, data, targets)
-            claim = read_claim(arrays, meta, data, targets)
-        except Flaw as flaw:
-            return invalid(str(flaw))
-        return _judge(claim, data, targets)
-
-
-# -- judging -------------------------------------------------------------------
-
-
-def _judge(claim: Claim, X: FloatArray, y: FloatArray) -> Verification:
-    primal = _primal(claim, X, y)
-    plain = dual_objective(claim, claim.nu, y)
-    largest, false = _feasibility(claim, X)
+def check_network(claim: Claim, X: FloatArray, y: FloatArray) -> Verification:
+    """What is proved of a network with one output."""
     doubts, stretch = scope_of(claim, X)
-    largest *= stretch
-    if claim.coverage == "searched":
-        bound, problem = reach(X, claim.nu, claim.lam * (1 + SEARCH_SHARE * claim.tol))
-        largest = max(largest, bound)
-        doubts += [f"The scope is all patterns, and {problem}."] if problem else []
-    shrink = min(1.0, claim.lam / largest) if largest else 1.0
-    dual = min(plain, dual_objective(claim, shrink * claim.nu, y))
+    near, rows, targets, unit = _near_one(claim, X, y)
+    if not _fits_doubles(near):
+        return undecided(claim.terms, TOO_WIDE)
+    primal = _loss_above(near, rows, targets) + _penalty_above(claim, unit)
+    point = dual_point(near, near.nu, targets, claim.has_constant)
+    dual = -math.inf
+    false: list[str] = []
+    if point is not None:
+        largest, false = _largest(near, rows, point)
+        largest *= stretch
+        if claim.coverage == "searched":
+            bound, problem = reach(rows, near.nu, near.lam * (1 + SEARCH_SHARE * claim.tol))
+            sizes = float(np.abs(near.nu) @ np.linalg.norm(rows, axis=1))
+            largest = max(largest, bound + gamma(point.roundings) * above(sizes, len(rows) + 40))
+            doubts += [f"The scope is all patterns, and {problem}."] if problem else []
+        dual = max(0.0, point.below(_shrink(near, rows, point, largest)))
     trusted = ""
     if claim.coverage == "oracle":
         trusted = f"{claim.oracle[0].upper()}{claim.oracle[1:]}, which is not re-checked here."
 
     def statement(rel_gap: float) -> str:
-        return _statement(claim, primal, dual, rel_gap)
+        upper, lower = in_units(primal, unit, math.inf), in_units(dual, unit, -math.inf)
+        return network_statement(claim, upper, lower, rel_gap, "float")
 
-    return concluded(claim, primal, plain, dual, false, doubts, "network", statement, trusted)
+    return concluded(claim, primal, dual, false, doubts, "network", statement, trusted, unit)
 
 
-def _statement(claim: Claim, primal: float, dual: float, rel_gap: float) -> str:
+def network_statement(
+    claim: Claim, primal: float, dual: float, rel_gap: float, arithmetic: str
+) -> str:
+    """What is proved of a network, in plain words."""
     kind = "gated-ReLU" if claim.gated else "ReLU"
     whose = {
         "own": "with neurons in the patterns that it uses",
@@ -124,54 +84,139 @@ def _statement(claim: Claim, primal: float, dual: float, rel_gap: float) -> str:
     }[claim.scope]
     loss = f"{claim.loss} loss" + (f" (delta = {claim.delta:g})" if claim.loss == "huber" else "")
     constant = " and a free output constant" if claim.has_constant else ""
-    weights = "" if (claim.weight == 1).all() else "weighted "
+    weights = "weighted " if claim.terms.weights else ""
+    others = above_others(primal, rel_gap, f"{kind} network {whose}", dual)
     return (
         f"With the {weights}mean {loss}, lam = {claim.lam:g}{constant}, the network's objective "
-        f"{primal:.12g} is at most {max(rel_gap, 0.0):.3g} (relative) above that of every {kind} "
-        f"network {whose}: none is below {dual:.12g}."
+        f"{others}. Proved {ARITHMETIC[arithmetic]}.{_little(claim)}"
     )
 
 
-def _primal(claim: Claim, X: FloatArray, y: FloatArray) -> float:
-    """The network's own objective, as it is stored."""
-    fits = np.full(len(X), claim.constant)
-    for part in parts(len(claim.hidden), len(X)):
+def _little(claim: Claim) -> str:
+    """What makes a true certificate worth little."""
+    if not claim.patterns.any():
+        return " It says little: no pattern is active at any sample, so all these are constant."
+    if not ((claim.output != 0) & claim.hidden.any(axis=1)).any():
+        return " The network is constant: it has no neuron, since none pays at this lam."
+    return ""
+
+
+# -- units ---------------------------------------------------------------------
+
+
+def _near_one(
+    claim: Claim, X: FloatArray, y: FloatArray
+) -> tuple[Claim, FloatArray, FloatArray, int]:
+    """The claim and the data in units in which the data are near 1; objectives are in 2^unit.
+
+    The layers are those that give the same outputs; their norms are not those of the network.
+    """
+    x_power = exponent(X)
+    y_power = 0 if claim.loss in LABELLED else exponent(y)
+    out_power = exponent(claim.output)
+    near = replace(
+        claim,
+        hidden=scaled(claim.hidden, x_power - y_power + out_power),
+        output=scaled(claim.output, -out_power),
+        constant=float(np.ldexp(claim.constant, -y_power)),
+        nu=scaled(claim.nu, -y_power),
+        rho={b: (rows, scaled(values, -y_power)) for b, (rows, values) in claim.rho.items()},
+        lam=float(np.ldexp(claim.lam, -x_power - y_power)),
+        delta=float(np.ldexp(claim.delta, -y_power)),
+    )
+    return near, scaled(X, -x_power), scaled(y, -y_power), 2 * y_power
+
+
+def _fits_doubles(near: Claim) -> bool:
+    numbers = [near.constant, near.delta if near.loss == "huber" else 0.0]
+    multipliers = [values for _, values in near.rho.values()]
+    wide = in_range(near.hidden, near.nu, near.weight, np.array(numbers), *multipliers)
+    return wide and near.lam >= 2.0**-RANGE
+
+
+# -- from above ----------------------------------------------------------------
+
+
+def _loss_above(claim: Claim, X: FloatArray, y: FloatArray) -> float:
+    """The mean loss of the network."""
+    (n, d), m = X.shape, len(claim.hidden)
+    fits, rounds = np.zeros(n), d + m + 4
+    for part in parts(m, n):
         linear = X @ claim.hidden[part].T
         if claim.gate_bits is None:
+            # A wrong sign is no more wrong than the number is.
             active = linear > 0
         else:
-            active = np.unpackbits(claim.gate_bits[part], axis=1, count=len(X)).T == 1
+            active = np.unpackbits(claim.gate_bits[part], axis=1, count=n).T == 1
         fits += np.where(active, linear, 0.0) @ claim.output[part]
-    squares = float((claim.hidden**2).sum() + (claim.output**2).sum())
-    return mean_loss(claim, fits, y) + claim.lam / 2 * squares
+        rounds += 1
+    sizes = np.abs(X) @ (np.abs(claim.hidden).T @ np.abs(claim.output))
+    error = gamma(rounds) * sizes * (1 + gamma(rounds))
+    if claim.hidden.any() and claim.output.any():
+        error += UNDERFLOW
+    return mean_loss_above(claim, fits, error, claim.constant, y)
 
 
-def _feasibility(claim: Claim, X: FloatArray) -> tuple[float, list[str]]:
-    """The largest norm of a block with its modelled error, and what makes ν infeasible."""
-    n, p, nu = len(X), len(claim.patterns), claim.nu
-    false: list[str] = []
-    if claim.has_constant and abs(nu.sum()) > 1e-12 * np.abs(nu).sum():
-        false.append("ν does not sum to zero, and the output constant is free.")
-    rounding = 4 * EPS * math.sqrt(n)
-    base_error = rounding * float(np.linalg.norm(np.abs(nu) @ np.abs(X)))
-    norms, errors = np.zeros(p if claim.gated else 2 * p), {}
+def _penalty_above(claim: Claim, unit: int) -> float:
+    """(λ/2) Σ_j (‖u_j‖² + a_j²) in 2^unit."""
+    total = 0.0
+    strength, power = math.frexp(claim.lam)
+    for layer in (claim.hidden, claim.output[:, None]):
+        size = exponent(layer)
+        squares = (scaled(layer, -size) ** 2).sum(axis=1)
+        value = strength * above(math.fsum(squares.tolist()), layer.shape[1] + 4)
+        total += in_units(value, 2 * size + power - 1 - unit, math.inf)
+    return above(total, 2)
+
+
+# -- feasibility ---------------------------------------------------------------
+
+
+def _largest(claim: Claim, X: FloatArray, point: DualPoint) -> tuple[float, list[str]]:
+    """What no block's ‖X_bᵀν + (S_iX)ᵀρ_b‖ exceeds, and what makes ν infeasible for certain."""
+    (n, d), p, nu = X.shape, len(claim.patterns), claim.nu
+    sizes = np.abs(X)
+    vectors = np.zeros((p, d))
+    step = chunk_rows(n)
     for part in parts(p, n):
         masked = np.unpackbits(claim.patterns[part], axis=1, count=n) * nu
-        norms[part] = np.linalg.norm(masked @ X, axis=1)
-    if not claim.gated:
-        norms[p:] = norms[:p]
+        for start in range(0, n, step):
+            chunk = slice(start, start + step)
+            vectors[part] += masked[:, chunk] @ X[chunk]
+    error = gamma(depth(n) + 2 + point.roundings) * (np.abs(nu) @ sizes) * (1 + gamma(n + 4))
+    count = p if claim.gated else 2 * p
+    high, low = np.zeros(count), np.zeros(count)
+    high[:p], low[:p] = _norms(vectors, error, d)
+    high[p:], low[p:] = high[: count - p], low[: count - p]
     for block, (rows, values) in claim.rho.items():
-        bits = np.unpackbits(claim.patterns[block % p], count=n).astype(np.float64)
-        cone = (values * (2 * bits[rows] - 1)) @ X[rows]
-        norms[block] = np.linalg.norm((1 if block < p else -1) * (bits * nu) @ X + cone)
-        errors[block] = rounding * float(np.linalg.norm(values @ np.abs(X[rows])))
-    error = np.full(len(norms), base_error)
-    error[list(errors)] += list(errors.values())
-    excess = norms - claim.lam * (1 + 1e-12) - error
-    worst = int(np.argmax(np.where(np.isnan(excess), math.inf, excess)))
-    if not excess[worst] <= 0:
+        on = np.unpackbits(claim.patterns[block % p], count=n)[rows] == 1
+        pull = np.where(on, values, -values) @ X[rows]
+        charge = gamma(len(rows) + 2) * (values @ sizes[rows]) * (1 + gamma(len(rows) + 4))
+        vector = (vectors[block % p] if block < p else -vectors[block % p]) + pull
+        total = error + charge + UNIT * np.abs(vector)
+        high[block], low[block] = _norms(vector, total, d)
+    over = np.where(np.isnan(low), math.inf, low) / claim.lam
+    worst, false = int(np.argmax(over)), []
+    if not over[worst] <= 1 + INFEASIBLE:
         false.append(
-            f"ν is infeasible: block {worst} has norm {norms[worst]:.17g}, above "
-            f"lam = {claim.lam:g}."
+            f"ν is infeasible: block {worst} has a norm of {over[worst]:.17g} times lam, above lam."
         )
-    return float((norms + error).max()), false
+    largest = float(high.max())
+    return (largest + UNDERFLOW if largest else 0.0), false
+
+
+def _norms(vectors: FloatArray, error: FloatArray, d: int) -> tuple[FloatArray, FloatArray]:
+    """Bounds from above and below on the norms of vectors that are off by `error`."""
+    sizes, slack = np.abs(vectors), gamma(d + 8)
+    high = np.sqrt(((sizes + error) ** 2).sum(axis=-1)) * (1 + slack)
+    low = np.sqrt((np.maximum(sizes - error, 0.0) ** 2).sum(axis=-1)) * (1 - slack)
+    return np.asarray(high), np.asarray(low)
+
+
+def _shrink(claim: Claim, X: FloatArray, point: DualPoint, largest: float) -> float:
+    """The t for which t times the dual point is feasible."""
+    total = point.share * largest * (1 + 4 * UNIT)
+    for row, size in point.moves:
+        total += size * above(float(np.linalg.norm(X[row])), X.shape[1] + 2)
+    lam, total = min(claim.lam, 2.0**RANGE), above(total, 2 + len(point.moves))
+    return 1.0 if total <= lam * (1 - 2 * UNIT) else lam / total * (1 - 8 * UNIT)
