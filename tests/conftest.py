@@ -11,6 +11,7 @@ import pytest
 import scipy.linalg  # noqa: F401 - its BLAS is to be limited too
 from hypothesis import HealthCheck, settings
 from scipy import sparse
+from stopping import Clock
 from threadpoolctl import threadpool_limits
 
 from relu_opt.plugins import manager
@@ -181,6 +182,14 @@ def shared_data():
     if not folder.is_dir():
         pytest.skip(f"there is no {folder}")
     return folder
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The library's clock, moved on by a second at each look."""
+    found = Clock()
+    monkeypatch.setattr("time.perf_counter", found)
+    return found
 
 
 @pytest.fixture

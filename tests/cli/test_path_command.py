@@ -177,8 +177,8 @@ def test_a_promise_that_is_not_kept_is_told(run, data):
     assert "was asked for" in " ".join(result.out.split())
 
 
-def test_a_time_limit_is_a_result(run, data):
-    arguments = ("--lam-min-ratio", "1e-4", "--eps", "1e-6", "--time-limit", "0.3")
+def test_a_time_limit_is_a_result(run, data, clock):
+    arguments = ("--lam-min-ratio", "1e-4", "--eps", "1e-6", "--time-limit", "200")
     content = run(*path(data, *arguments, "--json")).json
     assert content["verdict"] == "not_certified"
     assert content["stop"] == "time limit"

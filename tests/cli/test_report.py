@@ -309,7 +309,7 @@ def test_the_page_opens_in_a_browser(hostile, folder):
             f"--user-data-dir={folder / 'profile'}", f"--window-size={width},4000",
             f"--screenshot={shot}", file.as_uri(),
         ]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, timeout=120, check=False)
+        done = subprocess.run(command, capture_output=True, timeout=600, check=False)
         assert shot.exists(), done.stderr[-2000:]
         shots[width] = (255 * imread(shot)[..., :3]).round().astype(int)
     for width, pixels in shots.items():

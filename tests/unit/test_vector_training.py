@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
+from stopping import Clock
 
 import relu_opt as ro
 from relu_opt.errors import DataError
@@ -268,10 +269,12 @@ def test_above_the_largest_useful_lam_the_network_is_empty():
 def test_a_time_limit_and_an_interrupt_return_bounds_that_hold(monkeypatch):
     from relu_opt.vector.sphere import VectorSphere
 
-    X, Y = data_of(4, 40, 3, 3)
-    best = ro.train_vector(X, Y, 0.01)
-    stopped = ro.train_vector(X, Y, 0.01, time_limit=0.05)
-    assert stopped.stop in (StopReason.TIME_LIMIT, StopReason.CONVERGED)
+    X, Y = data_of(4, 20, 3, 2)
+    best = ro.train_vector(X, Y, 0.05)
+    with monkeypatch.context() as patch:
+        patch.setattr("time.perf_counter", Clock())
+        stopped = ro.train_vector(X, Y, 0.05, time_limit=12.0)
+    assert stopped.stop is StopReason.TIME_LIMIT
     search, calls = VectorSphere.search, []
 
     def interrupted(self, *arguments):
@@ -281,7 +284,7 @@ def test_a_time_limit_and_an_interrupt_return_bounds_that_hold(monkeypatch):
         return search(self, *arguments)
 
     monkeypatch.setattr(VectorSphere, "search", interrupted)
-    broken = ro.train_vector(X, Y, 0.01)
+    broken = ro.train_vector(X, Y, 0.05)
     assert broken.stop is StopReason.INTERRUPTED
     for each in (stopped, broken):
         assert each.dual_objective <= best.objective
