@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from unittest import SkipTest
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits, load_iris
@@ -115,10 +118,12 @@ def test_it_is_no_model_and_no_start():
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.usefixtures("clock")
 def test_checks_of_scikit_learn():
-    estimator = vector(lam=0.1, tol=1e-3, time_limit=1.0)
+    estimator = vector(lam=0.1, tol=1e-3, time_limit=40.0)
     # Two answers within the gap may differ by more than this check allows.
     skipped = {"check_sample_weight_equivalence_on_dense_data"}
     for instance, check in estimator_checks_generator(estimator):
         if check.func.__name__ not in skipped:
-            check(instance)
+            with suppress(SkipTest):  # one check that does not apply ends no other
+                check(instance)
