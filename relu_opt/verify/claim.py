@@ -99,16 +99,35 @@ def check_data(X: ArrayLike, y: ArrayLike, axes: int = 1) -> tuple[FloatArray, F
                 name=name,
                 shape=array.shape,
             )
-        array = np.ascontiguousarray(array, dtype=np.float64)
-        if not np.isfinite(array).all():
+        doubles = np.ascontiguousarray(array, dtype=np.float64)
+        if not np.isfinite(doubles).all():
             raise DataError(f"{name} holds NaN or infinite values. Drop or impute them.", name=name)
-        checked.append(array)
+        if _is_rounded(array, doubles):
+            raise DataError(
+                f"{name} is {array.dtype}, and holds numbers that no double is; rounded, they are "
+                f"other data. Pass {name}.astype(float), if these are what is meant.",
+                name=name,
+            )
+        checked.append(doubles)
     if len(checked[0]) != len(checked[1]):
         raise DataError(
             f"X has {len(checked[0])} rows and y has {len(checked[1])} values. "
             "One target a row is needed."
         )
     return checked[0], checked[1]
+
+
+def _is_rounded(array: NDArray[Any], doubles: FloatArray) -> bool:
+    """Whether some of the numbers are not those of the array."""
+    if array.dtype.kind == "f":
+        return bool((array != doubles).any())
+    if array.dtype.kind == "b":
+        return False
+    large = np.abs(doubles) >= 2.0**53
+    return any(
+        int(number) != int(double)
+        for number, double in zip(array[large].tolist(), doubles[large].tolist(), strict=True)
+    )
 
 
 def contents(

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from relu_opt.errors import DataError
 from relu_opt.verify.claim import Checkable, Flaw, check_data, contents, read_claim
+from relu_opt.verify.exact import check_exactly
 from relu_opt.verify.one_input import as_column, verify_spline
-from relu_opt.verify.outcome import SCOPES, Verification, invalid
+from relu_opt.verify.outcome import ARITHMETIC, SCOPES, Terms, Verification, invalid, undecided
 from relu_opt.verify.several_outputs import check_several
 from relu_opt.verify.two_layer import check_network
+
+# Certificates that are proved in doubles alone.
+WITHOUT_EXACT = {"spline": "a spline", "several_outputs": "several outputs"}
 
 
 def verify(
@@ -24,6 +29,7 @@ def verify(
     lam: float | None = None,
     loss: str | None = None,
     tol: float | None = None,
+    arithmetic: str = "float",
 ) -> Verification:
     """Re-check a certificate against the data, trusting nothing else.
 
@@ -45,6 +51,9 @@ def verify(
         A certificate of another loss is `inconclusive`.
     tol : float, optional
         A larger gap is `inconclusive`, whatever tol the certificate says.
+    arithmetic : {"float", "exact"}
+        "float": doubles, with a bound on every rounding. "exact": integers, of the same doubles in
+        the file and the data, whatever their range; several times slower (`docs/exact.md`).
 
     Returns
     -------
@@ -54,25 +63,36 @@ def verify(
     Raises
     ------
     DataError
-        If the file cannot be read, or if X and y are not finite data of one length.
+        If the file cannot be read, if X and y are not finite data of one length, or if `scope`
+        or `arithmetic` is not one of the above.
     """
+    if arithmetic not in ARITHMETIC:
+        known = " or ".join(map(repr, ARITHMETIC))
+        raise DataError(f"Unknown arithmetic {arithmetic!r}. Use {known}.", name="arithmetic")
     if scope is not None and scope not in SCOPES:
         raise DataError(f"Unknown scope {scope!r}. Use one of {', '.join(SCOPES)}.", scope=scope)
-    return _checked(certificate, X, y).demanding(scope, lam, loss, tol)
+    found = replace(_checked(certificate, X, y, arithmetic == "exact"), arithmetic=arithmetic)
+    return found.demanding(scope, lam, loss, tol)
 
 
 def _checked(
-    certificate: str | os.PathLike[str] | Checkable, X: ArrayLike, y: ArrayLike
+    certificate: str | os.PathLike[str] | Checkable, X: ArrayLike, y: ArrayLike, exact: bool
 ) -> Verification:
     arrays, meta = contents(certificate)
-    if meta.get("problem") == "spline":
+    problem = meta.get("problem")
+    if exact and problem in WITHOUT_EXACT:
+        return undecided(
+            Terms(), f"A certificate of {WITHOUT_EXACT[problem]} has no exact re-check."
+        )
+    if problem == "spline":
         return verify_spline(arrays, meta, *check_data(as_column(X), y))
-    several = meta.get("problem") == "several_outputs"
+    several = problem == "several_outputs"
     data, targets = check_data(X, y, 2 if several else 1)
     with np.errstate(all="ignore"):
         try:
             if several:
                 return check_several(arrays, meta, data, targets)
-            return check_network(read_claim(arrays, meta, data, targets), data, targets)
+            claim = read_claim(arrays, meta, data, targets)
+            return (check_exactly if exact else check_network)(claim, data, targets)
         except Flaw as flaw:
             return invalid(str(flaw))

@@ -1,0 +1,168 @@
+r"""The proof of a certificate in exact integer arithmetic.
+
+The same bounds as in `relu_opt.verify.two_layer`, of the very doubles that the file and the data
+hold, with nothing rounded but what follows, and that to the safe side:
+
+* the quotients by sample weights in D(ν), at 160 binary digits;
+* the factor t by which ν is shrunk until ‖s XᵀD_iν + (S_iX)ᵀρ_b‖ ≤ λ for every block, rounded down;
+* logarithms and exponentials of the logistic loss, which are enclosed (`exact_logs`).
+
+A free output constant needs Σν = 0: the remainder is taken out of the largest entry of ν first.
+"""
+
+from __future__ import annotations
+
+import itertools
+from fractions import Fraction
+
+from relu_opt.verify.claim import Claim, FloatArray
+from relu_opt.verify.exact_integers import (
+    Integers,
+    Packing,
+    digits,
+    integers,
+    largest,
+    mask,
+    masks,
+    products,
+    root_below,
+)
+from relu_opt.verify.exact_logs import BITS
+from relu_opt.verify.exact_losses import Term
+from relu_opt.verify.exact_outcome import ExactBounds, concluded_exactly
+from relu_opt.verify.exact_search import reach
+from relu_opt.verify.exact_spikes import stretch
+from relu_opt.verify.outcome import Verification
+from relu_opt.verify.scope import scope_of
+from relu_opt.verify.two_layer import network_statement
+
+# Share of `tol` that the search over all directions may be off by.
+SEARCH_SHARE = Fraction(1, 200)
+
+
+def check_exactly(claim: Claim, X: FloatArray, y: FloatArray) -> Verification:
+    """What is proved in integers of a network with one output."""
+    bounds = exact_bounds(claim, X, y)
+
+    def statement(primal: float, dual: float, rel_gap: float) -> str:
+        enclosed = ""
+        if claim.loss == "logistic":
+            enclosed = f" Logarithms and exponentials are enclosed to {BITS} binary digits."
+        return network_statement(claim, primal, dual, rel_gap, "exact") + enclosed
+
+    return concluded_exactly(claim, bounds, "network", statement)
+
+
+def exact_bounds(claim: Claim, X: FloatArray, y: FloatArray) -> ExactBounds:
+    """The objective of the claim's network, and D at its ν shrunk until it is feasible.
+
+    Parameters
+    ----------
+    claim : Claim
+    X : (n, d) array
+    y : (n,) array
+        As the claim was read for.
+    """
+    delta = Fraction(claim.delta) if claim.loss == "huber" else Fraction(0)
+    term = Term(claim.loss, integers(y), integers(claim.weight), delta)
+    lam, x, nu = Fraction(claim.lam), integers(X), integers(claim.nu)
+    if claim.has_constant:
+        nu = _balanced(nu)
+    primal = term.mean(_fits(claim, x, len(y))) + lam / 2 * _penalty(claim)
+    square = _longest(claim, x, nu)
+    problem, doubts = "", []
+    if claim.coverage == "spike_free":
+        longer, problem = _stretch(claim, x, len(y))
+        square *= longer
+    elif claim.coverage == "searched":
+        level = lam * (1 + SEARCH_SHARE * Fraction(claim.tol))
+        bound, problem = reach(x, nu, level)
+        square = max(square, bound**2)
+    else:
+        doubts = scope_of(claim, X)[0]
+    if claim.coverage == "oracle":
+        doubts.append(f"{claim.oracle[0].upper()}{claim.oracle[1:]}, which is not re-checked here.")
+    t = term.shrink(nu)
+    if problem:
+        doubts.append(f"The scope is all patterns, and {problem}.")
+        t = Fraction(0)
+    elif square * t**2 > lam**2:
+        t = root_below(lam**2 / square)
+    return ExactBounds(primal, max(Fraction(0), term.dual(nu, t)), tuple(doubts))
+
+
+def _stretch(claim: Claim, x: Integers, n: int) -> tuple[Fraction, str]:
+    """The square of what `spike_free` leaves to charge, and why the pattern listed may not do."""
+    rows = x.rows(len(x.values) // n)
+    everywhere = mask(map(any, rows))
+    if all(listed & everywhere != everywhere for listed in masks(claim.patterns, n)):
+        return Fraction(1), "the pattern that is active everywhere is not listed"
+    return stretch(rows)
+
+
+def _penalty(claim: Claim) -> Fraction:
+    weights = integers(claim.hidden, claim.output)
+    return Fraction(sum(v * v for v in weights.values), 1 << 2 * weights.shift)
+
+
+def _fits(claim: Claim, x: Integers, n: int) -> Integers:
+    """What the network says, row by row."""
+    d = len(x.values) // n
+    hidden, output, constant = (
+        integers(each) for each in (claim.hidden, claim.output, [claim.constant])
+    )
+    rows = x.rows(d)
+    inner = x.shift + hidden.shift
+    shift = max(inner + output.shift, constant.shift)
+    start, power = constant.scaled(shift)[0], shift - inner - output.shift
+    heights = products(rows, hidden.rows(d))
+    if claim.gates is None:
+        fits = [
+            sum(a * h for a, h in zip(output.values, row, strict=True) if h > 0) for row in heights
+        ]
+    else:
+        sides = products(rows, integers(claim.gates).rows(d))
+        fits = [
+            sum(a * h for a, h, g in zip(output.values, row, side, strict=True) if g >= 0)
+            for row, side in zip(heights, sides, strict=True)
+        ]
+    return Integers([start + (fit << power) for fit in fits], shift)
+
+
+def _balanced(nu: Integers) -> Integers:
+    """ν with sum zero: the remainder is taken out of the largest entry."""
+    values = list(nu.values)
+    worst = max(range(len(values)), key=lambda k: abs(values[k]))
+    values[worst] -= sum(values)
+    return Integers(values, nu.shift)
+
+
+def _longest(claim: Claim, x: Integers, nu: Integers) -> Fraction:
+    """The largest ‖s XᵀD_iν + (S_iX)ᵀρ_b‖² over all blocks."""
+    n, p = len(nu.values), len(claim.patterns)
+    rows = x.rows(len(x.values) // n)
+    blocks = list(claim.rho.items())
+    rho = integers(*(values for _, (_, values) in blocks))
+    shift = max(nu.shift, rho.shift)
+    v, r = nu.scaled(shift), iter(rho.scaled(shift))
+    multipliers = {
+        block: (samples.tolist(), list(itertools.islice(r, len(samples))))
+        for block, (samples, _) in blocks
+    }
+    most = sum(map(abs, v)) + max((sum(values) for _, values in multipliers.values()), default=0)
+    packing = Packing(len(rows[0]), most * largest(rows))
+    packed = [packing.pack(row) for row in rows]
+    pulls = [value * row for value, row in zip(v, packed, strict=True)]
+    longest = 0
+    for i, pattern in enumerate(masks(claim.patterns, n)):
+        active = digits(pattern, n)
+        whole = sum(itertools.compress(pulls, active))
+        vectors = [] if i in multipliers and i + p in multipliers else [whole]
+        for block, side in ((i, 1), (i + p, -1)):
+            if block in multipliers:
+                pairs = zip(*multipliers[block], strict=True)
+                cone = sum((value if active[k] else -value) * packed[k] for k, value in pairs)
+                vectors.append(side * whole + cone)
+        for vector in vectors:
+            longest = max(longest, sum(entry * entry for entry in packing.unpack(vector)))
+    return Fraction(longest, 1 << 2 * (shift + x.shift))
