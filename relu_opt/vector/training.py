@@ -12,7 +12,6 @@ from relu_opt.errors import DataError, did_you_mean
 from relu_opt.plugins.manager import registry
 from relu_opt.plugins.types import ProgressEvent, StopReason
 from relu_opt.program.arrangement import MAX_PATTERNS
-from relu_opt.program.convex import relative_gap
 from relu_opt.vector.ascent import VectorAscent
 from relu_opt.vector.bounds import MOST_DIRECTIONS, Terms, VectorSeparation, distinct
 from relu_opt.vector.certificate import vector_certificate
@@ -24,6 +23,7 @@ from relu_opt.vector.relaxation import Relaxation
 from relu_opt.vector.sliding import slide
 from relu_opt.vector.solution import VectorRound, VectorSolution
 from relu_opt.vector.sphere import VectorSphere
+from relu_opt.verdicts import relative_gap
 
 ORACLES = ("auto", "sphere", "flats", "ascent")
 VectorOracle = VectorSphere | VectorFlats | VectorAscent

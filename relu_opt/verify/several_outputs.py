@@ -4,19 +4,20 @@ The network's objective (1/2n)‖f − Y‖² + (λ/2) Σ_j (‖u_j‖² + ‖w_
 ⟨V, Y⟩ − (n/2)‖V‖² is a lower bound for every network if |h(u)| ≤ λ for all ‖u‖ ≤ 1, with
 h(u) = Σ_i max(0, x_iᵀu) ω_i: x_i the rows that a neuron sees, ω_i the rows of V (each patch has its
 own block of entries; pooled patches share it and are averaged). As in `relu_opt.verify`, nothing
-of the trainer is imported, and the lower bound that is reported allows for rounding.
+of the trainer is imported. |h| is bounded by `verify.vector_search` or `verify.lifted`.
 
-The search. A cone of directions is Σ_j θ_j v_j, θ ≥ 0, for r unit vectors. With g_i = s_i x_iᵀu for
-some slope s_i in [0, 1], what max(0, x_iᵀu) is above g_i is at most its interpolant c_i. So
-h = g + Σ_i t_i ω_i, 0 ≤ t_i ≤ c_i, and |h|² = |g|² + Σ_i t_i ω_iᵀ(g + h) is at most a quadratic
-form in θ, which is compared with λ²|u|² entry by entry. A cone that fails is cut in two.
+Arithmetic. Doubles, with a bound on every rounding: the objective from above, the bound from below.
+Data, targets and λ are taken in units of powers of two in which they are of size one. If a
+bound b on |h| exceeds λ, tV with t = λ/b takes the place of V. Where the output constants are free,
+each column of V has to sum to zero: what is left of its exact sum, δ, is taken out of one row j,
+which adds at most ‖x_j‖‖δ‖ to |h|.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,78 +31,140 @@ from relu_opt.verify.claim import (
     read_entry,
     read_number,
 )
-from relu_opt.verify.outcome import Terms, Verification, concluded
-from relu_opt.verify.search import EPS, MOST_RANK
+from relu_opt.verify.lifted import lifted
+from relu_opt.verify.outcome import (
+    ARITHMETIC,
+    Terms,
+    Verification,
+    above_others,
+    concluded,
+    in_units,
+    undecided,
+)
+from relu_opt.verify.rounding import UNDERFLOW, UNIT, above, exact_dot, gamma, remainders
+from relu_opt.verify.units import TOO_WIDE, exponent, in_range, scaled
+from relu_opt.verify.vector_search import reach_vector
 
 FloatArray = NDArray[np.float64]
 
-# Cones that are looked at before the search gives up, and entries of a matrix of products.
-MOST_CONES, CHUNK_ENTRIES = 3_000_000, 2**20
-# Share of `tol` that the search may be off by.
-SEARCH_SHARE = 0.005
+# What the search may be off by, as a share of `tol`, and relative to λ: no claim is then false.
+SEARCH_SHARE, SEARCH_MOST = 0.005, 5e-10
 PROOFS = ("searched", "relaxed", "lifted")
 
 
 @dataclass(frozen=True)
 class _Claim:
-    """What a certificate for several outputs says of its bounds."""
+    """What a certificate for several outputs says, and the numbers that it rests on.
 
+    `seen`, (K, n, h), is what a neuron sees of the data; `pooled` says that its values are averaged
+    over the K; `output` is (m, K, c), or (m, 1, c).
+    """
+
+    seen: FloatArray
+    pooled: bool
+    Y: FloatArray
+    hidden: FloatArray
+    output: FloatArray
+    constants: FloatArray
+    V: FloatArray
+    lam: float
+    free: bool
     tol: float
+    proof: str
     verdict: str
     numbers: Mapping[str, float]
-    lam: float
-    proof: str
 
     @property
     def terms(self) -> Terms:
         """What the certificate speaks of."""
         return Terms("all", self.lam, "squared", False, self.proof, self.tol)
 
+    def near_one(self) -> tuple[_Claim, int]:
+        """The same where data and targets are of size one, and objectives are in units of 2^unit.
+
+        With X = 2^x X′ and Y = 2^y Y′, y − x even, both layers are 2^((y−x)/2) times those of
+        X′, Y′ and λ′ = λ/2^(x+y), V is 2^y times V′, and objectives are 4^y times theirs.
+        """
+        x, y = exponent(self.seen), exponent(self.Y)
+        y += (y - x) % 2
+        half = (y - x) // 2
+        changed = replace(
+            self,
+            seen=scaled(self.seen, -x),
+            Y=scaled(self.Y, -y),
+            hidden=scaled(self.hidden, -half),
+            output=scaled(self.output, -half),
+            constants=scaled(self.constants, -y),
+            V=scaled(self.V, -y),
+            lam=float(scaled(np.array(self.lam), -x - y)),
+        )
+        return changed, 2 * y
+
 
 def check_several(
     arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], X: FloatArray, Y: FloatArray
 ) -> Verification:
     """Re-check a certificate of a network with several outputs; a `Flaw` if it is malformed."""
+    given = _read(arrays, meta, X, Y)
+    claim, unit = given.near_one()
+    layers = (claim.hidden, claim.output, claim.constants)
+    if not in_range(*layers, claim.V, np.array(claim.lam)):
+        return undecided(given.terms, TOO_WIDE)
+    # What is taken out of V's row `j`, the least one, so that columns sum to zero.
+    rests = [remainders(column) if claim.free else [] for column in claim.V.T]
+    sizes = np.linalg.norm(claim.seen, axis=2).sum(axis=0)
+    j = int(np.argmin(sizes))
+    moved = above(math.hypot(*(math.fsum(map(abs, rest)) for rest in rests)), len(rests) + 4)
+    bound, problem = _largest(claim)
+    bound = above(bound + moved * above(float(sizes[j]), X.shape[1] + len(claim.seen)), 2)
+    # Where nothing is known of |h|, the claims are still compared with D(V).
+    t = 1.0 if problem or bound <= claim.lam else claim.lam / bound * (1 - 4 * UNIT)
+    primal, dual = _primal(claim), max(0.0, _dual(claim, rests, j, t))
+
+    def statement(rel_gap: float) -> str:
+        upper, lower = in_units(primal, unit, math.inf), in_units(dual, unit, -math.inf)
+        others = above_others(upper, rel_gap, "ReLU network of any width", lower)
+        return (
+            f"With the mean squared loss over {len(rests)} outputs, lam = {given.lam:g}, the "
+            f"network's objective {others}. Proved {ARITHMETIC['float']}."
+        )
+
+    doubts = [problem] if problem else []
+    found = concluded(given, primal, dual, [], doubts, "network", statement, unit=unit)
+    return replace(found, dual=0.0, rel_gap=math.inf) if problem else found
+
+
+# -- reading -------------------------------------------------------------------
+
+
+def _read(
+    arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], X: FloatArray, Y: FloatArray
+) -> _Claim:
     seen, pooled = _seen(arrays, meta, X)
     (K, _, h), c = seen.shape, Y.shape[1]
     hidden = read_entry(arrays, "hidden", np.float64, (None, h))
     m, by_patch = len(hidden), "patches" in arrays and not pooled
     output = read_entry(arrays, "output", np.float64, (m, K, c) if by_patch else (m, c))
     constants = read_entry(arrays, "intercept", np.float64, (c,))
-    V = read_entry(arrays, "V", np.float64, Y.shape)
-    lam, tol = (read_number(meta, name, lambda x: 0 < x < math.inf) for name in ("lam", "tol"))
-    claim = _Claim(
-        tol,
-        read_choice(meta, "verdict", VERDICTS),
-        {name: read_number(meta, name) for name in ("primal", "dual", "rel_gap")},
-        lam,
-        read_choice(meta, "proof", PROOFS),
-    )
     check_fingerprint(meta, X, Y)
     free = meta.get("with_intercept")
     if not isinstance(free, bool) or (constants.any() and not free):
         raise Flaw("The network has output constants, and the certificate says that it has none.")
-    false: list[str] = []
-    if free and (np.abs(V.sum(axis=0)) > 1e-10 * np.abs(V).sum(axis=0)).any():
-        false.append("A column of V does not sum to zero, and the output constants are free.")
-    weights = output if by_patch else output[:, None]
-    primal = _primal(seen, pooled, hidden, weights, constants, Y, lam)
-    plain = _dual(V, Y)
-    bound, doubts = _largest(seen, pooled, V, lam, tol, claim.proof)
-    shrink = min(1.0, lam / bound) if bound > 0 else 1.0
-    dual = min(plain, _dual(shrink * V, Y))
-
-    def statement(rel_gap: float) -> str:
-        return (
-            f"With the mean squared loss over {c} outputs, lam = {lam:g}, the network's "
-            f"objective {primal:.12g} is at most {max(rel_gap, 0.0):.3g} (relative) above that of "
-            f"every ReLU network of any width: none is below {dual:.12g}."
-        )
-
-    return concluded(claim, primal, dual, false, doubts, "network", statement)
-
-
-# -- reading -------------------------------------------------------------------
+    return _Claim(
+        seen=seen,
+        pooled=pooled,
+        Y=Y,
+        hidden=hidden,
+        output=output if by_patch else output[:, None],
+        constants=constants,
+        V=read_entry(arrays, "V", np.float64, Y.shape),
+        lam=read_number(meta, "lam", lambda value: 0 < value < math.inf),
+        free=free,
+        tol=read_number(meta, "tol", lambda value: 0 < value < 1),
+        proof=read_choice(meta, "proof", PROOFS),
+        verdict=read_choice(meta, "verdict", VERDICTS),
+        numbers={name: read_number(meta, name) for name in ("primal", "dual", "rel_gap")},
+    )
 
 
 def _seen(
@@ -124,148 +187,56 @@ def _seen(
 # -- the bounds ----------------------------------------------------------------
 
 
-def _primal(
-    seen: FloatArray,
-    pooled: bool,
-    hidden: FloatArray,
-    output: FloatArray,
-    constants: FloatArray,
-    Y: FloatArray,
-    lam: float,
-) -> float:
-    fits = np.tile(constants, (len(Y), 1))
-    for k, rows in enumerate(seen):
-        values = np.maximum(rows @ hidden.T, 0.0)
-        fits += values @ output[:, 0] / len(seen) if pooled else values @ output[:, k]
-    squares = float((hidden**2).sum() + (output**2).sum())
-    return float(((fits - Y) ** 2).sum()) / (2 * len(Y)) + lam / 2 * squares
+def _primal(claim: _Claim) -> float:
+    """The network's objective, from above."""
+    (K, n, h), m = claim.seen.shape, len(claim.hidden)
+    fits, sizes = np.zeros_like(claim.Y), np.zeros_like(claim.Y)
+    for k, rows in enumerate(claim.seen):
+        weights = claim.output[:, 0] / K if claim.pooled else claim.output[:, k]
+        fits += np.maximum(rows @ claim.hidden.T, 0.0) @ weights
+        sizes += np.abs(rows) @ (np.abs(claim.hidden).T @ np.abs(weights))
+    off = gamma(h + m + K + 2) * above(1.0, h + m + K) * sizes
+    # An offset of the targets costs one rounding: c − Y comes first.
+    shift = claim.constants - claim.Y
+    off = (np.abs(fits + shift) + off + UNIT * np.abs(shift)) * (1 + 4 * UNIT)
+    loss = math.fsum((off * off).ravel().tolist()) / (2 * n)
+    layers = [np.ravel(each * each).tolist() for each in (claim.hidden, claim.output)]
+    penalty = claim.lam / 2 * math.fsum(layers[0] + layers[1])
+    primal = above(loss + penalty, 8)
+    nothing = not (m or claim.Y.any() or claim.constants.any())
+    return primal if nothing else primal + UNDERFLOW
 
 
-def _dual(V: FloatArray, Y: FloatArray) -> float:
-    return float((V * Y).sum()) - len(Y) / 2 * float((V**2).sum())
+def _dual(claim: _Claim, rests: list[list[float]], j: int, t: float) -> float:
+    """t⟨V, Y⟩ − t²(n/2)‖V‖² from below, for V without the remainders in its row j."""
+    y, v = claim.Y[j].tolist(), claim.V[j].tolist()
+    taken = [(-rest, y[k]) for k, part in enumerate(rests) for rest in part]
+    linear = exact_dot((claim.V, claim.Y), *((np.array(a), np.array(b)) for a, b in taken))
+    rows = np.abs(np.delete(claim.V, j, axis=0)).ravel().tolist()
+    rows += [abs(a) + math.fsum(map(abs, part)) for a, part in zip(v, rests, strict=True)]
+    square = len(claim.Y) / 2 * above(math.fsum(value * value for value in rows), 8)
+    value = t * linear - t * t * square
+    if not claim.V.any():
+        return 0.0
+    return value - 8 * UNIT * (t * abs(linear) + t * t * square) - UNDERFLOW
 
 
-def _largest(
-    seen: FloatArray, pooled: bool, V: FloatArray, lam: float, tol: float, proof: str
-) -> tuple[float, list[str]]:
+def _largest(claim: _Claim) -> tuple[float, str]:
     """What |h| does not exceed on the unit ball, and why that may not be known."""
-    K, n, _ = seen.shape
-    rows = seen.reshape(K * n, -1)
-    if pooled:
-        omega = np.concatenate([V / K] * K)
+    K, n, _ = claim.seen.shape
+    rows = claim.seen.reshape(K * n, -1)
+    if claim.pooled:
+        omega = np.concatenate([claim.V / K] * K)
     else:
-        omega = np.concatenate([np.kron(np.eye(K)[k], V) for k in range(K)])
-    level = lam * (1 + SEARCH_SHARE * tol)
-    if proof == "lifted":
-        bound = lifted(rows, omega)
-        problem = (
-            "" if bound <= level else f"The lifted bound is {bound:.17g}, above lam = {lam:g}."
-        )
+        omega = np.concatenate([np.kron(np.eye(K)[k], claim.V) for k in range(K)])
+    level = claim.lam * (1 + min(SEARCH_SHARE * claim.tol, SEARCH_MOST))
+    # Dividing by K rounds once, relative to each entry.
+    sizes = np.linalg.norm(rows, axis=1) @ np.linalg.norm(omega, axis=1)
+    divided = 2 * UNIT * above(float(sizes), len(rows) + 8) if claim.pooled else 0.0
+    if claim.proof == "lifted":
+        bound = lifted(rows, omega, claim.lam)
+        problem = "" if bound <= level else "The lifted bound is not shown to be at most lam."
     else:
         # Whoever proved it, it is a statement about V alone.
         bound, problem = reach_vector(rows, omega, level)
-    return bound, [problem] if problem else []
-
-
-def lifted(rows: FloatArray, omega: FloatArray) -> float:
-    """A bound on |Σ_i max(0, x_iᵀu) ω_i| for |u| ≤ 1, by the largest eigenvalue of a matrix.
-
-    z_i = max(0, x_iᵀu) has z_i² = z_i x_iᵀu, so |ωᵀz|² ≤ |ωᵀz|² + Σ_i N_i (z_i x_iᵀu − z_i²) for
-    every N ≥ 0; the maximum over all z is ¼ uᵀxᵀ(N + ω(I − ωᵀN⁻¹ω)⁻¹ωᵀ)xu if ωᵀN⁻¹ω ≺ I. N is
-    tried as a multiple of 1, and of |ω_i|/|x_i|.
-    """
-    size, strength = np.linalg.norm(rows, axis=1), np.linalg.norm(omega, axis=1)
-    some = (size > 0) & (strength > 0)
-    if not some.any():
-        return 0.0
-    x, w = rows[some], omega[some]
-    found = []
-    for N in (np.ones(len(x)), (strength / size)[some]):
-        inner = w.T @ (w / N[:, None])
-        least = float(np.linalg.eigvalsh(inner)[-1])
-        xNx, xw = x.T @ (N[:, None] * x), x.T @ w
-
-        def square(
-            log: float, inner: FloatArray = inner, least: float = least,
-            xNx: FloatArray = xNx, xw: FloatArray = xw,
-        ) -> float:  # fmt: skip
-            t = least * (1 + math.exp(log))
-            middle = np.linalg.solve(np.eye(len(inner)) - inner / t, xw.T)
-            return float(np.linalg.eigvalsh(t * xNx + xw @ middle)[-1]) / 4
-
-        low, high = math.log(0.01), math.log(1e4)
-        for _ in range(60):
-            one, two = low + (high - low) / 3, high - (high - low) / 3
-            low, high = (low, two) if square(one) <= square(two) else (one, high)
-        found.append(square(0.5 * (low + high)))
-    return math.sqrt(min(found)) * (1 + 6400 * EPS * math.sqrt(x.size))
-
-
-def reach_vector(rows: FloatArray, omega: FloatArray, level: float) -> tuple[float, str]:
-    """A bound on |Σ_i max(0, x_iᵀu) ω_i| for |u| ≤ 1: `level` plus rounding, or inf and why."""
-    _, sizes, axes = np.linalg.svd(rows, full_matrices=False)
-    kept = sizes > 4 * max(rows.shape) * EPS * sizes[0]
-    left_out = float(sizes[~kept].max(initial=0.0)) * float(np.linalg.norm(omega))
-    x = rows @ axes[kept].T
-    total = float(np.linalg.norm(x, axis=1) @ np.linalg.norm(omega, axis=1))
-    if not total:
-        return left_out, ""
-    slack = 8 * EPS * math.sqrt(len(x) + 1) * total
-    r = x.shape[1]
-    if r > MOST_RANK:
-        return math.inf, f"A search of directions in {r} dimensions is too long to repeat here."
-    some = x.any(axis=1) & omega.any(axis=1)
-    x, omega = x[some], omega[some]
-    corners = np.where(np.arange(2**r)[:, None] >> np.arange(r) & 1, -1.0, 1.0)
-    cones = corners[:, :, None] * np.eye(r)
-    step, looked = max(1, CHUNK_ENTRIES // (r * len(x))), 0
-    while len(cones):
-        looked += len(cones)
-        if looked > MOST_CONES or (r == 1 and looked > 2):
-            return math.inf, "The search for directions is too long to repeat here."
-        left = []
-        for start in range(0, len(cones), step):
-            part = cones[start : start + step]
-            open_, highest = _open(part, x, omega, level, 16 * slack * total)
-            if highest > level + slack + left_out:
-                return math.inf, f"A direction has |Vᵀ(Xu)₊| = {highest:.17g}, above lam."
-            left.append(part[open_])
-        cones = _cut(np.concatenate(left))
-    return level + 2 * slack + left_out, ""
-
-
-def _open(
-    cones: FloatArray, x: FloatArray, omega: FloatArray, level: float, error: float
-) -> tuple[NDArray[np.bool_], float]:
-    """Cones on which |h| ≤ level is not shown; and the largest |h| at their edges."""
-    heights = np.einsum("mjr,ir->mji", cones, x)
-    most, least = heights.max(axis=1, keepdims=True), heights.min(axis=1, keepdims=True)
-    between = (least < 0) & (most > 0)
-    slope = np.where(least >= 0, 1.0, 0.0)
-    slope = np.where(between, most / np.where(between, most - least, 1.0), slope)
-    g = (slope * heights) @ omega
-    c = np.where(between, np.maximum(heights, 0.0) - slope * heights, 0.0)
-    highest = float(np.linalg.norm(g + c @ omega, axis=2).max())
-    strength = np.linalg.norm(omega, axis=1)
-    # ω_iᵀ(g + h) = 2ω_iᵀg + ω_iᵀΣ t ω, and the last is at most |ω_i| Σ c|ω|.
-    pull = np.maximum(2 * g @ omega.T + strength * (c @ strength)[:, :, None], 0.0)
-    form = np.einsum("mjq,mkq->mjk", g, g) + 0.5 * (
-        np.einsum("mji,mki->mjk", c, pull) + np.einsum("mji,mki->mjk", pull, c)
-    )
-    cosines = np.einsum("mjr,mkr->mjk", cones, cones) * (1 - 1e-14)
-    return ~((form + error <= level**2 * cosines).all(axis=(1, 2))), highest
-
-
-def _cut(cones: FloatArray) -> FloatArray:
-    """Every cone in two, at the middle of its longest edge."""
-    if not len(cones):
-        return cones
-    i, j = np.triu_indices(cones.shape[1], 1)
-    longest = ((cones[:, i] - cones[:, j]) ** 2).sum(axis=2).argmax(axis=1)
-    all_, one, two = np.arange(len(cones)), i[longest], j[longest]
-    middle = cones[all_, one] + cones[all_, two]
-    middle /= np.sqrt((middle**2).sum(axis=1, keepdims=True))
-    halves = np.stack([cones, cones])
-    halves[0, all_, one] = middle
-    halves[1, all_, two] = middle
-    return halves.reshape(-1, *cones.shape[1:])
+    return bound + divided, problem
