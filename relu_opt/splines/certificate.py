@@ -14,14 +14,13 @@ from relu_opt.arrays import FloatArray, frozen
 from relu_opt.certificate import fingerprint, require_certified
 from relu_opt.errors import DataError
 from relu_opt.io import need, read_npz, write_npz
-from relu_opt.program.convex import relative_gap
 from relu_opt.program.losses import Loss, make_loss
 from relu_opt.program.network import ReLUNetwork
 from relu_opt.splines.bounds import SplineBound
 from relu_opt.splines.constraints import CONSTRAINTS
 from relu_opt.splines.neurons import Neurons
 from relu_opt.splines.problem import SplineProblem
-from relu_opt.verdicts import Verdict
+from relu_opt.verdicts import Verdict, relative_gap
 
 # How far a lower bound may lie above an upper bound, relative to it, by rounding.
 CROSSING_TOLERANCE = 1e-9
@@ -71,7 +70,7 @@ class SplineCertificate:
 
     @property
     def rel_gap(self) -> float:
-        """(primal − dual)/max(1e−12, |primal|)."""
+        """The least R with primal ≤ (1 + R)·dual; inf if no bound above 0 is proved."""
         return relative_gap(self.primal, self.dual)
 
     @property

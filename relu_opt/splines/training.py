@@ -21,7 +21,6 @@ from relu_opt.config import load_settings
 from relu_opt.errors import SolveFailed
 from relu_opt.plugins.manager import registry
 from relu_opt.plugins.types import State, StopReason
-from relu_opt.program.convex import relative_gap
 from relu_opt.program.linear import QuadraticProgram
 from relu_opt.program.lowering import into_domain
 from relu_opt.program_solution import ProgramSolution, StandardProgram, solve_program
@@ -30,6 +29,7 @@ from relu_opt.splines.knots import Knots
 from relu_opt.splines.masters import quadratic_master
 from relu_opt.splines.polish import BRANCHES, model_curvature, objective, polished
 from relu_opt.splines.problem import SplineProblem
+from relu_opt.verdicts import relative_gap
 
 MOST_ROUNDS = 200
 INTERIOR = "clarabel"

@@ -4,16 +4,20 @@ The file has neurons of one input (kinks, sides, weights) and a constant, and a 
 objective is F(f) + λ Σ|w|, or Σ|w| where the fit is demanded. ν proves D(ν) if Σν = 0 and
 |νᵀ(x − t)_+|, |νᵀ(t − x)_+| ≤ λ for every t: piecewise linear in t, so that the data are enough.
 
-Rounding. Sums over the sorted data are made in extended precision where the machine has it, of
-unit roundoff eps'. Their error is modelled as 4 eps' √n · range · Σ|ν|, and the bound that is
-reported is that of ν shrunk by it.
+Arithmetic. The fits and the largest |νᵀ(±(x − t))_+| are computed in integers, without rounding,
+and so is the distance of Σν from zero. Losses and conjugates are computed in doubles, in units in
+which targets are of size one, with a bound on every rounding.
+
+Where the fit is demanded, the stored spline meets it up to rounding only. So the upper bound is not
+its own cost but that of a spline which meets the demand exactly: for margins the stored one over
+its least margin; for targets the stored one and a second one through its misses.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,13 +33,26 @@ from relu_opt.verify.claim import (
     read_entry,
     read_number,
 )
-from relu_opt.verify.losses import LABELLED, dual_point, mean_loss_above
-from relu_opt.verify.outcome import Terms, Verification, concluded, invalid
+from relu_opt.verify.losses import LABELLED, DualPoint, dual_point, mean_loss_above
+from relu_opt.verify.outcome import (
+    ARITHMETIC,
+    Terms,
+    Verification,
+    above_others,
+    concluded,
+    in_units,
+    invalid,
+    undecided,
+)
+from relu_opt.verify.rounding import UNIT, above, exact_dot, gamma, remainders
+from relu_opt.verify.spline_sums import fits_and_targets, largest_hinge, mending_cost, rounded
+from relu_opt.verify.units import RANGE, TOO_WIDE, exponent, in_range, scaled
 
 LOSSES = ("squared", "logistic", "squared_hinge", "hinge", "huber", "interpolation", "hard_margin")
 # How far a demanded fit may be missed, relative to the largest target.
 FIT_TOL = 1e-9
-LONG = np.longdouble
+# A hinge that is above λ by more than this share of it makes the file false, not only weak.
+INFEASIBLE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -85,7 +102,7 @@ def verify_spline(
             claim = _read(arrays, meta, X, y)
         except Flaw as flaw:
             return invalid(str(flaw))
-        return _judge(claim, X[:, 0], y)
+        return _judged(claim, X[:, 0], y)
 
 
 def _read(
@@ -134,89 +151,161 @@ def _read(
     return claim
 
 
-def _judge(claim: SplineClaim, x: FloatArray, y: FloatArray) -> Verification:
-    false: list[str] = []
-    primal, missed = _primal(claim, x, y)
-    if missed:
-        false.append(missed)
-    if abs(claim.nu.sum()) > 1e-12 * np.abs(claim.nu).sum():
-        false.append("ν does not sum to zero, and the output constant is free.")
-    largest, error = _largest(claim.nu, x)
-    if not largest <= claim.lam * (1 + 1e-12) + error:
-        false.append(f"ν is infeasible: a kink has {largest:.17g}, above lam = {claim.lam:g}.")
-    plain = _dual(claim, claim.nu, y)
-    shrink = min(1.0, claim.lam / (largest + error)) if largest + error > 0 else 1.0
-    dual = min(plain, _dual(claim, shrink * claim.nu, y))
+def _judged(given: SplineClaim, x: FloatArray, y: FloatArray) -> Verification:
+    # In units of the range of x and of the largest target; labels have no unit.
+    wide = exponent(np.array([x.max() / 2 - x.min() / 2])) + 1
+    high = 0 if given.loss in (*LABELLED, "hard_margin") else exponent(y)
+    claim, targets = _near_one(given, wide, high), scaled(y, -high)
+    if not in_range(claim.nu, np.array(claim.lam)):
+        return undecided(given.terms, TOO_WIDE)
+    # Objectives are of the size of the targets' squares; a cost alone is theirs over that of x.
+    unit = high - wide if given.demanded else 2 * high
+    loss, missed, away = _fit(given, claim, x, y, (wide, high))
+    sizes = np.abs(given.weights).tolist()
+    cost = float(scaled(np.array(above(math.fsum(sizes), 2)), wide - high))
+    false = [missed] if missed else []
+    if given.loss == "interpolation":
+        primal = above(cost + loss, 2)
+    elif given.loss == "hard_margin":
+        primal = above(cost / loss, 2)
+    else:
+        primal = above(loss + above(claim.lam * cost, 2), 2)
+    point = _demanded_point(claim, targets) if given.demanded else None
+    if not given.demanded:
+        point = dual_point(claim, claim.nu, targets, True)
+    dual = -math.inf
+    if point is not None:
+        # From the side from which a change of ν changes less.
+        near = x if _reach(claim.nu, x) <= _reach(claim.nu, -x) else -x
+        largest, shift = largest_hinge(claim.nu, near)
+        reached = rounded(largest, shift + wide)
+        if not point.share * reached <= claim.lam * (1 + INFEASIBLE):
+            false.append(
+                f"ν is infeasible: a kink has {point.share * reached / claim.lam:.17g} times lam, "
+                "above lam."
+            )
+        dual = max(0.0, point.below(_shrink(claim, point, reached, scaled(near, -wide))))
 
     def statement(rel_gap: float) -> str:
-        return _statement(claim, primal, dual, rel_gap)
+        upper, lower = in_units(primal, unit, math.inf), in_units(dual, unit, -math.inf)
+        return _statement(given, away, upper, lower, rel_gap)
 
-    return concluded(claim, primal, dual, false, [], "spline", statement)
+    return concluded(given, primal, dual, false, [], "spline", statement, unit=unit)
 
 
-def _statement(claim: SplineClaim, primal: float, dual: float, rel_gap: float) -> str:
+def _near_one(given: SplineClaim, wide: int, high: int) -> SplineClaim:
+    """The claim where x is in units of 2^wide and y in those of 2^high, but for the neurons."""
+    # Where the fit is demanded the strength 1 has no unit, and ν is one over that of x.
+    lam, nu = (0, wide) if given.demanded else (-wide - high, -high)
+    return replace(
+        given,
+        nu=scaled(given.nu, nu),
+        lam=float(scaled(np.array(given.lam), lam)),
+        delta=float(scaled(np.array(given.delta), -high)),
+    )
+
+
+def _statement(claim: SplineClaim, away: float, primal: float, dual: float, rel_gap: float) -> str:
     whom = "one-input ReLU network of any width whose hidden biases are free"
-    if claim.demanded:
-        what = {"interpolation": "meets the targets", "hard_margin": "has every margin"}[claim.loss]
-        head = f"The spline {what}, and its cost"
-        whom += f" and which {what}"
+    if claim.loss == "interpolation":
+        head = (
+            f"The spline meets the targets up to {away:.1e} of the largest, and its cost, with "
+            "what meeting them exactly adds to it,"
+        )
+        whom += " and which meets the targets"
+    elif claim.loss == "hard_margin":
+        head = (
+            f"The spline has every margin up to {away:.1e}, and the cost of the one over its least "
+            "margin, which has them,"
+        )
+        whom += " and which has every margin"
     else:
         loss = f"{claim.loss} loss"
         if claim.loss == "huber":
             loss += f" (delta = {claim.delta:g})"
-        weights = "" if (claim.weight == 1).all() else "weighted "
+        weights = "weighted " if claim.terms.weights else ""
         head = f"With the {weights}mean {loss} and lam = {claim.lam:g}, the spline's objective"
-    return (
-        f"{head} {primal:.12g} is at most {max(rel_gap, 0.0):.3g} (relative) above that of every "
-        f"{whom}: none is below {dual:.12g}."
+    others = above_others(primal, rel_gap, whom, dual)
+    return f"{head} {others}. Proved {ARITHMETIC['float']}."
+
+
+# -- from above ----------------------------------------------------------------
+
+
+def _fit(
+    given: SplineClaim, claim: SplineClaim, x: FloatArray, y: FloatArray, units: tuple[int, int]
+) -> tuple[float, str, float]:
+    """What the fits cost, from above; how a demanded fit is missed, if it is; and by how much.
+
+    The mean loss; for targets to be met, what it costs to mend the misses; for margins the least
+    one, at most 1, from below.
+    """
+    wide, high = units
+    fits, targets, shift = fits_and_targets(
+        x, y, given.kinks, given.sides, given.weights, given.constant
     )
+    if given.loss == "interpolation":
+        misses = [target - fit for fit, target in zip(fits, targets, strict=True)]
+        far = [abs(miss) for miss in misses]
+        away = _share(max(far), max(abs(target) for target in targets))
+        mending = scaled(np.array(mending_cost(x, misses, shift)), wide - high)
+        return float(mending), _missed(away, far), away
+    if given.loss == "hard_margin":
+        one = 1 << shift
+        short = [one - int(label) * fit for label, fit in zip(y.tolist(), fits, strict=True)]
+        away = _share(max(0, *short), one)
+        return max(1 - away, UNIT) * (1 - 4 * UNIT) if away else 1.0, _missed(away, short), away
+    if given.loss in LABELLED:
+        values = np.array([rounded(fit, shift) for fit in fits])
+        return mean_loss_above(claim, values, 2 * UNIT * np.abs(values), 0.0, y), "", 0.0
+    misses = [fit - target for fit, target in zip(fits, targets, strict=True)]
+    values = np.array([rounded(miss, shift + high) for miss in misses])
+    loss = mean_loss_above(claim, values, 2 * UNIT * np.abs(values), 0.0, np.zeros(len(y)))
+    return loss, "", 0.0
 
 
-def _primal(claim: SplineClaim, x: FloatArray, y: FloatArray) -> tuple[float, str]:
-    """The objective, and how a demanded fit is missed, if it is."""
-    fits = np.full(len(x), claim.constant)
-    for side in (1.0, -1.0):
-        mine = claim.sides == side
-        fits += _ramps(side * x, side * claim.kinks[mine], claim.weights[mine])
-    cost = float(np.abs(claim.weights).sum())
-    if not claim.demanded:
-        return mean_loss_above(claim, fits, np.zeros(len(y)), 0.0, y) + claim.lam * cost, ""
-    away = np.abs(fits - y) / np.abs(y).max() if claim.loss == "interpolation" else 1 - y * fits
-    away = np.where(fits == y, 0.0, away)  # targets that are all zero
-    worst = int(np.argmax(np.where(np.isnan(away), math.inf, away)))
-    missed = "" if away[worst] <= FIT_TOL else f"The fit is missed at sample {worst}."
-    return cost, missed
+def _share(part: int, whole: int) -> float:
+    """part/whole, rounded once, for 0 ≤ part; 0 for 0/0."""
+    try:
+        return part / whole if part else 0.0
+    except (OverflowError, ZeroDivisionError):
+        return math.inf
 
 
-def _ramps(x: FloatArray, kinks: FloatArray, weights: FloatArray) -> FloatArray:
-    """Σ_j w_j (x − t_j)_+ by running sums of w and of w t."""
-    order = np.argsort(kinks)
-    before = np.searchsorted(kinks[order], x, side="left")
-    origin = kinks.mean() if len(kinks) else 0.0
-    sizes = np.append(LONG(0), np.cumsum(weights[order].astype(LONG)))
-    moments = weights[order].astype(LONG) * (kinks[order].astype(LONG) - origin)
-    moments = np.append(LONG(0), np.cumsum(moments))
-    values = sizes[before] * (x.astype(LONG) - origin) - moments[before]
-    return np.asarray(values, dtype=np.float64)
+def _missed(away: float, far: list[int]) -> str:
+    if away <= FIT_TOL:
+        return ""
+    return f"The fit is missed at sample {max(range(len(far)), key=far.__getitem__)}."
 
 
-def _largest(nu: FloatArray, x: FloatArray) -> tuple[float, float]:
-    """The largest |νᵀ(x − t)_+| and |νᵀ(t − x)_+| over t at the data, and its modelled error."""
-    order = np.argsort(x)
-    places, values = x[order].astype(LONG) - LONG(x.min()), nu[order].astype(LONG)
-    sums, moments = np.cumsum(values), np.cumsum(values * places)
-    left = sums * places - moments
-    right = (moments[-1] - moments) - (sums[-1] - sums) * places
-    largest = float(max(np.abs(left).max(), np.abs(right).max()))
-    error = 4 * float(np.finfo(LONG).eps) * math.sqrt(len(x)) * float(places[-1])
-    return largest, error * float(np.abs(nu).sum())
+# -- from below ----------------------------------------------------------------
 
 
-def _dual(claim: SplineClaim, nu: FloatArray, y: FloatArray) -> float:
-    """D(ν); −inf where a conjugate is infinite."""
-    if not claim.demanded:
-        point = dual_point(claim, nu, y, True)
-        return -math.inf if point is None else point.below(1.0)
-    if claim.loss == "hard_margin" and not (nu * y >= 0).all():
-        return -math.inf
-    return float(nu @ y)
+def _demanded_point(claim: SplineClaim, y: FloatArray) -> DualPoint | None:
+    """The dual point of a demanded fit: D(ν) = νᵀy, with νy ≥ 0 for margins."""
+    nu, parts = claim.nu, remainders(claim.nu)
+    row = int(np.argmax(np.abs(nu)))
+    left = above(math.fsum(map(abs, parts)), 2)
+    margins = claim.loss == "hard_margin"
+    if margins and not ((nu * y >= 0).all() and left <= abs(nu[row])):
+        return None
+    value = exact_dot((nu, y), *((np.array([-part]), y[row : row + 1]) for part in parts))
+
+    def below(t: float) -> float:
+        return t * value - 4 * UNIT * abs(t * value)
+
+    return DualPoint(1.0, 0, ((row, left),), below)
+
+
+def _reach(nu: FloatArray, x: FloatArray) -> float:
+    """At least Σ|ν_i|(x_end − x_i)."""
+    return above(math.fsum((np.abs(nu) * (x.max() - x)).tolist()), 4)
+
+
+def _shrink(claim: SplineClaim, point: DualPoint, reached: float, x: FloatArray) -> float:
+    """The t for which t times the dual point is feasible."""
+    total = point.share * above(reached, 2)
+    total += 2 * gamma(point.roundings) * _reach(claim.nu, x)
+    total += 2 * math.fsum(size * (x.max() - x[row]) for row, size in point.moves)
+    lam, total = min(claim.lam, 2.0**RANGE), above(total, 8)
+    return 1.0 if total <= lam else lam / total * (1 - 8 * UNIT)
