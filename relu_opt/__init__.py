@@ -73,7 +73,8 @@ from relu_opt.vector.solution import VectorSolution
 from relu_opt.vector.stacked import StackedSolution, stack_outputs, train_stacked
 from relu_opt.vector.train import train_vector, vector_separation
 from relu_opt.verdicts import Verdict
-from relu_opt.verify import Verification, verify
+from relu_opt.verify import verify
+from relu_opt.verify.outcome import Verification
 
 if TYPE_CHECKING:
     from relu_opt.estimators import (

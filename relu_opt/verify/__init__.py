@@ -5,6 +5,5 @@ there cannot hide here.
 """
 
 from relu_opt.verify.entry import verify
-from relu_opt.verify.outcome import Verification
 
-__all__ = ["Verification", "verify"]
+__all__ = ["verify"]
