@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import numbers
 from typing import Any
 
 import numpy as np
@@ -23,19 +24,49 @@ def frozen(array: NDArray[Any]) -> NDArray[Any]:
     return array
 
 
-def as_floats(values: ArrayLike, name: str, ndim: int) -> FloatArray:
-    """A read-only, C-ordered float64 copy of `values`, finite and of `ndim` axes.
+# What a number is not, although Python or NumPy would make one of it.
+NO_NUMBERS = (str, bytes, complex, np.complexfloating, np.datetime64, np.timedelta64)
+# Integers up to this are doubles.
+LAST_EXACT = 2**53
+
+
+def without_mask(values: Any, name: str) -> Any:
+    """The values as they are, unless some of them are masked: NumPy would drop the mask.
 
     Raises
     ------
     DataError
-        If the values are not real numbers, not finite, empty or of another shape.
+        If a `numpy.ma` array, or one in a list, has a masked entry.
+    """
+    if isinstance(values, list | tuple):
+        for each in values:
+            if isinstance(each, list | tuple | np.ma.MaskedArray):
+                without_mask(each, name)
+    elif isinstance(values, np.ma.MaskedArray) and np.ma.getmaskarray(values).any():
+        where = tuple(int(k) for k in np.argwhere(np.ma.getmaskarray(values))[0])
+        raise DataError(
+            f"{name} is masked{f' at index {where}' if where else ''}, and what is under a mask is "
+            "no data. Drop or fill the masked values.",
+            name=name,
+            index=where,
+        )
+    return values
+
+
+def as_doubles(values: ArrayLike, name: str) -> FloatArray:
+    """A C-ordered float64 copy of real numbers, each equal to the one that was given.
+
+    Raises
+    ------
+    DataError
+        If the values are masked, ragged, sparse or no real numbers, or if no double equals one.
     """
     if type(values).__module__.split(".")[0] == "scipy":
         raise DataError(
             f"{name} is a scipy.sparse matrix, and dense data are needed. Pass {name}.toarray().",
             name=name,
         )
+    values = without_mask(values, name)
     try:
         raw = np.asarray(values)
     except ValueError as error:
@@ -43,16 +74,83 @@ def as_floats(values: ArrayLike, name: str, ndim: int) -> FloatArray:
             f"{name} is ragged: its rows have different lengths. Pass a rectangular array.",
             name=name,
         ) from error
-    if raw.dtype.kind == "O":
+    array = raw
+    if raw.dtype.kind == "O" and not any(isinstance(each, NO_NUMBERS) for each in raw.flat):
         with contextlib.suppress(TypeError, ValueError, OverflowError):
-            raw = raw.astype(np.float64)
-    if raw.dtype.kind not in "biuf":
+            array = raw.astype(np.float64)
+    if array.dtype.kind not in "biuf":
         raise DataError(
             f"{name} has dtype {raw.dtype}, and real numbers are needed. "
             "Encode text, dates and complex values as numbers first.",
             name=name,
             dtype=str(raw.dtype),
         )
+    with np.errstate(over="ignore"):
+        doubles: FloatArray = np.array(array, dtype=np.float64, order="C", copy=True)
+    _check_equal(raw, doubles, name)
+    return doubles
+
+
+def _check_equal(raw: NDArray[Any], doubles: FloatArray, name: str) -> None:
+    """Refuse numbers that no double equals: what is proved would be of others."""
+    kind, size = raw.dtype.kind, raw.dtype.itemsize
+    if kind == "b" or (kind in "iu" and size < 8) or (kind == "f" and size <= 8):
+        return
+    doubtful = np.isfinite(doubles)
+    if kind in "iu":
+        doubtful = np.abs(doubles) >= LAST_EXACT
+    elif kind == "f":
+        doubtful = np.isfinite(raw) & (raw != doubles)
+    for where in np.argwhere(doubtful):
+        place = tuple(where)
+        given, double = raw[place], float(doubles[place])
+        # NumPy would round its integers before it compares them.
+        given = int(given) if isinstance(given, np.integer) else given
+        if given != double:
+            shown = tuple(int(k) for k in place)
+            raise DataError(
+                f"{name} holds {given!s} at index {shown}, which no double equals: the nearest is "
+                f"{double!r}. Round it yourself, such as by {name}.astype(float), or subtract an "
+                "offset first.",
+                name=name,
+                index=shown,
+            )
+
+
+def check_doubles(values: Any, name: str) -> None:
+    """Refuse masked entries and numbers that no double equals; all else is for others to judge.
+
+    Parameters
+    ----------
+    values : array-like or frame
+        What another library is about to turn into doubles.
+    name : str
+    """
+    without_mask(values, name)
+    if hasattr(values, "dtypes") and hasattr(values, "items"):
+        for label, column in values.items():
+            check_doubles(column, f"{name}[{label!r}]")
+        return
+    try:
+        raw = np.asarray(values)
+    except (TypeError, ValueError):
+        return
+    if raw.dtype.kind in "iuf" or (
+        raw.dtype.kind == "O" and all(isinstance(each, numbers.Real) for each in raw.flat)
+    ):
+        as_doubles(raw, name)
+
+
+def as_floats(values: ArrayLike, name: str, ndim: int) -> FloatArray:
+    """A read-only, C-ordered float64 copy of `values`, finite and of `ndim` axes.
+
+    Raises
+    ------
+    DataError
+        If the values are not real numbers, not doubles, masked, not finite, empty or of another
+        shape.
+    """
+    raw = as_doubles(values, name)
     if raw.ndim != ndim:
         axes = {1: "one axis, (n,)", 2: "two axes, (n, d)", 3: "three axes"}[ndim]
         raise DataError(
@@ -66,16 +164,15 @@ def as_floats(values: ArrayLike, name: str, ndim: int) -> FloatArray:
             name=name,
             shape=raw.shape,
         )
-    array: FloatArray = np.array(raw, dtype=np.float64, order="C", copy=True)
-    if not np.isfinite(array).all():
-        where = tuple(int(k) for k in np.argwhere(~np.isfinite(array))[0])
+    if not np.isfinite(raw).all():
+        where = tuple(int(k) for k in np.argwhere(~np.isfinite(raw))[0])
         raise DataError(
-            f"{name} holds {array[where]} at index {where}. Drop or impute missing and "
+            f"{name} holds {raw[where]} at index {where}. Drop or impute missing and "
             "infinite values.",
             name=name,
             index=where,
         )
-    return frozen(array)
+    return frozen(raw)
 
 
 def as_targets(values: ArrayLike, name: str, rows: int, of: str) -> FloatArray:
@@ -88,6 +185,7 @@ def as_targets(values: ArrayLike, name: str, rows: int, of: str) -> FloatArray:
 
 def as_rows(values: ArrayLike, name: str, n: int) -> IntArray:
     """Distinct row numbers from 0 to n − 1, (k,) with k ≥ 1, or a DataError."""
+    values = without_mask(values, name)
     try:
         rows = np.asarray(values)
     except ValueError as error:
@@ -142,7 +240,7 @@ def as_tolerance(value: object, name: str) -> float:
 def as_number(value: object, name: str) -> float:
     """A finite float, or a DataError."""
     if isinstance(value, np.ndarray) and value.ndim == 0:
-        value = value.item()
+        value = without_mask(value, name).item()
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise DataError(f"{name} is {value!r}, and a number is needed.", name=name, value=value)
     try:
@@ -152,6 +250,12 @@ def as_number(value: object, name: str) -> float:
     if not math.isfinite(number):
         raise DataError(
             f"{name} is {number}, and a finite number is needed.", name=name, value=number
+        )
+    if number != (int(value) if isinstance(value, np.integer) else value):
+        raise DataError(
+            f"{name} is {value}, which no double equals: the nearest is {number!r}. Pass that.",
+            name=name,
+            value=value,
         )
     return number
 

@@ -117,7 +117,7 @@ def solution_path(
         stop = until_stopped(follow)
     else:
         with opened(executor) as workers:
-            follower.executor = Shards(prog, workers)
+            follower.executor = Shards(prog.canonical, workers)
             stop = until_stopped(follow)
     if not follower.points:
         raise NotCertified(

@@ -13,12 +13,20 @@ import numpy as np
 
 from relu_opt.arrays import FloatArray
 from relu_opt.errors import DataError
+from relu_opt.rounding import gamma
+
+# Sums of this many terms, in any order, may differ by as much as a column that counts as constant
+# deviates from its mean. So narrow a column has at most a few thousand different doubles.
+ROUNDINGS = 256
 
 
 def moments(
     values: FloatArray, weight: FloatArray | None = None, where: str = "y", **fields: object
 ) -> tuple[float, float]:
     """Mean and population standard deviation, weighted; constant values get the deviation 1.
+
+    Values that vary no more than rounding would make them vary, such as the totals of shares, get
+    the largest of their sizes: over their own deviation, a total of 0.999 would be far away.
 
     Parameters
     ----------
@@ -47,6 +55,8 @@ def moments(
             "the column.",
             **fields,
         )
+    if deviation <= gamma(ROUNDINGS) * size:
+        deviation = size
     return float(mean) * size, deviation
 
 

@@ -6,7 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from typing import Any
@@ -30,9 +30,10 @@ from relu_opt.plugins.types import BackendInfo, ConeMultipliers, RawSolution, St
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.network import (
     ReLUNetwork,
-    network_from_weights,
+    canonical_network,
     weights_from_network,
 )
+from relu_opt.program.units import Units
 from relu_opt.proving import certify
 from relu_opt.two_bounds import TwoBounds
 
@@ -113,14 +114,11 @@ class Solution(TwoBounds):
                 f"{path} is not a complete solution ({error!r}). Write it anew.", path=str(path)
             ) from error
         weights = program.check_weights(need(arrays, "weights", "f", 3))
-        network = network_from_weights(
-            program, weights, program.best_intercept(program.fits(weights))
-        )
-        certificate = certify(program, network, need(arrays, "nu", "f", 1), tol=tol)
+        certificate = certify(program, weights, need(arrays, "nu", "f", 1), tol=tol)
         return cls(
             program,
             weights,
-            network,
+            certificate.network,
             certificate.nu,
             certificate,
             stop,
@@ -179,23 +177,32 @@ def solve(
             f"prog is a {type(prog).__name__}, and a ConvexProgram is needed. For linear, "
             "quadratic and conic programs use solve_program."
         )
-    request = make_request(prog, backend, tol, time_limit, dict(options or {}))
+    # Backends see data of size one, whatever the user's units are.
+    own, units = prog.canonical, prog.units
+    request = make_request(own, backend, tol, time_limit, dict(options or {}))
     request = with_start(request, _warm_weights(prog, warm_start), _warm_proof(prog, warm_start))
     info, chosen = request.info, request.options
     ready = time.perf_counter()
     if executor is None:
-        raw = run(request, prog)
+        raw = run(request, own, units)
     else:
-        raw = _run_in_shards(request, prog, dict(options or {}), executor)
+        raw = _run_in_shards(request, own, units, dict(options or {}), executor)
+    if raw.objective is not None:
+        raw = replace(raw, objective=units.objective(raw.objective))
     solved = time.perf_counter()
 
-    weights, moved = _usable_weights(info, prog, raw)
-    fits = prog.fits(weights)
-    network = network_from_weights(prog, weights, prog.best_intercept(fits))
-    certificate = certify(prog, network, raw.duals, "program", chosen.tol, raw.multipliers)
-    norms = float(np.linalg.norm(weights, axis=2).sum())
-    promised = prog.mean_loss(fits + network.intercept) + prog.lam * norms
-    _self_check(info, promised, certificate.primal)
+    blocks, moved = _usable_weights(info, own, raw)
+    weights = units.weights(blocks)
+    if not np.isfinite(weights).all():
+        raise DataError(
+            f"The network's weights leave double precision: y of size 2^{units.y} asks of X of "
+            f"size 2^{units.x} for weights near 2^{units.y - units.x}. Rescale X or y."
+        )
+    nu = None if raw.duals is None else units.duals(raw.duals)
+    multipliers = _users_multipliers(raw.multipliers, units)
+    certificate = certify(prog, weights, nu, "program", chosen.tol, multipliers)
+    promised = own.objective(blocks, own.best_intercept(own.fits(blocks)))
+    _self_check(info, units, promised, certificate.primal)
     loading = _loading(raw, solved - ready)
     seconds = {
         "build": ready - started,
@@ -206,7 +213,7 @@ def solve(
     solution = Solution(
         prog,
         weights,
-        network,
+        certificate.network,
         certificate.nu,
         certificate,
         raw.stop,
@@ -218,7 +225,11 @@ def solve(
 
 
 def _run_in_shards(
-    request: Request, prog: ConvexProgram, given: dict[str, object], executor: object
+    request: Request,
+    prog: ConvexProgram,
+    units: Units,
+    given: dict[str, object],
+    executor: object,
 ) -> RawSolution:
     from relu_opt.parallel.executors import opened
     from relu_opt.parallel.sharded import Master, Shards, train_in_shards
@@ -232,7 +243,7 @@ def _run_in_shards(
         found = solve(part, name, tol, limit, start if warm else None, given)
         return Master(found.weights, found.nu, found.objective, found.stop)
 
-    options = with_progress(request.options)
+    options = with_progress(request.options, units)
     if isinstance(executor, Shards) and executor.fits(prog):
         return train_in_shards(prog, options, executor, solver)
     with opened(executor) as chosen:
@@ -272,12 +283,15 @@ def _version(package: str) -> str:
 def _warm_weights(
     prog: ConvexProgram, start: Solution | ReLUNetwork | FloatArray | None
 ) -> FloatArray | None:
+    """The start's blocks in the program's own units, in their cones."""
     if start is None:
         return None
+    own, units = prog.canonical, prog.units
     if isinstance(start, ReLUNetwork):
-        return weights_from_network(prog, start)
-    weights = prog.check_weights(start.weights if isinstance(start, Solution) else start)
-    return weights if prog.cone_violation(weights) <= REPAIR_ABOVE else _onto_cones(prog, weights)
+        return weights_from_network(own, canonical_network(start, units))
+    given = prog.check_weights(start.weights if isinstance(start, Solution) else start)
+    weights = units.in_weights(given)
+    return weights if own.cone_violation(weights) <= REPAIR_ABOVE else _onto_cones(own, weights)
 
 
 def _warm_proof(
@@ -288,7 +302,19 @@ def _warm_proof(
         return None
     before = start.program
     same = before.patterns is prog.patterns and np.array_equal(before.X, prog.X)
-    return start.certificate.multipliers if same and prog.activation == "relu" else None
+    if not same or prog.activation != "relu":
+        return None
+    known = start.certificate.multipliers
+    return replace(known, values=before.units.in_duals(known.values))
+
+
+def _users_multipliers(known: object, units: Units) -> ConeMultipliers | None:
+    """A backend's multipliers in the user's units; None if it has none of the right form."""
+    if not isinstance(known, ConeMultipliers):
+        return None
+    if not isinstance(known.values, np.ndarray) or known.values.dtype.kind != "f":
+        return None
+    return replace(known, values=units.duals(known.values))
 
 
 def _usable_weights(
@@ -334,9 +360,10 @@ def _onto_cones(prog: ConvexProgram, weights: FloatArray) -> FloatArray:
     return repaired
 
 
-def _self_check(info: BackendInfo, promised: float, actual: float) -> None:
+def _self_check(info: BackendInfo, units: Units, found: float, actual: float) -> None:
     """Compare the program's objective with the network's, which was evaluated on the raw data."""
-    if abs(actual - promised) > SELF_CHECK * max(1e-12, abs(actual)):
+    promised = units.objective(found)
+    if abs(actual - promised) > SELF_CHECK * max(units.objective(1e-12), abs(actual)):
         raise ContractViolation(
             f"The network has objective {actual:.12g} on the raw data, and the program's blocks "
             f"from backend {info.name!r} have {promised:.12g}. The network is not the model that "

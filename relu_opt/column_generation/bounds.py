@@ -73,7 +73,7 @@ class Bounds:
                 self.answer.upper,
                 self.answer.lower,
                 self.final_gap,
-                f"lam {self.prog.lam:.3g}, {size}",
+                f"{self.prog.lam / self.target.lam:.3g} lam, {size}",
             )
         )
 

@@ -14,7 +14,14 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from relu_opt.arrays import BoolArray, FloatArray, as_count, as_targets
+from relu_opt.arrays import (
+    BoolArray,
+    FloatArray,
+    as_count,
+    as_targets,
+    check_doubles,
+    without_mask,
+)
 from relu_opt.certificate import Certificate
 from relu_opt.config import load_settings
 from relu_opt.errors import DataError
@@ -231,6 +238,8 @@ class ReLUEstimator(BaseEstimator, ABC):
             value = getattr(self, name, False)
             if not isinstance(value, bool | np.bool_):
                 raise DataError(f"{name} is {value!r}, and True or False is needed.", name=name)
+        check_doubles(X, "X")
+        check_doubles(y, "y") if numeric else without_mask(y, "y")
         features, targets = validate_data(
             self, X, y, dtype=np.float64, y_numeric=numeric, ensure_min_samples=self._least_rows()
         )
@@ -306,6 +315,7 @@ class ReLUEstimator(BaseEstimator, ABC):
     def _outputs(self, X: Any) -> FloatArray:
         """What the networks say of the rows of X, (n, networks)."""
         solutions = self._solved()
+        check_doubles(X, "X")
         features = validate_data(self, X, reset=False, dtype=np.float64)
         rows = self.scaling_.rows(features)
         return np.column_stack([solution.network.predict(rows) for solution in solutions])

@@ -36,6 +36,7 @@ from relu_opt.program.embedding import as_conic, as_quadratic
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
 from relu_opt.program.lowering import lower_to_conic, without_idle_blocks
 from relu_opt.program.patterns import Patterns
+from relu_opt.program.units import PLAIN, Units
 
 # What column generation asks of its quadratic programs, beside the tolerance of the whole.
 MASTER_SHARE = 0.01
@@ -127,14 +128,33 @@ def _unable(info: BackendInfo, option: str, feature: Feature) -> OptionError:
     )
 
 
-def with_progress(options: SolveOptions) -> SolveOptions:
-    """The options with observers listening."""
-    return replace(options, progress=_forward_progress)
+def with_progress(options: SolveOptions, units: Units = PLAIN) -> SolveOptions:
+    """The options with observers listening, who hear of bounds in the user's units."""
+
+    def tell(event: ProgressEvent) -> None:
+        registry().notify("relu_opt_progress", event=_in_users_units(event, units))
+
+    return replace(options, progress=tell)
 
 
-def run(request: Request, program: Program) -> RawSolution:
-    """Solve a program, lowering it when the backend does not take it as it is."""
-    info, options = request.info, with_progress(request.options)
+def _in_users_units(event: ProgressEvent, units: Units) -> ProgressEvent:
+    objective = None if event.objective is None else units.objective(event.objective)
+    bound = None if event.bound is None else units.objective(event.bound)
+    return replace(event, objective=objective, bound=bound)
+
+
+def run(request: Request, program: Program, units: Units = PLAIN) -> RawSolution:
+    """Solve a program, lowering it when the backend does not take it as it is.
+
+    Parameters
+    ----------
+    request : Request
+    program : Program
+        A training program comes in its own units; see `ConvexProgram.canonical`.
+    units : Units
+        What these are, for those who follow the progress.
+    """
+    info, options = request.info, with_progress(request.options, units)
     if isinstance(program, ConvexProgram) and not program.loss.smooth:
         options = replace(options, tol=KINK_SHARE * options.tol)
     if request.route is Route.DIRECT:
@@ -316,7 +336,3 @@ def _checked_point(
             field=name,
         )
     return np.asarray(point, dtype=np.float64)
-
-
-def _forward_progress(event: ProgressEvent) -> None:
-    registry().notify("relu_opt_progress", event=event)

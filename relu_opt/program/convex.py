@@ -24,7 +24,8 @@ from relu_opt.program.cones import ConeRows, Projections, project_cones
 from relu_opt.program.loss_term import LossTerm, check_labels, of_mean_one
 from relu_opt.program.losses import Loss, get_loss
 from relu_opt.program.patterns import Patterns
-from relu_opt.program.units import Units
+from relu_opt.program.units import PLAIN, Units
+from relu_opt.rounding import gamma
 
 ACTIVATIONS = ("relu", "gated")
 
@@ -65,8 +66,8 @@ class ConvexProgram(LossTerm):
     weights_shape : tuple of int
         (2, p, d) for relu, [0] holding the blocks of sign +1; (1, p, d) for gated.
     lam_max : float
-        The smallest λ at which the zero network is optimal; with the hinge loss and an
-        intercept, a bound above it.
+        The smallest λ at which the zero network is optimal, 0 if it is so at every λ up to
+        rounding; with the hinge loss and an intercept, a bound above it.
 
     Raises
     ------
@@ -187,7 +188,7 @@ class ConvexProgram(LossTerm):
             If λ is too small or too large beside X and y to be held by a double there.
         """
         units = self.units
-        if units == Units():
+        if units == PLAIN:
             return self
         lam = units.in_strength(self.lam)
         if not sys.float_info.min <= lam <= sys.float_info.max:
@@ -202,12 +203,13 @@ class ConvexProgram(LossTerm):
     def _canonical_data(self) -> ConvexProgram:
         """The problem with X, y and the loss in its `units`, and a λ that has no meaning."""
         units = self.units
-        if units == Units():
+        if units == PLAIN:
             return self
         settled = {each.name: getattr(self, each.name) for each in fields(self)}
         settled["X"] = frozen(units.in_data(self.X))
         settled["y"] = frozen(units.in_targets(self.y))
         settled["loss"] = units.in_loss(self.loss)
+        settled["units"] = PLAIN
         # They were checked, and sample weights are not to be rescaled twice.
         made = object.__new__(ConvexProgram)
         made.__dict__.update(settled)
@@ -331,11 +333,22 @@ class ConvexProgram(LossTerm):
 
     @cached_property
     def lam_max(self) -> float:
-        """max_b g_b(−∇F(0)): the zero network is optimal iff λ is at least this."""
-        return self.units.strength(self._canonical_data.strongest_pull())
+        """max_b g_b(−∇F(0)): the zero network is optimal iff λ is at least this.
 
-    def strongest_pull(self) -> float:
-        """max_b g_b(−∇F(0)) as it is computed, for data of size one."""
+        0 where it is no larger than what rounding may make of a zero.
+        """
+        own = self._canonical_data
+        pull = own._strongest_pull()
+        return self.units.strength(pull) if pull > own._pull_of_rounding() else 0.0
+
+    def _pull_of_rounding(self) -> float:
+        """What rounding may add to max_b g_b(−∇F(0)): that of the slopes, and of sums of n."""
+        sizes = 1.0 if self.loss.classifies else np.abs(self.y) + abs(self.y).max()
+        reach = (self.sample_scale * sizes) @ np.abs(self.X)
+        return gamma(2 * self.n + 16) * float(np.linalg.norm(reach))
+
+    def _strongest_pull(self) -> float:
+        """max_b g_b(−∇F(0)) as it is computed."""
         common = self.correlations(self.dual_start())
         norms = np.linalg.norm(common, axis=1)
         if self.activation == "gated":

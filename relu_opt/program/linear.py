@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import csc_array
 
-from relu_opt.arrays import BoolArray, FloatArray, as_number, frozen
+from relu_opt.arrays import BoolArray, FloatArray, as_doubles, as_number, frozen, without_mask
 from relu_opt.errors import DataError
 
 
@@ -147,7 +147,7 @@ class LinearProgram(_Constrained):
         super().__post_init__()
         if self.integrality is None:
             return
-        marked = np.asarray(self.integrality)
+        marked = np.asarray(without_mask(self.integrality, "integrality"))
         if marked.shape != (self.columns,) or marked.dtype.kind != "b":
             raise DataError(
                 f"integrality has shape {marked.shape} and dtype {marked.dtype}, and a boolean "
@@ -220,13 +220,21 @@ def as_sparse(matrix: object, name: str, shape: tuple[int | None, int]) -> csc_a
     DataError
         If it is something else.
     """
-    if isinstance(matrix, csc_array) and not matrix.data.flags.writeable:
+    if (
+        isinstance(matrix, csc_array)
+        and matrix.dtype == np.float64
+        and not matrix.data.flags.writeable
+    ):
         sparse = matrix
     else:
+        matrix = without_mask(matrix, name)
         try:
-            sparse = csc_array(matrix, dtype=np.float64, copy=True)
+            sparse = csc_array(matrix, copy=True)
         except (TypeError, ValueError) as error:
             raise DataError(f"{name} is no matrix of real numbers: {error}.", name=name) from error
+        sparse = csc_array(
+            (as_doubles(sparse.data, name), sparse.indices, sparse.indptr), sparse.shape
+        )
         sparse.sum_duplicates()
         for part in (sparse.data, sparse.indices, sparse.indptr):
             frozen(part)
@@ -250,10 +258,10 @@ def as_vector(values: ArrayLike, name: str, size: int | None) -> FloatArray:
     DataError
         If it is something else.
     """
-    try:
-        array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{name} is no vector of real numbers: {error}.", name=name) from error
+    if isinstance(values, np.ndarray) and values.dtype == np.float64:
+        array = np.asarray(without_mask(values, name))
+    else:
+        array = as_doubles(values, name)
     if size is not None and array.ndim == 0:
         array = np.full(size, float(array))
     if array.ndim != 1 or (size is not None and len(array) != size):

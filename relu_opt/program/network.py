@@ -8,16 +8,25 @@ A block w of sign s is the balanced neuron u = w/√‖w‖, a = s√‖w‖, wh
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relu_opt.arrays import FloatArray, IntArray, as_floats, as_number, as_positive, frozen
+from relu_opt.arrays import (
+    FloatArray,
+    IntArray,
+    as_floats,
+    as_number,
+    as_positive,
+    frozen,
+    without_mask,
+)
 from relu_opt.errors import DataError
 from relu_opt.io import need, read_npz, write_npz
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.losses import Loss, get_loss
+from relu_opt.program.units import Units
 
 # Blocks of such a norm have squares that underflow; they are zero.
 TINY = 1e-150
@@ -209,7 +218,7 @@ class ReLUNetwork:
 
 def as_weights(values: ArrayLike, name: str, ndim: int) -> FloatArray:
     """Finite weights as `as_floats` makes them, of which there may be none, or a DataError."""
-    array = np.asarray(values)
+    array = np.asarray(without_mask(values, name))
     if array.ndim == ndim and not array.size:
         return np.asarray(frozen(np.zeros(array.shape)))
     return as_floats(array, name, ndim)
@@ -258,6 +267,27 @@ def network_from_weights(
         np.asarray(prog.signs)[sign] * root,
         intercept,
         gates.T[which] if prog.activation == "gated" and gates is not None else None,
+    )
+
+
+def canonical_network(network: ReLUNetwork, units: Units) -> ReLUNetwork:
+    """A network in the units of `ConvexProgram.canonical`."""
+    layer = Units(-units.x, -units.y).layer
+    return replace(
+        network,
+        hidden=layer(network.hidden),
+        output=layer(network.output),
+        intercept=units.in_constant(network.intercept),
+    )
+
+
+def users_network(network: ReLUNetwork, units: Units) -> ReLUNetwork:
+    """A network of `ConvexProgram.canonical` in the user's units."""
+    return replace(
+        network,
+        hidden=units.layer(network.hidden),
+        output=units.layer(network.output),
+        intercept=units.constant(network.intercept),
     )
 
 

@@ -21,6 +21,7 @@ from relu_opt.arrays import (
     as_floats,
     as_rows,
     frozen,
+    without_mask,
 )
 from relu_opt.errors import DataError
 from relu_opt.program.cells import sample_cells
@@ -65,6 +66,7 @@ class Patterns:
     def __init__(
         self, masks: ArrayLike, gates: ArrayLike | None = None, complete: bool = False
     ) -> None:
+        masks = without_mask(masks, "masks")
         try:
             array = np.asarray(masks)
         except ValueError as error:

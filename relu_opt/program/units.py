@@ -95,7 +95,11 @@ class Units:
 
     def in_targets(self, y: FloatArray) -> FloatArray:
         """y′, also of fits."""
-        return scaled(y - self.centre if self.centre else y, -self.y)
+        return scaled(y - self.centre, -self.y)
+
+    def in_constant(self, constant: float) -> float:
+        """A network's output constant."""
+        return scaled(constant - self.centre, -self.y)
 
     def in_strength(self, lam: float) -> float:
         """λ′, also of g_b(ν)."""
@@ -143,3 +147,6 @@ class Units:
         """Either layer of a balanced network, 2^((y−x)/2) times it; rounded if y − x is odd."""
         half, odd = divmod(self.y - self.x, 2)
         return scaled(values * np.sqrt(2.0) if odd else values, half)
+
+
+PLAIN = Units()

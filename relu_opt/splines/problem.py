@@ -25,7 +25,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relu_opt.arrays import FloatArray, IntArray, as_floats, as_positive, as_targets
+from relu_opt.arrays import FloatArray, IntArray, as_floats, as_positive, as_targets, without_mask
 from relu_opt.errors import DataError
 from relu_opt.program.loss_term import LossTerm, check_labels, of_mean_one
 from relu_opt.program.losses import Loss, get_loss
@@ -208,7 +208,7 @@ def _at_most(sums: np.ndarray, shared: FloatArray, steps: np.ndarray) -> float:
 
 def as_inputs(x: ArrayLike) -> FloatArray:
     """The inputs, (n,), of one axis or one column, or a DataError."""
-    array = np.asarray(x)
+    array = np.asarray(without_mask(x, "x"))
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     return as_floats(array, "x", 1)

@@ -95,7 +95,8 @@ def install(registry):
 
 @pytest.fixture
 def prog(make_program):
-    return make_program(n=8, d=2, p=4)
+    """A program in its own units: backends see it as it is."""
+    return make_program(n=8, d=2, p=4).canonical
 
 
 def status_of(name):
@@ -167,6 +168,39 @@ def test_an_honest_optimum_is_certified(install, prog):
     sol = ro.solve(prog, "zero")
     assert sol.certificate.verdict == ro.Verdict.CERTIFIED
     assert sol.stats["backend_stats"] == {"steps": 5}
+
+
+def test_a_backend_sees_data_of_size_one_and_observers_the_users_units(install, registry, prog):
+    big = ro.ConvexProgram(prog.X * 2.0**40, prog.y * 2.0**-31, prog.lam * 2.0**9, prog.patterns)
+    start = ro.solve(prog, "native", tol=1e-3)
+
+    class Telling(Zero):
+        def solve(self, program, options):
+            super().solve(program, options)
+            options.progress(ProgressEvent("solve", 1, 0.0, 0.5, 0.25, 1.0))
+            return RawSolution(StopReason.CONVERGED, start.weights, start.nu, None, "", 2.0)
+
+    heard = []
+
+    class Observer:
+        @hookimpl
+        def relu_opt_progress(self, event):
+            if event.objective is not None:
+                heard.append((event.objective, event.bound, event.rel_gap))
+
+    registry.add("observer", "observer-dist", Observer)
+    plugin = install(Plugin(Telling(), features=frozenset({Feature.WARM_START})))
+    sol = ro.solve(big, "zero", tol=1e-3, warm_start=2.0**-71 * start.weights)
+    seen, options = plugin.backend.seen[0]
+    assert np.array_equal(seen.X, prog.X)
+    assert np.array_equal(seen.y, prog.y)
+    assert seen.lam == prog.lam
+    assert np.array_equal(options.warm_start, start.weights)
+    assert heard == [(2.0**-63, 2.0**-64, 1.0)]
+    assert np.array_equal(sol.weights, 2.0**-71 * start.weights)
+    assert sol.stats["claimed_objective"] == 2.0**-61
+    assert sol.objective == pytest.approx(2.0**-62 * start.objective, rel=1e-14)
+    assert sol.certificate.verdict == ro.Verdict.CERTIFIED
 
 
 def test_a_backend_is_loaded_when_it_is_used(install, prog):

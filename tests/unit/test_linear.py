@@ -130,7 +130,7 @@ def test_another_cost_shares_the_constraints():
         ({"c": [1.0, np.nan, 0.0, 0.0]}, "c holds NaN"),
         ({"c": [1.0, np.inf, 0.0, 0.0]}, "c holds NaN or infinite"),
         ({"c": [[1.0]]}, r"c has shape \(1, 1\)"),
-        ({"c": ["a"]}, "c is no vector"),
+        ({"c": ["a"]}, "c has dtype <U1, and real numbers"),
         ({"c": [1.0, 2.0]}, "A has shape"),
         ({"A": np.full((4, 4), np.nan)}, "A holds NaN"),
         ({"A": "text"}, "A is no matrix"),
