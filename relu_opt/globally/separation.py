@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,7 +16,10 @@ from relu_opt.globally.cells import CellsOracle
 from relu_opt.globally.mip import MipOracle
 from relu_opt.globally.sphere import SphereOracle
 from relu_opt.parallel.executors import Executor
+from relu_opt.plugins.types import ConeMultipliers
 from relu_opt.program.arrangement import MAX_PATTERNS
+from relu_opt.program.patterns import Patterns
+from relu_opt.program.units import exponent, scaled
 
 ORACLES = ("auto", "sphere", "cells", "mip")
 # Up to this rank of the data the number of cones is moderate; see docs/global.md.
@@ -90,9 +95,45 @@ def deadline_of(time_limit: float | None) -> float | None:
     )
 
 
+class ScaledOracle:
+    """An oracle that sees data and dual points of size one, whatever the user's units are."""
+
+    def __init__(self, X: FloatArray, make: Callable[[FloatArray], Oracle]) -> None:
+        self.power = exponent(X)
+        self.inner = make(scaled(X, -self.power))
+        self.name = self.inner.name
+
+    def search(
+        self, nu: FloatArray, target: float, rel: float, deadline: float | None
+    ) -> Separation:
+        """Bound M(ν); see `Oracle`."""
+        size = exponent(nu)
+        unit = size + self.power
+        found = self.inner.search(scaled(nu, -size), scaled(target, -unit), rel, deadline)
+        return replace(
+            found,
+            lower=scaled(found.lower, unit),
+            upper=scaled(found.upper, unit),
+            values=scaled(found.values, unit),
+        )
+
+    @property
+    def cells(self) -> Patterns | None:
+        """All patterns, where the oracle lists them."""
+        return self.inner.prog.patterns if isinstance(self.inner, CellsOracle) else None
+
+    def multipliers(self, nu: FloatArray) -> ConeMultipliers:
+        """Those of all patterns that prove the bound at the ν of the last search."""
+        if not isinstance(self.inner, CellsOracle):
+            return ConeMultipliers.pack({})
+        size = exponent(nu)
+        known = self.inner.multipliers(scaled(nu, -size))
+        return replace(known, values=scaled(known.values, size))
+
+
 def make_oracle(
     X: FloatArray, name: str, max_patterns: int = MAX_PATTERNS, executor: Executor | None = None
-) -> Oracle:
+) -> ScaledOracle:
     """The oracle of a name, for one data matrix.
 
     Raises
@@ -102,8 +143,12 @@ def make_oracle(
     """
     if name not in ORACLES:
         raise DataError(f"Unknown oracle {name!r}. {did_you_mean(str(name), ORACLES)}", oracle=name)
-    if name == "cells" or (name == "auto" and executor is not None):
-        return CellsOracle(X, max_patterns, executor)
-    if name == "mip" or (name == "auto" and RowSpace.of(X).rank > SPHERE_RANK):
-        return MipOracle(X)
-    return SphereOracle(X)
+
+    def make(rows: FloatArray) -> Oracle:
+        if name == "cells" or (name == "auto" and executor is not None):
+            return CellsOracle(rows, max_patterns, executor)
+        if name == "mip" or (name == "auto" and RowSpace.of(rows).rank > SPHERE_RANK):
+            return MipOracle(rows)
+        return SphereOracle(rows)
+
+    return ScaledOracle(X, make)

@@ -17,9 +17,8 @@ from relu_opt.closed.spike_free import train_spike_free
 from relu_opt.config import settled, settled_seed, settled_tol
 from relu_opt.dual_bound import DualBound, lower_bound
 from relu_opt.globally.answer import GlobalSolution, Round
-from relu_opt.globally.bounds import Oracle, Separation
-from relu_opt.globally.cells import CellsOracle
-from relu_opt.globally.separation import deadline_of, make_oracle
+from relu_opt.globally.bounds import Separation
+from relu_opt.globally.separation import ScaledOracle, deadline_of, make_oracle
 from relu_opt.parallel.executors import opened
 from relu_opt.plugins.dispatch import can_start
 from relu_opt.plugins.manager import registry
@@ -113,7 +112,7 @@ def train_globally(
     data = as_floats(X, "X", 2)
     first = sample_patterns(data, FIRST_GATES, seed)
     prog = ConvexProgram(data, y, lam, first, loss, "relu", sample_weight, intercept)  # type: ignore[arg-type]
-    if oracle == "auto" and executor is None and is_spike_free(data):
+    if oracle == "auto" and executor is None and is_spike_free(prog.canonical.X):
         return _over_ones(prog, tol, time_limit, backend, options)
     with opened(1 if executor is None else executor) as workers:
         chosen = make_oracle(data, oracle, max_patterns, None if executor is None else workers)
@@ -157,7 +156,7 @@ class _Search:
     def __init__(
         self,
         prog: ConvexProgram,
-        oracle: Oracle,
+        oracle: ScaledOracle,
         tol: float,
         deadline: float | None,
         backend: str,
@@ -226,8 +225,8 @@ class _Search:
         """What was found."""
         solution = self.solution or self._solve(LOOSEST, None)
         prog, coverage = self.prog, LISTED
-        if isinstance(self.oracle, CellsOracle) and self.multipliers is not None:
-            prog = prog.with_patterns(self.oracle.prog.patterns)
+        if self.oracle.cells is not None and self.multipliers is not None:
+            prog = prog.with_patterns(self.oracle.cells)
             bound = lower_bound(prog, self.nu, self.multipliers)
         else:
             sphere = self.found.oracle == "sphere"
@@ -260,7 +259,7 @@ class _Search:
         value = self.prog.dual_objective(scale * nu)
         if value > self.lower or not self.rounds:
             self.nu, self.lower, self.found = scale * nu, value, found
-            if isinstance(self.oracle, CellsOracle) and found.stop is StopReason.CONVERGED:
+            if self.oracle.cells is not None and found.stop is StopReason.CONVERGED:
                 known = self.oracle.multipliers(nu)
                 self.multipliers = replace(known, values=scale * known.values)
 
