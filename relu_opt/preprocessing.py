@@ -8,7 +8,7 @@ regression are standardised too; the two classes of a classification become −1
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,9 @@ from relu_opt.errors import DataError
 from relu_opt.program.losses import Loss, get_loss
 from relu_opt.scaling import moments, scaled_rows
 from relu_opt.tables import Table
+
+# How far, relative to a deviation, stored means and deviations may be from a table's.
+DRIFT = 1e-9
 
 
 @dataclass(frozen=True)
@@ -138,23 +141,51 @@ class Preprocessing:
             return outputs * self.target_scale + self.target_centre
         return np.where(outputs >= 0, self.classes[1], self.classes[0])
 
-    def drift(self, table: Table, column: str | None = None, tol: float = 1e-9) -> list[str]:
+    def drift(self, table: Table, column: str | None = None, tol: float = DRIFT) -> list[str]:
         """The columns whose stored mean or deviation is not that of this table.
 
         Equal means within `tol` of the stored deviation. Nothing drifts that is used as it is.
         """
         if not self.standardize:
             return []
-        stored = dict(zip(self.features, zip(self.centre, self.scale, strict=True), strict=True))
+        stored = self._stored()
+        target = stored.pop(self.target)
         if self.classes is None:
-            target = self.target if column is None else table.resolve(column)
-            stored[target] = (self.target_centre, self.target_scale)
-        drifted = []
-        for name, (centre, scale) in stored.items():
-            mean, deviation = _moments(table, name, standardize=True)
-            if max(abs(mean - centre), abs(deviation - scale)) > tol * scale:
-                drifted.append(name)
-        return drifted
+            stored[self.target if column is None else table.resolve(column)] = target
+        return [
+            name
+            for name, mine in stored.items()
+            if not _agree(mine, _moments(table, name, standardize=True), tol)
+        ]
+
+    def departures(self, table: Table, loss: str | Loss) -> list[str]:
+        """How this differs from what `fit` learns from the table with the same target and settings.
+
+        Returns
+        -------
+        list of str
+            Sentences; none if it is the table's own preparation, up to the rounding of `drift`.
+        """
+        others = tuple(name for name in table.names if name != self.target)
+        if self.features != others:
+            return [
+                f"The features are {listed(self.features)}, and the columns other than the "
+                f"target {self.target!r} are {listed(others)}."
+            ]
+        own = Preprocessing.fit(table, self.target, loss, self.bias, self.standardize)
+        found = []
+        if self.classes != own.classes:
+            found.append(f"The classes are {self.classes}, and those of the table {own.classes}.")
+        mine, theirs = self._stored(), own._stored()
+        moved = [name for name in mine if not _agree(mine[name], theirs[name])]
+        if moved:
+            found.append(f"The means or deviations are not those of the columns {listed(moved)}.")
+        return found
+
+    def _stored(self) -> dict[str, tuple[float, float]]:
+        """The centre and scale of every column."""
+        columns = dict(zip(self.features, zip(self.centre, self.scale, strict=True), strict=True))
+        return {**columns, self.target: (self.target_centre, self.target_scale)}
 
     def to_meta(self) -> dict[str, Any]:
         """A JSON-able description; `from_meta` reads it."""
@@ -205,6 +236,17 @@ def _moments(table: Table, name: str, standardize: bool) -> tuple[float, float]:
         return 0.0, 1.0
     where = f"{table.source}, column {name!r}"
     return moments(values, where=where, source=table.source, column=name)
+
+
+def _agree(mine: tuple[float, float], theirs: tuple[float, float], tol: float = DRIFT) -> bool:
+    """Whether two pairs of mean and deviation are equal within `tol` of the first deviation."""
+    return all(abs(a - b) <= tol * mine[1] for a, b in zip(mine, theirs, strict=True))
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first names of columns, for a sentence."""
+    few = ", ".join(f"{name!r:.40}" for name in names[:6])
+    return f"{few}, … ({len(names)} in all)" if len(names) > 6 else few or "none"
 
 
 def _two_classes(table: Table, target: str, values: FloatArray) -> tuple[float, float]:

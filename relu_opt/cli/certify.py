@@ -34,7 +34,7 @@ def certify(
     Exit code: 0 if certified, 1 if not, 2 on an error.
     """
     from relu_opt import certify as prove
-    from relu_opt.cli.output import check_writable, print_json
+    from relu_opt.cli.output import check_writable, print_json, tol_facts
     from relu_opt.config import load_settings
     from relu_opt.model import Model
     from relu_opt.tables import read_table
@@ -58,7 +58,7 @@ def certify(
                 "neurons": len(proof.network),
                 "patterns": len(proof.patterns),
                 "scope": proof.scope,
-                "tol": proof.tol,
+                **tol_facts(proof.tol, settings),
                 "verdict": proof.verdict,
                 "reason": proof.reason,
                 "kkt": vars(proof.kkt),
@@ -66,13 +66,14 @@ def certify(
             }
         )
     else:
-        show_certificate(proof, f"{model} on {data}")
+        origin = tol_facts(proof.tol, settings)["tol_from"]
+        show_certificate(proof, f"{model} on {data}", origin)
         if certificate is not None:
             typer.echo(f"certificate  {certificate}")
     return 0 if proof.verdict == "certified" else 1
 
 
-def show_certificate(proof: Certificate, title: str) -> None:
+def show_certificate(proof: Certificate, title: str, tol_from: str = "default") -> None:
     """Print the KKT report, a word for each number, and the verdict."""
     from rich.table import Table as Grid
 
@@ -99,4 +100,4 @@ def show_certificate(proof: Certificate, title: str) -> None:
     console.print(grid)
     about = f"{len(proof.network)} neurons, {len(proof.patterns)} patterns, scope {proof.scope!r}"
     console.print(f"{about}, lam {proof.lam:.6g}")
-    console.print(verdict_text(proof.verdict.value, proof.reason))
+    console.print(verdict_text(proof.verdict.value, proof.tol, tol_from, proof.reason))

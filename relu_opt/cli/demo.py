@@ -59,8 +59,8 @@ def demo(
         trained.model.save(model_file)
         trained.save_certificate(certificate_file)
         report("re-checking the certificate")
-        X, y, _ = prepared(certificate_file, read_table(files["train.csv"]), None)
-        found = check(certificate_file, X, y)
+        seen = prepared(certificate_file, read_table(files["train.csv"]), TARGET)
+        found = seen.judged(check(certificate_file, seen.X, seen.y))
         report("training scikit-learn's MLP")
         peer = peer_errors(trained.model, table, test)
     result = {
@@ -157,7 +157,10 @@ def show(result: Mapping[str, Any], folder: Path) -> None:
         "lower bound": f"{result['dual_objective']:.12g}",
         "relative gap": f"{result['rel_gap']:.1e}",
         "re-checked": verdict_text(
-            result["verification"]["verdict"], result["verification"]["statement"]
+            result["verification"]["verdict"],
+            result["tol"],
+            result["tol_from"],
+            result["verification"]["statement"],
         ),
     }
     console.print(facts(rows))

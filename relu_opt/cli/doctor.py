@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from relu_opt.cli import ERROR
+
 if TYPE_CHECKING:
     from rich.text import Text
 
@@ -26,7 +28,7 @@ TIME_LIMIT = 10.0
 
 
 def check(statuses: list[BackendStatus], as_json: bool) -> int:
-    """Check the backends that are ready; 0 if all answers are right, else 1."""
+    """Check the backends that are ready; 0 if all answers are right, else 2."""
     from relu_opt.cli.output import print_json
     from relu_opt.plugins.types import State
 
@@ -41,7 +43,7 @@ def check(statuses: list[BackendStatus], as_json: bool) -> int:
         print_json({"command": "backends", "checks": [asdict(trial) for trial in trials]})
     else:
         _show(statuses, trials, wrong)
-    return 1 if wrong else 0
+    return ERROR if wrong else 0
 
 
 def _trials(status: BackendStatus) -> list[Trial]:

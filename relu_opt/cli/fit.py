@@ -128,7 +128,9 @@ def show_training(result: Mapping[str, Any]) -> None:
         "objective": f"{result['objective']:.12g}",
         "lower bound": f"{result['dual_objective']:.12g}",
         "relative gap": f"{result['rel_gap']:.1e}",
-        "verdict": verdict_text(result["verdict"], result["reason"]),
+        "verdict": verdict_text(
+            result["verdict"], result["tol"], result["tol_from"], result["reason"]
+        ),
         "neurons": str(result["neurons"]),
         "training error": errors_text(result["training_errors"], data["rows"]),
         "model": str(result["files"]["model"]),

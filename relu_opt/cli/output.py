@@ -15,8 +15,11 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
+from relu_opt.config import Settings
 from relu_opt.errors import DataError
 
+# Where a setting came from that nobody chose.
+DEFAULT = "default"
 VERDICT_STYLES = {"certified": "bold green", "inconclusive": "bold yellow"}
 
 
@@ -70,10 +73,16 @@ def facts(rows: Mapping[str, object]) -> Grid:
     return grid
 
 
-def verdict_text(verdict: str, reason: str = "") -> Text:
-    """The verdict in its colour, with the reason behind it."""
+def verdict_text(verdict: str, tol: float, origin: str = DEFAULT, reason: str = "") -> Text:
+    """The verdict in its colour, against what tol, who chose it, and the reason behind it."""
     styled = (verdict.replace("_", " "), VERDICT_STYLES.get(verdict, "bold red"))
-    return Text.assemble(styled, f". {reason}" if reason else "")
+    chosen = "" if origin == DEFAULT else f" of {'--tol' if origin == 'argument' else origin}"
+    return Text.assemble(styled, f" at tol {tol:g}{chosen}", f". {reason}" if reason else "")
+
+
+def tol_facts(tol: float, settings: Settings) -> dict[str, Any]:
+    """What `--json` says of the tol of a verdict, and where it came from."""
+    return {"tol": tol, "tol_from": settings.origins.get("tol", DEFAULT)}
 
 
 def check_writable(option: str, path: Path | None, *others: Path | None) -> None:

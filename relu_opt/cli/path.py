@@ -109,7 +109,7 @@ def path(
     Exit code: 0 when there is a path, 2 on an error.
     """
     from relu_opt import solution_path
-    from relu_opt.cli.output import check_writable, print_json
+    from relu_opt.cli.output import check_writable, print_json, tol_facts
     from relu_opt.cli.training import Recipe, build_program, data_facts, program_facts
     from relu_opt.config import load_settings
     from relu_opt.path_cv import validate
@@ -163,6 +163,7 @@ def path(
         "data": data_facts(table, preparation),
         "program": program_facts(program, preparation),
         **path_facts(followed),
+        **tol_facts(followed.tol, settings),
         "validation": None if found is None else validation_facts(found),
         "events": happened,
         "events_stop": closer.stop,
@@ -293,7 +294,9 @@ def show(result: Mapping[str, Any]) -> None:
         console.print(events_table(result["events"]))
     rows = data_text(result["data"], result["program"])
     rows["path"] = f"{len(result['lams'])} points by {result['backend']}"
-    rows["verdict"] = verdict_text(result["verdict"], result["reason"])
+    rows["verdict"] = verdict_text(
+        result["verdict"], result["tol"], result["tol_from"], result["reason"]
+    )
     if result["events"] is not None:
         rows["events"] = _events_text(result)
     if validation is not None:

@@ -58,7 +58,7 @@ def prune(
 
     Exit code: 0 when pruned, 2 on an error.
     """
-    from relu_opt.cli.output import check_writable, print_json
+    from relu_opt.cli.output import check_writable, print_json, tol_facts
     from relu_opt.config import load_settings
     from relu_opt.model import Model
     from relu_opt.plotting import check_picture, save_figure
@@ -85,7 +85,7 @@ def prune(
             pruned_model(loaded, path, model).save(out)
         if plot is not None:
             save_figure(path.plot(None, program.X, program.y), plot)
-    result = summary(path, program.X, program.y)
+    result = summary(path, program.X, program.y) | tol_facts(start.tol, settings)
     files = {"model": model, "data": data, "out": out, "plot": plot}
     if as_json:
         print_json({"command": "prune", **result, "files": files})
@@ -162,6 +162,8 @@ def show_path(result: dict[str, Any], files: dict[str, Path | None]) -> None:
     console.print(grid)
     steps = f"{widths[0]} to {widths[-1]} neurons in {last} steps, {exact} without a change"
     rows: dict[str, object] = {"pruned": f"{result['method']}: {steps} of the fits"}
-    rows["start"] = verdict_text(result["verdict"].value, result["reason"])
+    rows["start"] = verdict_text(
+        result["verdict"].value, result["tol"], result["tol_from"], result["reason"]
+    )
     rows |= {name: files[name] for name in ("out", "plot") if files[name] is not None}
     console.print(facts(rows))

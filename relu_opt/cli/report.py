@@ -46,7 +46,7 @@ def report(
 
     Exit code: 0 when written, whatever the verdict; 2 on an error.
     """
-    from relu_opt.cli.output import check_writable, print_json
+    from relu_opt.cli.output import check_writable, print_json, tol_facts
     from relu_opt.config import load_settings
     from relu_opt.model import Model
     from relu_opt.plotting import need_matplotlib
@@ -60,7 +60,8 @@ def report(
         raise DataError("--n-lams must be at least 2, --rows 1, and --time-limit above 0 seconds.")
     if eps is not None and not 0 < eps < float("inf"):
         raise DataError("--eps must be a positive number.")
-    with progress(not (quiet or as_json), load_settings().tol) as tell:
+    settings = load_settings()
+    with progress(not (quiet or as_json), settings.tol) as tell:
         tell("reading")
         evidence = gather(
             Model.load(model),
@@ -75,7 +76,7 @@ def report(
         )
         tell("drawing")
         write_report(evidence, out)
-    result = summary(evidence)
+    result = summary(evidence) | tol_facts(evidence.certificate.tol, settings)
     files = {"model": model, "data": data, "report": out}
     if as_json:
         print_json({"command": "report", **result, "files": files})
@@ -140,7 +141,9 @@ def show(result: dict[str, Any], out_file: Path) -> None:
     from relu_opt.cli.training import data_text
 
     rows = data_text(result["data"], result["program"])
-    rows["verdict"] = verdict_text(result["verdict"].value, result["reason"])
+    rows["verdict"] = verdict_text(
+        result["verdict"].value, result["tol"], result["tol_from"], result["reason"]
+    )
     rows["neurons"] = str(result["neurons"])
     if result["optimal_set"]:
         rows["networks"] = result["optimal_set"]["reason"]

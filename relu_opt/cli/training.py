@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from relu_opt import ConvexProgram, Solution, sample_patterns, solve, train_globally
-from relu_opt.config import load_settings
+from relu_opt.cli.output import tol_facts
+from relu_opt.config import Settings, load_settings
 from relu_opt.defaults import default_lam
 from relu_opt.errors import DataError
 from relu_opt.model import Model
@@ -59,6 +60,7 @@ class Trained:
     solution: Solution
     model: Model
     build_seconds: float
+    settings: Settings
 
     def save_certificate(self, path: Path) -> None:
         """Write the certificate, with how the data were prepared."""
@@ -73,7 +75,8 @@ def train(table: Table, recipe: Recipe, request: Request, report: Reporter) -> T
     preprocessing = Preprocessing.fit(
         table, recipe.target, recipe.loss, recipe.bias, recipe.standardize
     )
-    seed = load_settings().with_arguments(seed=request.options.get("seed")).seed
+    settings = load_settings().with_arguments(tol=request.tol, seed=request.options.get("seed"))
+    seed = settings.seed
     program = build_program(table, preprocessing, recipe, seed)
     built = time.perf_counter() - started
     report("solving")
@@ -89,7 +92,7 @@ def train(table: Table, recipe: Recipe, request: Request, report: Reporter) -> T
             executor=request.executor,
         )
     model = Model.of(solution, preprocessing, table.source)
-    return Trained(recipe, solution, model, built)
+    return Trained(recipe, solution, model, built, settings)
 
 
 def _over_all_patterns(
@@ -222,7 +225,7 @@ def summary(trained: Trained, table: Table) -> dict[str, Any]:
         "objective": solution.objective,
         "dual_objective": solution.dual_objective,
         "rel_gap": solution.rel_gap,
-        "tol": solution.certificate.tol,
+        **tol_facts(solution.certificate.tol, trained.settings),
         "verdict": solution.certificate.verdict.value,
         "reason": solution.certificate.reason,
         "neurons": len(solution.network),

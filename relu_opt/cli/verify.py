@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ import typer
 from relu_opt.cli.arguments import Data, Json, KnownTarget
 
 if TYPE_CHECKING:
+    from relu_opt import Verification
     from relu_opt.arrays import FloatArray
     from relu_opt.tables import Table
 
@@ -21,85 +23,194 @@ def verify(
     ],
     data: Data,
     target: KnownTarget = None,
+    require_scope: Annotated[
+        str | None,
+        typer.Option(help="Whose optimality must be proved at least: own, program or all."),
+    ] = None,
+    require_lam: Annotated[
+        float | None, typer.Option(help="The lam that the certificate must be of.")
+    ] = None,
+    require_loss: Annotated[
+        str | None, typer.Option(help="The loss that the certificate must be of.")
+    ] = None,
+    tol: Annotated[
+        float | None,
+        typer.Option(
+            help="The relative gap that must be proved.", show_default="the certificate's own"
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Re-check a certificate on its DATA.
 
-    From the file and the data alone: no solver, no trust.
+    From the file and the data alone: no solver, no trust. The features are all columns but the
+    target, prepared as `fit` prepares these data; a file that says otherwise is invalid.
 
     Exit code: 0 if it holds, 1 if not, 2 on an error.
     """
     from relu_opt import verify as check
-    from relu_opt.cli.output import facts, out, print_json, verdict_text
+    from relu_opt.arrays import as_tolerance
+    from relu_opt.cli.output import print_json
     from relu_opt.tables import read_table
 
+    if tol is not None:
+        as_tolerance(tol, "--tol")
     table = read_table(data)
-    X, y, drift = prepared(certificate, table, target)
-    found = check(certificate, X, y)
+    seen = prepared(certificate, table, target)
+    found = check(
+        certificate,
+        seen.X,
+        seen.y,
+        scope=require_scope,
+        lam=require_lam,
+        loss=require_loss,
+        tol=tol,
+    )
+    found = seen.judged(found)
     if as_json:
         print_json(
             {
                 "command": "verify",
                 "certificate": certificate,
                 "data": data,
+                "target": seen.target,
+                "features": seen.features,
+                "standardisation": {"own": not seen.drift, "differs_in": seen.drift},
                 "valid": found.valid,
                 "verdict": found.verdict,
+                "scope": found.scope,
+                "lam": found.lam,
+                "loss": found.loss,
+                "weights": found.weights,
+                "coverage": found.coverage,
+                "tol": found.tol if tol is None else tol,
+                "tol_from": "certificate" if tol is None else "argument",
+                "arithmetic": found.arithmetic,
                 "objective": found.primal,
                 "dual_objective": found.dual,
                 "rel_gap": found.rel_gap,
                 "statement": found.statement,
                 "problems": found.problems,
-                "standardisation": {"own": not drift, "differs_in": drift},
             }
         )
     else:
-        known = math.isfinite(found.primal) and math.isfinite(found.dual)
-        rows = {
-            "certificate": certificate,
-            "data": f"{data}: {len(table)} rows",
-            "prepared": _drift_text(drift),
-            "objective": f"{found.primal:.12g}" if known else "unknown",
-            "lower bound": f"{found.dual:.12g}" if known else "unknown",
-            "relative gap": f"{found.rel_gap:.1e}" if known else "unknown",
-            "verdict": verdict_text(found.verdict),
-            "statement": found.statement,
-        }
-        rows.update({f"problem {k}": text for k, text in enumerate(found.problems, 1)})
-        out().print(facts(rows))
+        show(found, seen, certificate, f"{data}: {len(table)} rows", tol)
     return 0 if found.valid else 1
 
 
-def _drift_text(drift: list[str] | None) -> str:
-    if drift is None:
-        return "not at all: the columns as they are"
-    if not drift:
-        return "standardised with the means and deviations of these very data"
-    named = ", ".join(drift[:3]) + (", …" if len(drift) > 3 else "")
-    return f"standardised with those of other data ({len(drift)} columns differ: {named})"
+def show(
+    found: Verification, seen: Prepared, certificate: Path, data: str, tol: float | None
+) -> None:
+    """Print what was checked, on which columns, and what was found."""
+    from relu_opt.cli.output import facts, out, verdict_text
+    from relu_opt.preprocessing import listed
+
+    asked = (found.tol, "the certificate") if tol is None else (tol, "argument")
+    known = math.isfinite(found.primal) and math.isfinite(found.dual)
+    rows = {
+        "certificate": certificate,
+        "data": data,
+        "target": repr(seen.target),
+        "features": listed(seen.features),
+        "prepared": seen.words,
+        "objective": f"{found.primal:.12g}" if known else "unknown",
+        "lower bound": f"{found.dual:.12g}" if known else "unknown",
+        "relative gap": f"{found.rel_gap:.1e}" if known else "unknown",
+        "verdict": verdict_text(found.verdict, *asked),
+        "statement": found.statement,
+    }
+    rows.update({f"problem {k}": text for k, text in enumerate(found.problems, 1)})
+    out().print(facts(rows))
 
 
-def prepared(
-    certificate: Path, table: Table, target: str | None
-) -> tuple[FloatArray, FloatArray, list[str] | None]:
-    """X and y as the certificate means them, and where the standardisation is not the data's.
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """X and y of a table as a certificate means them, and what is wrong with that.
 
-    A certificate of `fit` says how its data were prepared. One that the library saved speaks
-    of the columns as they are: all but the target, in their order.
+    Attributes
+    ----------
+    X, y : arrays
+    target : str
+    features : tuple of str
+        The columns they are made of.
+    drift : tuple of str or None
+        The columns that are standardised by foreign means or deviations; None without any.
+    problems : tuple of str
+        How that differs from what the table itself, and the user, say.
+    """
+
+    X: FloatArray
+    y: FloatArray
+    target: str
+    features: tuple[str, ...]
+    drift: tuple[str, ...] | None = None
+    problems: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """How the columns were prepared."""
+        if self.drift is None:
+            return "not at all: the columns as they are"
+        if not self.drift:
+            return "standardised with the means and deviations of these very data"
+        named = ", ".join(self.drift[:3]) + (", …" if len(self.drift) > 3 else "")
+        return f"standardised with those of other data ({len(self.drift)} columns differ: {named})"
+
+    def judged(self, found: Verification) -> Verification:
+        """What a re-check found, invalid if the data were prepared in another way than their own.
+
+        A proof about some columns, another target or foreign scales is none about the table.
+        """
+        if not self.problems:
+            return found
+        from relu_opt.verify.outcome import nothing
+
+        problems = (*self.problems, *found.problems)
+        return replace(found, verdict="invalid", problems=problems, statement=nothing(problems[0]))
+
+
+def prepared(certificate: Path, table: Table, target: str | None) -> Prepared:
+    """X and y as the certificate means them.
+
+    A certificate of `fit` says how its data were prepared, and that has to be how `fit` prepares
+    these. One that the library saved speaks of the columns as they are: all but the target, in
+    their order.
     """
     from relu_opt.errors import DataError
     from relu_opt.io import read_npz
     from relu_opt.preprocessing import Preprocessing
+    from relu_opt.program.losses import LOSSES
 
-    stored = read_npz(certificate, "certificate")[1].get("preprocessing")
-    if stored is not None:
-        preprocessing = Preprocessing.from_meta(stored)
-        drift = preprocessing.drift(table, target) if preprocessing.standardize else None
-        return preprocessing.transform(table), preprocessing.targets(table, target), drift
+    meta = read_npz(certificate, "certificate")[1]
+    if meta.get("preprocessing") is not None:
+        stored, loss = Preprocessing.from_meta(meta["preprocessing"]), meta.get("loss")
+        # An unknown loss is for the re-check to refuse.
+        known = isinstance(loss, str) and loss in LOSSES
+        problems = stored.departures(table, str(loss) if known else "squared")
+        if target is not None and table.resolve(target) != stored.target:
+            problems.append(
+                f"The target asked for is {table.resolve(target)!r}, and the certificate's is "
+                f"{stored.target!r}."
+            )
+        return Prepared(
+            stored.transform(table),
+            stored.targets(table),
+            stored.target,
+            stored.features,
+            tuple(stored.drift(table)) if stored.standardize else None,
+            tuple(problems),
+        )
+    if meta.get("problem") == "several_outputs":
+        raise DataError(
+            f"{certificate} is of a network with several outputs, and a table has one target. "
+            "Pass X and Y to relu_opt.verify in Python.",
+            path=str(certificate),
+        )
     if target is None:
         raise DataError(
             f"{certificate} does not say which column is the target. Give --target.",
             option="--target",
         )
     name = table.resolve(target)
-    features = [other for other in table.names if other != name]
-    return table.matrix(features), table.numbers(name), None
+    features = tuple(other for other in table.names if other != name)
+    return Prepared(table.matrix(features), table.numbers(name), name, features)

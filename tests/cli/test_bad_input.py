@@ -2,7 +2,11 @@
 
 import io
 import json
+import os
 import pickle
+import subprocess
+import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -274,3 +278,100 @@ def test_out_of_memory_is_an_error_message(data, monkeypatch, capsys):
     monkeypatch.setattr("relu_opt.cli.training.sample_patterns", greedy)
     assert main([str(argument) for argument in fit(data)]) == 2
     assert "9 TiB" in capsys.readouterr().err
+
+
+# -- exit code 1 says "not certified", and nothing else does -------------------------------
+
+
+def commands_on(model, certificate, table):
+    """Every command that reads files."""
+    return [
+        ("fit", table, "--target", "y"),
+        ("path", table, "--target", "y"),
+        ("verify", certificate, table),
+        *(
+            (name, model, table)
+            for name in ("certify", "explore", "prune", "sensitivity", "report")
+        ),
+        ("export", model, "--to", "json", "--out", "out.json"),
+    ]
+
+
+def hostile(folder):
+    """Files that no reader may trust, by what they are."""
+    numbers = io.BytesIO()
+    np.save(numbers, np.zeros(10_000))
+    os.mkfifo(folder / "pipe.npz")
+    (folder / "loop.npz").symlink_to("loop.npz")
+    (folder / "zero.npz").symlink_to("/dev/zero")
+    (folder / "folder.npz").mkdir()
+    (folder / "empty.npz").write_bytes(b"")
+    (folder / "junk.npz").write_bytes(b"PK\x03\x04" * 100)
+    for name, method in (("bzip2.npz", zipfile.ZIP_BZIP2), ("lzma.npz", zipfile.ZIP_LZMA)):
+        with zipfile.ZipFile(folder / name, "w", method) as target:
+            target.writestr("meta.npy", numbers.getvalue())
+    with zipfile.ZipFile(folder / "text.npz", "w") as target:
+        target.writestr("notes.txt", "text")
+    return sorted(folder.glob("*.npz"))
+
+
+def test_hostile_files_are_an_error_of_every_command(run, trained, folder):
+    (folder / "hostile").mkdir()
+    for file in hostile(folder / "hostile"):
+        for command in commands_on(file, file, trained.data)[2:]:
+            result = run(*command, "--json")
+            assert (command[0], result.code) == (command[0], 2)
+            assert file.name in result.json["error"]["message"]
+        for command in commands_on(trained.model, trained.certificate, file)[:-1]:
+            result = run(*command, "--json")
+            assert (command[0], result.code) == (command[0], 2)
+            assert file.name in result.json["error"]["message"]
+
+
+def test_a_fault_of_the_program_is_an_error_and_no_verdict(run, trained, monkeypatch):
+    def faulty(*arguments, **keywords):
+        raise ZeroDivisionError("something unforeseen")
+
+    monkeypatch.setattr("relu_opt.tables.read_table", faulty)
+    for command in commands_on(trained.model, trained.certificate, trained.data)[:-1]:
+        result = run(*command)
+        assert result.code == 2
+        said = " ".join(result.err.split())
+        assert "ZeroDivisionError: something unforeseen" in said
+        assert "Please report it" in said
+        assert "Traceback" not in result.err
+    error = run("verify", trained.certificate, trained.data, "--json").json["error"]
+    assert error["type"] == "ZeroDivisionError"
+
+
+def test_an_interrupt_is_no_verdict(run, trained, monkeypatch):
+    def interrupted(*arguments, **keywords):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("relu_opt.tables.read_table", interrupted)
+    for command in commands_on(trained.model, trained.certificate, trained.data)[:-1]:
+        assert run(*command).code == 130
+
+
+PROGRAM = "import sys; from relu_opt.cli import main; sys.exit(main())"
+
+
+def test_a_reader_that_goes_away_is_no_verdict(trained):
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "verify", trained.certificate, trained.data],
+        stdout=write, stderr=subprocess.PIPE, check=False,
+    )  # fmt: skip
+    os.close(write)
+    assert (done.returncode, done.stderr) == (2, b"")
+
+
+def test_a_terminal_without_the_letters_gets_question_marks(trained):
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "backends", "Grüße\udcff"],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert b"Error: There is no backend" in done.stderr
+    assert b"Traceback" not in done.stderr

@@ -221,7 +221,7 @@ def test_a_backend_that_is_wrong_is_shown_and_counts(run, registry):
 
     registry.add("wrong", "test", Wrong)
     result = run("backends", "wrong", "--check")
-    assert result.code == 1
+    assert result.code == 2
     assert "wrong, LP: wrong. objective 0, and -36 is known" in result.out
 
 
