@@ -21,7 +21,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from relu_opt.verify.claim import Claim, FloatArray, parts
+from relu_opt.verify.claim import Claim, FloatArray, IntArray, parts
 from relu_opt.verify.losses import LABELLED, DualPoint, dual_point, mean_loss_above
 from relu_opt.verify.outcome import (
     ARITHMETIC,
@@ -120,18 +120,27 @@ def _near_one(
         output=scaled(claim.output, -out_power),
         constant=float(np.ldexp(claim.constant, -y_power)),
         nu=scaled(claim.nu, -y_power),
-        rho={b: (rows, scaled(values, -y_power)) for b, (rows, values) in claim.rho.items()},
+        rho=_scaled_rho(claim, -y_power),
         lam=float(np.ldexp(claim.lam, -x_power - y_power)),
         delta=float(np.ldexp(claim.delta, -y_power)),
     )
     return near, scaled(X, -x_power), scaled(y, -y_power), 2 * y_power
 
 
+def _scaled_rho(claim: Claim, power: int) -> dict[int, tuple[IntArray, FloatArray]]:
+    """The multipliers times 2^power."""
+    if not claim.rho:
+        return {}
+    listed = [values for _, values in claim.rho.values()]
+    ends = np.cumsum([len(values) for values in listed])[:-1]
+    pieces = np.split(scaled(np.concatenate(listed), power), ends)
+    return {b: (rows, new) for (b, (rows, _)), new in zip(claim.rho.items(), pieces, strict=True)}
+
+
 def _fits_doubles(near: Claim) -> bool:
-    numbers = [near.constant, near.delta if near.loss == "huber" else 0.0]
-    multipliers = [values for _, values in near.rho.values()]
-    wide = in_range(near.hidden, near.nu, near.weight, np.array(numbers), *multipliers)
-    return wide and near.lam >= 2.0**-RANGE
+    numbers = np.array([near.constant, near.delta if near.loss == "huber" else 0.0])
+    multipliers = np.concatenate([numbers, *(values for _, values in near.rho.values())])
+    return near.lam >= 2.0**-RANGE and in_range(near.hidden, near.nu, near.weight, multipliers)
 
 
 # -- from above ----------------------------------------------------------------
@@ -188,13 +197,15 @@ def _largest(claim: Claim, X: FloatArray, point: DualPoint) -> tuple[float, list
     high, low = np.zeros(count), np.zeros(count)
     high[:p], low[:p] = _norms(vectors, error, d)
     high[p:], low[p:] = high[: count - p], low[: count - p]
-    for block, (rows, values) in claim.rho.items():
-        on = np.unpackbits(claim.patterns[block % p], count=n)[rows] == 1
-        pull = np.where(on, values, -values) @ X[rows]
-        charge = gamma(len(rows) + 2) * (values @ sizes[rows]) * (1 + gamma(len(rows) + 4))
-        vector = (vectors[block % p] if block < p else -vectors[block % p]) + pull
-        total = error + charge + UNIT * np.abs(vector)
-        high[block], low[block] = _norms(vector, total, d)
+    if claim.rho:
+        blocks = np.array(list(claim.rho))
+        pulls, charges = np.zeros((2, len(blocks), d))
+        for k, (block, (rows, values)) in enumerate(claim.rho.items()):
+            on = np.unpackbits(claim.patterns[block % p], count=n)[rows] == 1
+            pulls[k] = np.where(on, values, -values) @ X[rows]
+            charges[k] = gamma(len(rows) + 2) * (1 + gamma(len(rows) + 4)) * (values @ sizes[rows])
+        pulls += np.where(blocks < p, 1.0, -1.0)[:, None] * vectors[blocks % p]
+        high[blocks], low[blocks] = _norms(pulls, error + charges + UNIT * np.abs(pulls), d)
     over = np.where(np.isnan(low), math.inf, low) / claim.lam
     worst, false = int(np.argmax(over)), []
     if not over[worst] <= 1 + INFEASIBLE:
