@@ -39,6 +39,9 @@ def verify(
             help="The relative gap that must be proved.", show_default="the certificate's own"
         ),
     ] = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Prove it in integers, whatever the range of numbers.")
+    ] = False,
     as_json: Json = False,
 ) -> int:
     """Re-check a certificate on its DATA.
@@ -65,6 +68,7 @@ def verify(
         lam=require_lam,
         loss=require_loss,
         tol=tol,
+        arithmetic="exact" if exact else "float",
     )
     found = seen.judged(found)
     if as_json:

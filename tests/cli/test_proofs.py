@@ -77,6 +77,15 @@ def test_a_true_certificate_verifies(run, trained):
     assert "these very data" in " ".join(result.out.split())
 
 
+def test_verify_in_exact_arithmetic(run, trained):
+    told = run("verify", trained.certificate, trained.data, "--exact")
+    assert told.code == 0
+    assert "Proved in exact arithmetic." in " ".join(told.out.split())
+    for options, arithmetic in ((["--exact"], "exact"), ([], "float")):
+        result = run("verify", trained.certificate, trained.data, *options, "--json").json
+        assert (result["valid"], result["arithmetic"]) == (True, arithmetic)
+
+
 def test_verify_says_in_json_what_it_says_in_words(run, trained):
     result = run("verify", trained.certificate, trained.data, "--json").json
     assert result["valid"] is True
