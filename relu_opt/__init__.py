@@ -21,6 +21,7 @@ from relu_opt.deep.comparison import DeepComparison, compare_deep
 from relu_opt.deep.network import BatchNorm, DeepNetwork
 from relu_opt.deep.training import DeepSolution, train_deep
 from relu_opt.elsewhere import certify_network
+from relu_opt.files import load
 from relu_opt.globally.answer import GlobalSolution
 from relu_opt.globally.bounds import Separation
 from relu_opt.globally.separation import separation
@@ -158,6 +159,7 @@ __all__ = [
     "fit_spline",
     "frank_wolfe",
     "is_spike_free",
+    "load",
     "minimum_norm_interpolant",
     "neural_collapse",
     "optimal_set",

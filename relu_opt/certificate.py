@@ -15,20 +15,23 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from relu_opt.arrays import FloatArray
-from relu_opt.errors import DataError, NotCertified
-from relu_opt.io import need, read_npz, write_npz
+from relu_opt.arrays import FloatArray, as_tolerance
+from relu_opt.errors import NotCertified
+from relu_opt.io import complete, need, with_extra, write_npz
 from relu_opt.plugins.types import ConeMultipliers
-from relu_opt.program.losses import Loss, make_loss
+from relu_opt.program.losses import Loss, check_saved, make_loss
 from relu_opt.program.network import (
     ReLUNetwork,
 )
 from relu_opt.program.patterns import Patterns
 from relu_opt.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from relu_opt.files import AnyCertificate
 
 
 @dataclass(frozen=True)
@@ -303,13 +306,30 @@ class Certificate:
             Where to; an earlier file survives a failure.
         extra : mapping, optional
             More JSON values for the file's description, such as how the data were prepared.
+
+        Raises
+        ------
+        DataError
+            If the loss is the user's own, which no file can hold, if `extra` has a name that the
+            file needs, or if the place cannot be written.
         """
-        write_npz(path, "certificate", self.to_arrays(), {**(extra or {}), **self.meta()})
+        check_saved(self.loss)
+        write_npz(path, "certificate", self.to_arrays(), with_extra(self.meta(), extra))
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Certificate:
-        """Read what `save` wrote. The claims are read, not checked: that is `verify`'s work."""
-        return cls.from_contents(*read_npz(path, "certificate"), path)
+    def load(cls, path: str | os.PathLike[str]) -> AnyCertificate:
+        """The certificate in a file, also a SplineCertificate or a VectorCertificate.
+
+        The claims are read, not checked: that is `verify`'s work.
+
+        Raises
+        ------
+        DataError
+            If the file is damaged, or holds something else.
+        """
+        from relu_opt.files import load_certificate  # which knows the other kinds, and this one
+
+        return load_certificate(path)
 
     @classmethod
     def from_contents(
@@ -325,15 +345,15 @@ class Certificate:
         DataError
             If something is missing or of another type; it names the file.
         """
-        nu = need(arrays, "nu", "f", 1)
-        multipliers = ConeMultipliers(
-            need(arrays, "rho_blocks", "i", 1),
-            need(arrays, "rho_starts", "i", 1),
-            need(arrays, "rho_rows", "i", 1),
-            need(arrays, "rho_values", "f", 1),
-        )
-        weight = need(arrays, "sample_weight", "f", 1) if "sample_weight" in arrays else None
-        try:
+        with complete(path, "certificate of a network"):
+            nu = need(arrays, "nu", "f", 1)
+            multipliers = ConeMultipliers(
+                need(arrays, "rho_blocks", "i", 1),
+                need(arrays, "rho_starts", "i", 1),
+                need(arrays, "rho_rows", "i", 1),
+                need(arrays, "rho_values", "f", 1),
+            )
+            weight = need(arrays, "sample_weight", "f", 1) if "sample_weight" in arrays else None
             return cls(
                 ReLUNetwork.from_arrays(arrays),
                 nu,
@@ -350,7 +370,7 @@ class Certificate:
                 weight,
                 bool(meta["intercept"]),
                 str(meta["scope"]),
-                float(meta["tol"]),
+                as_tolerance(meta["tol"], "tol"),
                 KKTReport(**{f.name: float(meta[f.name]) for f in fields(KKTReport)}),
                 Verdict(meta["verdict"]),
                 str(meta["reason"]),
@@ -361,13 +381,6 @@ class Certificate:
                     float(meta.get("oracle_bound", math.nan)),
                 ),
             )
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            if isinstance(error, DataError):
-                raise
-            raise DataError(
-                f"{path} is not a complete certificate ({error!r}). Write it anew.",
-                path=str(path),
-            ) from error
 
 
 def fingerprint(X: FloatArray, y: FloatArray) -> str:

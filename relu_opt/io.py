@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,6 +20,8 @@ from relu_opt.archives import read_arrays
 from relu_opt.errors import DataError
 
 FORMAT_VERSION = 1
+# Entries that some certificates have, and none of which anybody else may choose.
+RESERVED = ("kind", "version", "problem", "coverage", "oracle", "oracle_bound")
 
 
 def write_npz(
@@ -36,13 +39,31 @@ def write_npz(
     DataError
         If the place cannot be written.
     """
-    header = json.dumps({"kind": kind, "version": FORMAT_VERSION, **meta}, allow_nan=True)
+    header = json.dumps({**meta, "kind": kind, "version": FORMAT_VERSION}, allow_nan=True)
     present = {name: array for name, array in arrays.items() if array is not None}
 
     def write(stream: BinaryIO) -> None:
         np.savez(stream, allow_pickle=False, meta=np.array(header), **present)
 
     write_atomically(path, write)
+
+
+def with_extra(meta: Mapping[str, Any], extra: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A description of a certificate with entries of the user's own.
+
+    Raises
+    ------
+    DataError
+        If one of these has the name of an entry that is read.
+    """
+    taken = sorted({*meta, *RESERVED} & {*(extra or {})})
+    if taken:
+        raise DataError(
+            f"extra has {', '.join(map(repr, taken))}, which the file says itself. Choose other "
+            "names.",
+            names=taken,
+        )
+    return {**meta, **(extra or {})}
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
@@ -129,6 +150,21 @@ def _read_meta(source: Path, text: np.ndarray | None) -> dict[str, Any]:
             f"{source} was not written by relu-opt: it has no description.", path=str(source)
         )
     return meta
+
+
+@contextmanager
+def complete(path: str | os.PathLike[str], thing: str) -> Iterator[None]:
+    """Whatever a file lacks or has of another type, as a DataError that names the file."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, OverflowError, IndexError) as error:
+        said, known = f"{error!r:.200}.", {}
+        if isinstance(error, DataError):
+            said, known = error.message, error.fields
+        raise DataError(
+            f"{path} is not a complete {thing}: {said} Write it anew.",
+            **{**known, "path": str(path)},
+        ) from error
 
 
 def need(arrays: Mapping[str, np.ndarray], name: str, kind: str, ndim: int) -> np.ndarray:

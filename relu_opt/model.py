@@ -15,7 +15,7 @@ from relu_opt.errors import DataError
 from relu_opt.io import need, read_npz, write_npz
 from relu_opt.preprocessing import Preprocessing
 from relu_opt.program.convex import ACTIVATIONS, ConvexProgram
-from relu_opt.program.losses import Loss, make_loss
+from relu_opt.program.losses import Loss, check_saved, make_loss
 from relu_opt.program.network import ReLUNetwork, locate_neurons
 from relu_opt.program.patterns import patterns_of_gates
 from relu_opt.proving import CONE_TOLERANCE
@@ -170,6 +170,7 @@ class Model:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to an npz file (no pickle); an earlier file survives a failure."""
+        check_saved(self.loss)
         arrays = {**self.network.to_arrays(), "pattern_gates": self.gates, "nu": self.nu}
         meta = {
             "preprocessing": self.preprocessing.to_meta(),

@@ -16,6 +16,7 @@ from relu_opt.errors import DataError, did_you_mean
 from relu_opt.io import need, read_npz, write_npz
 from relu_opt.plotting import new_axes
 from relu_opt.program.convex import ConvexProgram
+from relu_opt.program.losses import check_saved
 from relu_opt.program.network import ReLUNetwork
 from relu_opt.proving import certificate_of
 from relu_opt.verdicts import Verdict
@@ -327,6 +328,7 @@ class PruningPath:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the path to an npz file (no pickle, no data); an earlier one survives failure."""
+        check_saved(self.start.loss)
         arrays = {
             **self.start.to_arrays(),
             "factors": self.factors,

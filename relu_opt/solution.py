@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from relu_opt.arrays import FloatArray
+from relu_opt.arrays import FloatArray, as_tolerance
 from relu_opt.certificate import Certificate
 from relu_opt.errors import ContractViolation, DataError, SolveFailed
-from relu_opt.io import need, read_npz, write_npz
+from relu_opt.io import complete, need, read_npz, write_npz
 from relu_opt.plugins.dispatch import (
     Request,
     can_start,
@@ -97,8 +97,18 @@ class Solution(TwoBounds):
         write_npz(path, "solution", arrays, meta)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], program: ConvexProgram) -> Solution:
+    def load(
+        cls, path: str | os.PathLike[str], program: ConvexProgram, tol: float | None = None
+    ) -> Solution:
         """Read what `save` wrote; the program is needed again, and the proof is made anew.
+
+        Parameters
+        ----------
+        path : path
+        program : ConvexProgram
+            What was solved.
+        tol : float, optional
+            The relative gap to certify; that of the file by default.
 
         Raises
         ------
@@ -106,15 +116,14 @@ class Solution(TwoBounds):
             If the file is damaged, or its blocks do not fit the program.
         """
         arrays, meta = read_npz(path, "solution")
-        try:
+        tol = None if tol is None else as_tolerance(tol, "tol")
+        with complete(path, "solution"):
             stop, backend = StopReason[meta["stop"]], str(meta["backend"])
-            tol, stats = float(meta["tol"]), dict(meta["stats"])
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise DataError(
-                f"{path} is not a complete solution ({error!r}). Write it anew.", path=str(path)
-            ) from error
-        weights = program.check_weights(need(arrays, "weights", "f", 3))
-        certificate = certify(program, weights, need(arrays, "nu", "f", 1), tol=tol)
+            stats = dict(meta["stats"])
+            tol = as_tolerance(meta["tol"], "tol") if tol is None else tol
+            weights = program.check_weights(need(arrays, "weights", "f", 3))
+            nu = need(arrays, "nu", "f", 1)
+        certificate = certify(program, weights, nu, tol=tol)
         return cls(
             program,
             weights,

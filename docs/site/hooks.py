@@ -38,7 +38,7 @@ API = (
     (
         "Certificates",
         "relu_opt",
-        "certify certify_network Certificate KKTReport Verdict verify Verification",
+        "certify certify_network Certificate KKTReport Verdict verify Verification load",
     ),
     ("Estimators", "relu_opt.estimators", " ".join(estimators.__all__)),
     (

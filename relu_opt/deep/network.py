@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike
 
 from relu_opt.arrays import FloatArray, as_floats, as_positive
 from relu_opt.errors import DataError
-from relu_opt.io import need, read_npz, write_npz
+from relu_opt.io import complete, need, read_npz, write_npz
 from relu_opt.program.network import as_inputs, as_weights
 
 if TYPE_CHECKING:
@@ -253,19 +253,22 @@ class DeepNetwork:
         """Read what `save` wrote; a damaged file is a DataError."""
         arrays, meta = read_npz(path, "deep_network")
         depth, rows = meta.get("depth"), meta.get("rows", 1)
-        if not isinstance(depth, int) or not isinstance(rows, int) or not 2 <= depth <= len(arrays):
-            raise DataError(f"The file says depth {depth!r} and rows {rows!r}. It is damaged.")
-        norm = None
-        if "norm_gamma" in arrays:
-            parts = {name: need(arrays, f"norm_{name}", "f", 1) for name in NORM_PARTS}
-            norm = BatchNorm(**parts, rows=rows)
-        return cls(
-            tuple(need(arrays, f"weights_{k}", "f", 2) for k in range(depth)),
-            str(meta.get("activation")),
-            need(arrays, "bias", "f", 1) if "bias" in arrays else None,
-            need(arrays, "intercept", "f", 1),
-            norm,
-        )
+        with complete(path, "network"):
+            if not isinstance(depth, int) or not isinstance(rows, int):
+                raise DataError(f"it says depth {depth!r:.60} and rows {rows!r:.60}.")
+            if not 2 <= depth <= len(arrays):
+                raise DataError(f"it says depth {depth!r:.60} and rows {rows!r:.60}.")
+            norm = None
+            if "norm_gamma" in arrays:
+                parts = {name: need(arrays, f"norm_{name}", "f", 1) for name in NORM_PARTS}
+                norm = BatchNorm(**parts, rows=rows)
+            return cls(
+                tuple(need(arrays, f"weights_{k}", "f", 2) for k in range(depth)),
+                str(meta.get("activation")),
+                need(arrays, "bias", "f", 1) if "bias" in arrays else None,
+                need(arrays, "intercept", "f", 1),
+                norm,
+            )
 
     @classmethod
     def from_torch(cls, module: Module, X: ArrayLike | None = None) -> DeepNetwork:

@@ -339,6 +339,22 @@ def get_loss(loss: str | Loss) -> Loss:
     return LOSSES[loss]()
 
 
+def check_saved(loss: object) -> None:
+    """Refuse to write what no file can say: a loss that is none of `LOSSES`.
+
+    Raises
+    ------
+    DataError
+    """
+    if type(loss) not in LOSSES.values():
+        raise DataError(
+            f"The loss {type(loss).__name__} is your own: a file could only name it, and neither "
+            "load nor verify would know it. Keep the result in memory, save its network "
+            f"(result.network.save), or train with one of {', '.join(LOSSES)}.",
+            loss=type(loss).__name__,
+        )
+
+
 def make_loss(name: str, parameters: dict[str, float]) -> Loss:
     """Rebuild a loss from what a file says of it.
 

@@ -23,7 +23,7 @@ from relu_opt.arrays import (
     without_mask,
 )
 from relu_opt.errors import DataError
-from relu_opt.io import need, read_npz, write_npz
+from relu_opt.io import complete, need, read_npz, write_npz
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.losses import Loss, get_loss
 from relu_opt.program.units import Units
@@ -213,7 +213,9 @@ class ReLUNetwork:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ReLUNetwork:
         """Read what `save` wrote; a damaged file is a DataError."""
-        return cls.from_arrays(read_npz(path, "network")[0])
+        arrays = read_npz(path, "network")[0]
+        with complete(path, "network"):
+            return cls.from_arrays(arrays)
 
 
 def as_weights(values: ArrayLike, name: str, ndim: int) -> FloatArray:

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from relu_opt.arrays import FloatArray, frozen
+from relu_opt.arrays import FloatArray, as_tolerance, frozen
 from relu_opt.certificate import fingerprint, require_certified
 from relu_opt.errors import DataError
-from relu_opt.io import need, read_npz, write_npz
-from relu_opt.program.losses import Loss, make_loss
+from relu_opt.io import complete, need, read_npz, with_extra, write_npz
+from relu_opt.program.losses import Loss, check_saved, make_loss
 from relu_opt.program.network import ReLUNetwork
 from relu_opt.splines.bounds import SplineBound
 from relu_opt.splines.constraints import CONSTRAINTS
@@ -121,7 +121,9 @@ class SplineCertificate:
 
     def save(self, path: str | os.PathLike[str], extra: Mapping[str, Any] | None = None) -> None:
         """Write the certificate to an npz file (no pickle); `extra` are more JSON values."""
-        write_npz(path, "certificate", self.to_arrays(), {**(extra or {}), **self.meta()})
+        if self.loss.name not in CONSTRAINTS:
+            check_saved(self.loss)
+        write_npz(path, "certificate", self.to_arrays(), with_extra(self.meta(), extra))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> SplineCertificate:
@@ -135,11 +137,21 @@ class SplineCertificate:
         arrays, meta = read_npz(path, "certificate")
         if meta.get("problem") != "spline":
             raise DataError(
-                f"{path} holds the certificate of a network. Read it by Certificate.load.",
+                f"{path} holds a certificate of another kind. relu_opt.load reads it.",
                 path=str(path),
             )
-        weight = need(arrays, "sample_weight", "f", 1) if "sample_weight" in arrays else None
-        try:
+        return cls.from_contents(arrays, meta, path)
+
+    @classmethod
+    def from_contents(
+        cls,
+        arrays: dict[str, np.ndarray],
+        meta: Mapping[str, Any],
+        path: str | os.PathLike[str],
+    ) -> SplineCertificate:
+        """The certificate of what `to_arrays` and `meta` returned, as read from a file."""
+        with complete(path, "certificate of a spline"):
+            weight = need(arrays, "sample_weight", "f", 1) if "sample_weight" in arrays else None
             name = meta["loss"]
             loss = CONSTRAINTS[name]() if name in CONSTRAINTS else None
             return cls(
@@ -155,18 +167,11 @@ class SplineCertificate:
                 weight,
                 float(meta["primal"]),
                 float(meta["dual"]),
-                float(meta["tol"]),
+                as_tolerance(meta["tol"], "tol"),
                 Verdict(meta["verdict"]),
                 str(meta["reason"]),
                 str(meta["fingerprint"]),
             )
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            if isinstance(error, DataError):
-                raise
-            raise DataError(
-                f"{path} is not a complete certificate ({error!r}). Write it anew.",
-                path=str(path),
-            ) from error
 
 
 def certify_spline(

@@ -22,10 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from relu_opt.arrays import FloatArray
+from relu_opt.arrays import FloatArray, as_tolerance
 from relu_opt.certificate import fingerprint, require_certified
 from relu_opt.errors import DataError
-from relu_opt.io import need, read_npz, write_npz
+from relu_opt.io import complete, need, read_npz, with_extra, write_npz
 from relu_opt.vector.network import VectorNetwork
 from relu_opt.vector.problem import VectorProblem
 from relu_opt.verdicts import Verdict, relative_gap
@@ -120,7 +120,7 @@ class VectorCertificate:
 
     def save(self, path: str | os.PathLike[str], extra: Mapping[str, Any] | None = None) -> None:
         """Write the certificate to an npz file (no pickle); an earlier file survives a failure."""
-        write_npz(path, "certificate", self.to_arrays(), {**(extra or {}), **self.meta()})
+        write_npz(path, "certificate", self.to_arrays(), with_extra(self.meta(), extra))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> VectorCertificate:
@@ -132,7 +132,22 @@ class VectorCertificate:
             If the file is no certificate of a network with several outputs.
         """
         arrays, meta = read_npz(path, "certificate")
-        try:
+        if meta.get("problem") != "several_outputs":
+            raise DataError(
+                f"{path} holds a certificate of another kind. relu_opt.load reads it.",
+                path=str(path),
+            )
+        return cls.from_contents(arrays, meta, path)
+
+    @classmethod
+    def from_contents(
+        cls,
+        arrays: dict[str, np.ndarray],
+        meta: Mapping[str, Any],
+        path: str | os.PathLike[str],
+    ) -> VectorCertificate:
+        """The certificate of what `to_arrays` and `meta` returned, as read from a file."""
+        with complete(path, "certificate of several outputs"):
             return cls(
                 VectorNetwork.from_arrays(arrays),
                 need(arrays, "V", "f", 2),
@@ -141,20 +156,13 @@ class VectorCertificate:
                 bool(meta["pooled"]),
                 str(meta["proof"]),
                 str(meta["statement"]),
-                float(meta["tol"]),
+                as_tolerance(meta["tol"], "tol"),
                 float(meta["primal"]),
                 float(meta["dual"]),
                 Verdict(meta["verdict"]),
                 str(meta["reason"]),
                 str(meta["fingerprint"]),
             )
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            if isinstance(error, DataError):
-                raise
-            raise DataError(
-                f"{path} is no complete certificate of a network with several outputs ({error!r}).",
-                path=str(path),
-            ) from error
 
 
 def vector_certificate(

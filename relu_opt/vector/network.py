@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from relu_opt.arrays import FloatArray, IntArray, as_floats, as_positive, frozen
 from relu_opt.errors import DataError
-from relu_opt.io import need, read_npz, write_npz
+from relu_opt.io import complete, need, read_npz, write_npz
 from relu_opt.program.network import TINY, as_inputs, as_weights, group_rows
 
 if TYPE_CHECKING:
@@ -253,7 +253,9 @@ class VectorNetwork:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> VectorNetwork:
         """Read what `save` wrote; a damaged file is a DataError."""
-        return cls.from_arrays(read_npz(path, "vector_network")[0])
+        arrays = read_npz(path, "vector_network")[0]
+        with complete(path, "network"):
+            return cls.from_arrays(arrays)
 
 
 def as_patches(patches: ArrayLike, columns: int | None) -> IntArray:

@@ -45,6 +45,13 @@ class Checkable(Protocol):
         ...
 
 
+class Carrying(Protocol):
+    """A result of training, with its certificate."""
+
+    @property
+    def certificate(self) -> Checkable: ...
+
+
 class Flaw(Exception):
     """An entry that a certificate for these data cannot have."""
 
@@ -131,11 +138,25 @@ def _is_rounded(array: NDArray[Any], doubles: FloatArray) -> bool:
 
 
 def contents(
-    certificate: str | os.PathLike[str] | Checkable,
+    certificate: str | os.PathLike[str] | Checkable | Carrying,
 ) -> tuple[Mapping[str, np.ndarray], Mapping[str, Any]]:
-    if not isinstance(certificate, str | os.PathLike):
-        return certificate.to_arrays(), certificate.meta()
-    return read_npz(certificate, "certificate")
+    if isinstance(certificate, str | os.PathLike):
+        return read_npz(certificate, "certificate")
+    itself = hasattr(certificate, "meta") and not isinstance(certificate, type)
+    carried: Any = certificate if itself else _carried_by(certificate)
+    return carried.to_arrays(), carried.meta()
+
+
+def _carried_by(result: object) -> Checkable:
+    """The certificate that comes with a result of training."""
+    carried: Any = getattr(result, "certificate", None)
+    if not (hasattr(carried, "meta") and hasattr(carried, "to_arrays")):
+        raise DataError(
+            f"certificate is a {type(result).__name__}, which carries no proof. Pass a "
+            "certificate, its file, or what solve, train_globally, train_vector or fit_spline "
+            "returns; certify and certify_network make the certificate of a network."
+        )
+    return carried  # type: ignore[no-any-return]
 
 
 def read_claim(

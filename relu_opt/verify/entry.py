@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from relu_opt.errors import DataError
-from relu_opt.verify.claim import Checkable, Flaw, check_data, contents, read_claim
+from relu_opt.verify.claim import Carrying, Checkable, Flaw, check_data, contents, read_claim
 from relu_opt.verify.exact import check_exactly
 from relu_opt.verify.one_input import as_column, verify_spline
 from relu_opt.verify.outcome import ARITHMETIC, SCOPES, Terms, Verification, invalid, undecided
@@ -21,7 +21,7 @@ WITHOUT_EXACT = {"spline": "a spline", "several_outputs": "several outputs"}
 
 
 def verify(
-    certificate: str | os.PathLike[str] | Checkable,
+    certificate: str | os.PathLike[str] | Checkable | Carrying,
     X: ArrayLike,
     y: ArrayLike,
     *,
@@ -36,7 +36,8 @@ def verify(
     Parameters
     ----------
     certificate : path, Certificate, SplineCertificate or VectorCertificate
-        A certificate's file, or an object with its `to_arrays()` and `meta()`.
+        A certificate's file, or an object with its `to_arrays()` and `meta()`; also what `solve`,
+        `train_globally`, `train_vector` or `fit_spline` returns, whose certificate it is then.
     X : (n, d) array
         The data, one row a sample, as the network takes them (a bias is a column of ones); for a
         spline's certificate x, (n,) or (n, 1).
@@ -76,7 +77,10 @@ def verify(
 
 
 def _checked(
-    certificate: str | os.PathLike[str] | Checkable, X: ArrayLike, y: ArrayLike, exact: bool
+    certificate: str | os.PathLike[str] | Checkable | Carrying,
+    X: ArrayLike,
+    y: ArrayLike,
+    exact: bool,
 ) -> Verification:
     arrays, meta = contents(certificate)
     problem = meta.get("problem")

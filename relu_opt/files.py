@@ -1,0 +1,77 @@
+"""Any file that relu_opt wrote, as what it holds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from relu_opt.certificate import Certificate
+from relu_opt.deep.network import DeepNetwork
+from relu_opt.errors import DataError
+from relu_opt.io import read_npz, read_result
+from relu_opt.model import Model
+from relu_opt.program.network import ReLUNetwork
+from relu_opt.pruning_path import PruningPath
+from relu_opt.splines.certificate import SplineCertificate
+from relu_opt.vector.certificate import VectorCertificate
+from relu_opt.vector.network import VectorNetwork
+
+AnyCertificate = Certificate | SplineCertificate | VectorCertificate
+
+CERTIFICATES: dict[str, Callable[..., AnyCertificate]] = {
+    "spline": SplineCertificate.from_contents,
+    "several_outputs": VectorCertificate.from_contents,
+}
+READERS: dict[str, Callable[[str | os.PathLike[str]], Any]] = {
+    "certificate": lambda path: load_certificate(path),
+    "deep_network": DeepNetwork.load,
+    "model": Model.load,
+    "network": ReLUNetwork.load,
+    "pruning": PruningPath.load,
+    "vector_network": VectorNetwork.load,
+}
+WITH_PROGRAM = {"solution": "Solution.load", "path": "SolutionPath.load"}
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """What a file of relu_opt holds: a certificate of any kind, a model, a network, a pruning path.
+
+    What it claims is read, not checked: that is `verify`'s work.
+
+    Raises
+    ------
+    DataError
+        If it is no such file, is damaged, or holds a solution or a regularisation path, which are
+        proved anew from their program: `Solution.load(path, program)`.
+    """
+    kind = read_result(path)[1]["kind"]
+    if kind in WITH_PROGRAM:
+        raise DataError(
+            f"{path} holds a {kind}, which is proved anew when it is read. Call "
+            f"{WITH_PROGRAM[kind]}(path, program) with its program.",
+            path=str(path),
+            kind=kind,
+        )
+    if kind not in READERS:
+        raise DataError(
+            f"{path} holds a {kind!r:.60}, which this relu_opt does not know. Upgrade relu_opt.",
+            path=str(path),
+            kind=kind,
+        )
+    return READERS[kind](path)
+
+
+def load_certificate(path: str | os.PathLike[str]) -> AnyCertificate:
+    """The certificate in a file: of a network, a spline, or several outputs."""
+    arrays, meta = read_npz(path, "certificate")
+    problem = meta.get("problem")
+    if problem is None:
+        return Certificate.from_contents(arrays, meta, path)
+    if not isinstance(problem, str) or problem not in CERTIFICATES:
+        raise DataError(
+            f"{path} holds a certificate of {problem!r:.60}, which this relu_opt does not know. "
+            "Upgrade relu_opt.",
+            path=str(path),
+        )
+    return CERTIFICATES[problem](arrays, meta, path)
