@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import resource
 import sys
-from pathlib import Path
 
-from .campaign import Tally, in_parallel, replay
+from .campaign import GROUPS, Tally, in_parallel, replay
 
 VERDICTS = ("certified", "not_certified", "inconclusive", "invalid", "refused", "read", "error")
 # Bytes of address space: a file that asks for more is refused, or a failure.
@@ -29,11 +28,11 @@ def shown(tally: Tally) -> str:
     """The counts and the failures as text."""
     lines: list[str] = []
     for title, counts in (("by kind", tally.verdicts), ("by way", tally.ways)):
-        for group in ("honest", "spoil", "file"):
+        for group in GROUPS:
             if any(each == group for each, _, _ in counts):
                 lines += ["", f"-- {title} --", *table(dict(counts), group)]
     lines += ["", *(f"{code} {trial.spoils}: {trial.failure}" for code, trial in tally.failures)]
-    totals = [f"{tally.total(group)} {group}" for group in ("honest", "spoil", "file")]
+    totals = [f"{tally.total(group)} {group}" for group in GROUPS]
     errors = sum(trial.verdict == "error" for _, trial in tally.failures)
     false = len(tally.failures) - errors
     return "\n".join([*lines, f"{', '.join(totals)}: {false} false, {errors} errors"])
@@ -45,18 +44,15 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0, help="how long (default 60)")
     parser.add_argument("--seed", type=int, default=0, help="of all that is drawn")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
-    parser.add_argument("--keep", type=Path, help="a folder for the files that did harm")
     parser.add_argument("--replay", nargs="+", metavar="CODE", help="trials to repeat")
     chosen = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    if chosen.keep:
-        chosen.keep.mkdir(parents=True, exist_ok=True)
     if chosen.replay:
         tally = Tally()
         for code in chosen.replay:
             tally.merge(replay(code))
     else:
-        tally = in_parallel(chosen.seconds, chosen.seed, chosen.jobs, chosen.keep)
+        tally = in_parallel(chosen.seconds, chosen.seed, chosen.jobs)
     print(shown(tally))
     return 1 if tally.failures else 0
 

@@ -10,19 +10,23 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from pathlib import Path
 from types import FrameType
 
 import numpy as np
 
-from . import files
+from . import calls, files
 from .judge import Judge
 from .trials import Trial, attempt, honest
 from .truths import TRUTHS, make
 
 # Trials of one true answer, attacks on each file in one round, and rounds of truths between these.
 SPOILED, DAMAGED, BETWEEN = 500, 100, 10
+GROUPS = ("honest", "spoil", "file", "call")
+# Odd arguments for each function in one round.
+ODD = 8
 # A trial that takes so many seconds counts as one that never ends.
 HUNG = 60
 
@@ -116,76 +120,83 @@ def spoil_one(kind: str, seed: int, trials: Iterable[int]) -> Tally:
 class Workshop:
     """A folder of healthy files of every kind, to be damaged one after the other."""
 
-    def __init__(self, folder: Path, kept: Path | None = None) -> None:
-        self.folder, self.kept = folder, kept
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.hosts = {host.name: host for host in files.hosts(folder)}
         self.judges = {
             host.name: Judge(host.truth.known) for host in self.hosts.values() if host.truth
         }
 
     def damage(self, name: str, seed: int, trials: Iterable[int]) -> Tally:
-        """Damage one of the files in so many ways; what does harm is kept."""
+        """Damage one of the files in so many ways."""
         tally, host = Tally(), self.hosts[name]
         for k in trials:
             rng, code = _rng(seed, k, name), f"file:{name}:{seed}:{k}"
             run = lambda rng=rng: files.attack(host, self.judges.get(name), self.folder, rng)  # noqa: E731
             trial = _trial(run)
             tally.add(code, trial)
-            if trial.failure and self.kept:
-                last = self.folder / f"file{host.suffix}"
-                (self.kept / f"{code.replace(':', '_')}{host.suffix}").write_bytes(
-                    last.read_bytes()
-                )
         return tally
+
+
+def call_often(name: str, seed: int, trials: Iterable[int]) -> Tally:
+    """A public function, called with odd arguments."""
+    tally = Tally()
+    for k in trials:
+        rng = _rng(seed, k, name)
+        trial = _trial(lambda rng=rng: calls.call(name, rng))  # type: ignore[misc]
+        tally.add(f"call:{name}:{seed}:{k}", trial)
+    return tally
 
 
 def replay(code: str) -> Tally:
     """One trial again, by the code that was printed with it."""
     group, name, *numbers = code.split(":")
     seed, trials = int(numbers[0]), [int(k) for k in numbers[1:]]
+    if group == "call":
+        return call_often(name, seed, trials)
     if group != "file":
         return spoil_one(name, seed, trials)
     with tempfile.TemporaryDirectory() as folder:
         return Workshop(Path(folder)).damage(name, seed, trials)
 
 
-def campaign(
-    seconds: float, seed: int, kept: Path | None = None, report: Callable[[Tally], None] = print
-) -> Tally:
+def campaign(seconds: float, seed: int) -> Tally:
     """Trials of all kinds in turn, with new seeds in each round, until the time is over."""
     tally, ends, last = Tally(), time.monotonic() + seconds, time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        shop = Workshop(Path(folder), kept)
+        shop = Workshop(Path(folder))
         for work in _endless(shop, seed):
             if time.monotonic() > ends:
                 return tally
             tally.merge(work())
             if time.monotonic() - last > 60:
                 last = time.monotonic()
-                report(tally)
+                announce(tally)
     return tally
 
 
 def _endless(shop: Workshop, seed: int) -> Iterator[Callable[[], Tally]]:
+    """Pieces of work, a second or two each: all truths in turn, files and calls between them."""
+    names = list(shop.hosts)
+    turns = count(1000 * seed)
     for number in count(1000 * seed):
         for place, kind in enumerate(TRUTHS):
-            yield lambda kind=kind, number=number: spoil_one(kind, number, range(SPOILED))  # type: ignore[misc]
+            yield partial(spoil_one, kind, number, range(SPOILED))
             if place % BETWEEN == 0:
-                names = list(shop.hosts)
-                k = number * (1 + len(TRUTHS) // BETWEEN) + place // BETWEEN
-                for name in names[k % 3 :: 3]:
-                    yield lambda name=name, k=k: shop.damage(name, k, range(DAMAGED))  # type: ignore[misc]
+                turn = next(turns)
+                for name in names[turn % 3 :: 3]:
+                    yield partial(shop.damage, name, turn, range(DAMAGED))
+        for name in calls.calls():
+            yield partial(call_often, name, number, range(ODD))
 
 
-def in_parallel(seconds: float, seed: int, jobs: int, kept: Path | None) -> Tally:
+def in_parallel(seconds: float, seed: int, jobs: int) -> Tally:
     """Campaigns in several processes, of seeds of their own."""
     if jobs == 1:
-        return campaign(seconds, seed, kept, announce)
+        return campaign(seconds, seed)
     tally = Tally()
     with ProcessPoolExecutor(jobs) as pool:
-        runs = [
-            pool.submit(campaign, seconds, seed * jobs + j, kept, announce) for j in range(jobs)
-        ]
+        runs = [pool.submit(campaign, seconds, seed * jobs + j) for j in range(jobs)]
         for run in runs:
             tally.merge(run.result())
     return tally
@@ -193,5 +204,5 @@ def in_parallel(seconds: float, seed: int, jobs: int, kept: Path | None) -> Tall
 
 def announce(tally: Tally) -> None:
     """One line on how far it is."""
-    counted = ", ".join(f"{tally.total(group)} {group}" for group in ("honest", "spoil", "file"))
+    counted = ", ".join(f"{tally.total(group)} {group}" for group in GROUPS)
     print(f"{counted}; {len(tally.failures)} failures", flush=True)

@@ -12,16 +12,15 @@ from .data import LABELLED, Matrix
 
 def restated(answer: Answer) -> Answer:
     """The answer with the fingerprint, bounds and verdict that its contents call for."""
-    with np.errstate(all="ignore"):
-        primal, dual = bounds(answer)
+    said = answer.saying(fingerprint=fingerprint(answer.X, answer.y), verdict="certified")
+    try:
+        with np.errstate(all="ignore"):
+            primal, dual = bounds(answer)
+    except (ValueError, IndexError):  # arrays that do not fit together have no bounds
+        return said
     gap = primal - dual
-    return answer.saying(
-        fingerprint=fingerprint(answer.X, answer.y),
-        primal=primal,
-        dual=dual,
-        gap=gap,
-        rel_gap=gap / abs(primal) if primal else gap,
-        verdict="certified",
+    return said.saying(
+        primal=primal, dual=dual, gap=gap, rel_gap=gap / abs(primal) if primal else gap
     )
 
 

@@ -17,6 +17,7 @@ import relu_opt as ro
 from relu_opt.cli import main
 from relu_opt.config import load_settings
 from relu_opt.errors import ReluOptError
+from relu_opt.io import read_npz
 from relu_opt.model import Model
 from relu_opt.tables import read_table
 
@@ -25,13 +26,15 @@ from .damage import DAMAGES
 from .data import Rng
 from .judge import Judge
 from .tables import odd_csv, odd_npz, odd_parquet
-from .trials import Trial, fault, strict
+from .trials import Trial, fault, spoiled, strict
 from .truths import Truth, make
 
 Reader = Callable[[Path], object]
 # How often one of the readers that take long is chosen.
 LONG_SHARE = 0.04
 CODES = (0, 1, 2)
+# How often a path is no file, and (counted with that) a file is forged rather than damaged.
+SPECIAL_SHARE, FORGED_SHARE = 0.01, 0.21
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,29 +218,67 @@ def damaged(rng: Rng, host: Host) -> tuple[bytes, list[str]]:
     return raw, names
 
 
+def no_file(rng: Rng, path: Path) -> str:
+    """Something else than a file in its place."""
+    kinds = ("nothing", "folder", "fifo", "endless", "empty device", "loop", "dangling")
+    kind = kinds[rng.integers(len(kinds))]
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(path)
+    elif kind != "nothing":
+        targets = {"endless": "/dev/zero", "empty device": "/dev/null", "loop": path}
+        path.symlink_to(targets.get(kind, path.with_name("nowhere")))
+    return kind
+
+
+def cleared(path: Path) -> None:
+    """Take away whatever is at a path."""
+    if path.is_dir() and not path.is_symlink():
+        path.rmdir()
+    else:
+        path.unlink(missing_ok=True)
+
+
+def forged(rng: Rng, path: Path, truth: Truth) -> list[str]:
+    """A certificate's file whose contents are a spoiled answer's."""
+    answer, names = spoiled(rng, truth.answer)
+    claims = {"kind": "certificate", "version": 1, **answer.claims}
+    text = json.dumps(claims, default=str)
+    arrays = {name: array for name, array in answer.arrays.items() if name != "meta"}
+    with path.open("wb") as stream:
+        np.savez(stream, allow_pickle=True, meta=np.array(text), **arrays)
+    return ["forged", *names]
+
+
 def attack(host: Host, judge: Judge | None, folder: Path, rng: Rng) -> Trial:
     """Damage a file and let something read it."""
-    raw, names = damaged(rng, host)
     path = folder / (host.suffix if host.suffix[0] == "/" else f"file{host.suffix}").lstrip("/")
-    path.write_bytes(raw)
+    roll = rng.random()
+    if roll < SPECIAL_SHARE:
+        names = [no_file(rng, path)]
+    elif roll < FORGED_SHARE and host.truth:
+        names = forged(rng, path, host.truth)
+    else:
+        raw, names = damaged(rng, host)
+        path.write_bytes(raw)
     readers = host.long if host.long and rng.random() < LONG_SHARE else host.readers
     kinds = tuple(names)
     try:
         with strict():
             found = readers[rng.integers(len(readers))](path)
+        if isinstance(found, ro.Verification) and found.valid and judge and host.truth:
+            return Trial(kinds, "certified", judge(contents(path, host.truth), found))
     except ReluOptError:
         return Trial(kinds, "refused", "")
     except Exception as error:  # noqa: BLE001 - any other error is what is looked for
         return Trial(kinds, "error", fault(error))
-    if not isinstance(found, ro.Verification) or not found.valid or judge is None:
-        return Trial(kinds, "read", "")
-    assert host.truth is not None
-    return Trial(kinds, "certified", judge(contents(path, host.truth), found))
+    finally:
+        cleared(path)
+    return Trial(kinds, "read", "")
 
 
 def contents(path: Path, truth: Truth) -> Answer:
     """The answer in a certificate's file that was read, with the data of the truth."""
-    with np.load(path, allow_pickle=False) as archive:
-        arrays = {name: archive[name] for name in archive.files if name != "meta"}
-        claims = json.loads(str(archive["meta"]))
+    arrays, claims = read_npz(path, "certificate")
     return Answer(arrays, claims, truth.answer.X, truth.answer.y)

@@ -16,6 +16,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from relu_opt import Verification
+
 from .answers import Answer
 from .exact import Network, fractions, mean_loss, predictions, products, shown, squares
 
@@ -213,7 +215,9 @@ class Judge:
         """What is false in a verdict; empty if nothing is known to be."""
         if str(found.verdict) not in SPOKEN:
             return ""
-        if not all(map(math.isfinite, (found.primal, found.dual, found.rel_gap))):
+        certified = str(found.verdict) == "certified"
+        numbers = (found.primal, found.dual, *([found.rel_gap] if certified else []))
+        if not all(map(math.isfinite, numbers)):
             return "a verdict was spoken about numbers that are not finite"
         values = [*self.best(answer), *self.values(answer, more)]
         if not values:
@@ -230,6 +234,9 @@ def falsehood(answer: Answer, found: Outcome, better: Fraction) -> str:
     primal = objective(answer, own(answer))
     if primal is None:
         return ""
+    # The verifier's objective is a bound from above; certificates say the nearest double.
+    if isinstance(found, Verification) and Fraction(found.primal) < primal:
+        return f"the objective is said to be {found.primal!r}, and it is {shown(primal)}"
     if primal > (1 + Fraction(float(answer.claims["tol"]))) * better:
         return f"certified at {shown(primal)}, and another network has {shown(better)}"
     if primal - better > Fraction(found.rel_gap) * primal:

@@ -16,7 +16,7 @@ import numpy as np
 import relu_opt as ro
 from relu_opt.errors import DoubtWarning, ReluOptError
 
-from . import spoil_entries, spoil_others, spoil_problems, spoil_proofs  # noqa: F401 - registers
+from . import spoil_entries, spoil_others, spoil_problems, spoil_proofs, truths_mapped, truths_other  # noqa: F401 - registers  # noqa: F401 - registers
 from .answers import Answer
 from .claims import restated
 from .data import Rng
@@ -29,7 +29,9 @@ ENTRIES = frozenset(vars(spoil_entries)) & frozenset(SPOILS["network"])
 # Whether `verify` can be asked for exact arithmetic, and how often it is.
 EXACT, EXACT_SHARE = "arithmetic" in inspect.signature(ro.verify).parameters, 0.1
 # How often a spoiled answer goes to `certify` in place of `verify`.
-CERTIFY_SHARE = 0.05
+CERTIFY_SHARE = 0.02
+# How often the other solver looks for a better network of a problem that was changed.
+SEARCH_SHARE = 0.2
 # What changes the problem, so that the networks known may be far from its best.
 PROBLEM = ("lam", "loss", "loss_parameters", "intercept", "activation", "scope", "fingerprint")
 
@@ -110,6 +112,8 @@ def searched(truth: Truth, answer: Answer, found: Any, rng: Rng) -> tuple[Known,
     changed |= truth.answer.arrays.get("patterns") is not answer.arrays.get("patterns")
     changed |= truth.answer.weights is not answer.weights
     if found.verdict != "certified" or answer.problem != "network" or not changed:
+        return ()
+    if rng.random() > SEARCH_SHARE:
         return ()
     more = best_found(answer, rng)
     return (more,) if more else ()
