@@ -11,13 +11,14 @@ from numpy.typing import ArrayLike
 from relu_opt.errors import DataError
 from relu_opt.verify.claim import Carrying, Checkable, Flaw, check_data, contents, read_claim
 from relu_opt.verify.exact import check_exactly
-from relu_opt.verify.one_input import as_column, verify_spline
+from relu_opt.verify.exact_splines import check_spline_exactly
+from relu_opt.verify.one_input import as_column, check_spline, read_spline
 from relu_opt.verify.outcome import ARITHMETIC, SCOPES, Terms, Verification, invalid, undecided
 from relu_opt.verify.several_outputs import check_several
 from relu_opt.verify.two_layer import check_network
 
 # Certificates that are proved in doubles alone.
-WITHOUT_EXACT = {"spline": "a spline", "several_outputs": "several outputs"}
+WITHOUT_EXACT = {"several_outputs": "several outputs"}
 
 
 def verify(
@@ -88,14 +89,18 @@ def _checked(
         return undecided(
             Terms(), f"A certificate of {WITHOUT_EXACT[problem]} has no exact re-check."
         )
-    if problem == "spline":
-        return verify_spline(arrays, meta, *check_data(as_column(X), y))
-    several = problem == "several_outputs"
-    data, targets = check_data(X, y, 2 if several else 1)
+    data, targets = check_data(
+        as_column(X) if problem == "spline" else X, y, 2 if problem == "several_outputs" else 1
+    )
     with np.errstate(all="ignore"):
         try:
-            if several:
+            if problem == "several_outputs":
                 return check_several(arrays, meta, data, targets)
+            if problem == "spline":
+                spline = read_spline(arrays, meta, data, targets)
+                return (check_spline_exactly if exact else check_spline)(
+                    spline, data[:, 0], targets
+                )
             claim = read_claim(arrays, meta, data, targets)
             return (check_exactly if exact else check_network)(claim, data, targets)
         except Flaw as flaw:

@@ -19,6 +19,7 @@ from relu_opt.verify.claim import Claim, FloatArray
 from relu_opt.verify.exact_integers import (
     Integers,
     Packing,
+    balanced,
     digits,
     integers,
     largest,
@@ -27,7 +28,7 @@ from relu_opt.verify.exact_integers import (
     products,
     root_below,
 )
-from relu_opt.verify.exact_logs import BITS
+from relu_opt.verify.exact_logs import ENCLOSED
 from relu_opt.verify.exact_losses import Term
 from relu_opt.verify.exact_outcome import ExactBounds, concluded_exactly
 from relu_opt.verify.exact_search import reach
@@ -45,10 +46,8 @@ def check_exactly(claim: Claim, X: FloatArray, y: FloatArray) -> Verification:
     bounds = exact_bounds(claim, X, y)
 
     def statement(primal: float, dual: float, rel_gap: float) -> str:
-        enclosed = ""
-        if claim.loss == "logistic":
-            enclosed = f" Logarithms and exponentials are enclosed to {BITS} binary digits."
-        return network_statement(claim, primal, dual, rel_gap, "exact") + enclosed
+        said = network_statement(claim, primal, dual, rel_gap, "exact")
+        return said + (ENCLOSED if claim.loss == "logistic" else "")
 
     return concluded_exactly(claim, bounds, "network", statement)
 
@@ -67,7 +66,7 @@ def exact_bounds(claim: Claim, X: FloatArray, y: FloatArray) -> ExactBounds:
     term = Term(claim.loss, integers(y), integers(claim.weight), delta)
     lam, x, nu = Fraction(claim.lam), integers(X), integers(claim.nu)
     if claim.has_constant:
-        nu = _balanced(nu)
+        nu = balanced(nu)
     primal = term.mean(_fits(claim, x, len(y))) + lam / 2 * _penalty(claim)
     square = _longest(claim, x, nu)
     problem, doubts = "", []
@@ -127,14 +126,6 @@ def _fits(claim: Claim, x: Integers, n: int) -> Integers:
             for row, side in zip(heights, sides, strict=True)
         ]
     return Integers([start + (fit << power) for fit in fits], shift)
-
-
-def _balanced(nu: Integers) -> Integers:
-    """ν with sum zero: the remainder is taken out of the largest entry."""
-    values = list(nu.values)
-    worst = max(range(len(values)), key=lambda k: abs(values[k]))
-    values[worst] -= sum(values)
-    return Integers(values, nu.shift)
 
 
 def _longest(claim: Claim, x: Integers, nu: Integers) -> Fraction:

@@ -107,6 +107,14 @@ def below(value: Fraction) -> Fraction:
     return Fraction(math.floor(value * power)) / power
 
 
+def balanced(numbers: Integers) -> Integers:
+    """The numbers with sum zero: the remainder is taken out of the largest."""
+    values = list(numbers.values)
+    worst = max(range(len(values)), key=lambda k: abs(values[k]))
+    values[worst] -= sum(values)
+    return Integers(values, numbers.shift)
+
+
 def root_below(square: Fraction, more: int = 0) -> Fraction:
     """The root of a nonnegative number, rounded down to about `DIGITS` binary digits."""
     shift = DIGITS + max(0, square.denominator.bit_length() - square.numerator.bit_length()) // 2

@@ -12,6 +12,7 @@ from fractions import Fraction
 
 # Binary digits of an enclosure: absolute for logarithms, relative for the rest.
 BITS = 128
+ENCLOSED = f" Logarithms and exponentials are enclosed to {BITS} binary digits."
 # Digits that are computed beyond those that are promised.
 GUARD = 32
 # Beyond this, e⁻ᶻ is bounded by its value here; 2^-5900 is below every product of three doubles.

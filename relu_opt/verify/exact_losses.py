@@ -10,6 +10,9 @@ from relu_opt.verify.exact_integers import DIGITS, Integers, below
 from relu_opt.verify.exact_logs import entropy_below, softplus_above
 from relu_opt.verify.losses import LABELLED
 
+# Conjugates that are linear where they are finite; the last two are of fits that are demanded.
+LINEAR = ("hinge", "interpolation", "hard_margin")
+
 
 @dataclass(frozen=True)
 class Term:
@@ -62,7 +65,7 @@ class Term:
         The logistic loss is enclosed. D(ν) = −(1/n) Σ_k s_k ℓ*(−n ν_k/s_k, y_k).
         """
         n = len(nu.values)
-        if self.loss in LABELLED and any(
+        if self.loss in (*LABELLED, "hard_margin") and any(
             v * label < 0 for v, label in zip(nu.values, self.targets.values, strict=True)
         ):
             return Fraction(0)
@@ -75,7 +78,7 @@ class Term:
             return sum(entropies, Fraction(0)) / (n << self.weights.shift)
         products = sum(v * y for v, y in zip(nu.values, self.targets.values, strict=True))
         linear = Fraction(products, 1 << nu.shift + self.targets.shift)
-        if self.loss == "hinge":
+        if self.loss in LINEAR:
             return t * linear
         # Quotients by weights are rounded up, at a digit far behind those of ν².
         squares = sum(

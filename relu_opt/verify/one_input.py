@@ -41,7 +41,6 @@ from relu_opt.verify.outcome import (
     above_others,
     concluded,
     in_units,
-    invalid,
     undecided,
 )
 from relu_opt.verify.rounding import UNIT, above, exact_dot, gamma, remainders
@@ -93,21 +92,10 @@ def as_column(x: ArrayLike) -> ArrayLike:
     return array[:, None] if array.ndim == 1 else array
 
 
-def verify_spline(
-    arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], X: FloatArray, y: FloatArray
-) -> Verification:
-    """Re-check a spline's certificate; X is (n, 1)."""
-    with np.errstate(all="ignore"):
-        try:
-            claim = _read(arrays, meta, X, y)
-        except Flaw as flaw:
-            return invalid(str(flaw))
-        return _judged(claim, X[:, 0], y)
-
-
-def _read(
+def read_spline(
     arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], X: FloatArray, y: FloatArray
 ) -> SplineClaim:
+    """The claim of a spline's certificate; X is (n, 1). A `Flaw` if it is malformed."""
     n = len(X)
     if X.shape[1] != 1:
         raise Flaw(f"The certificate is of a spline, and x has {X.shape[1]} columns.")
@@ -151,7 +139,8 @@ def _read(
     return claim
 
 
-def _judged(given: SplineClaim, x: FloatArray, y: FloatArray) -> Verification:
+def check_spline(given: SplineClaim, x: FloatArray, y: FloatArray) -> Verification:
+    """What is proved of a spline."""
     # In units of the range of x and of the largest target; labels have no unit.
     wide = exponent(np.array([x.max() / 2 - x.min() / 2])) + 1
     high = 0 if given.loss in (*LABELLED, "hard_margin") else exponent(y)
@@ -188,7 +177,7 @@ def _judged(given: SplineClaim, x: FloatArray, y: FloatArray) -> Verification:
 
     def statement(rel_gap: float) -> str:
         upper, lower = in_units(primal, unit, math.inf), in_units(dual, unit, -math.inf)
-        return _statement(given, away, upper, lower, rel_gap)
+        return spline_statement(given, away, upper, lower, rel_gap, "float")
 
     return concluded(given, primal, dual, false, [], "spline", statement, unit=unit)
 
@@ -205,7 +194,10 @@ def _near_one(given: SplineClaim, wide: int, high: int) -> SplineClaim:
     )
 
 
-def _statement(claim: SplineClaim, away: float, primal: float, dual: float, rel_gap: float) -> str:
+def spline_statement(
+    claim: SplineClaim, away: float, primal: float, dual: float, rel_gap: float, arithmetic: str
+) -> str:
+    """What is proved of a spline, in plain words; `away` is how far a demanded fit is missed."""
     whom = "one-input ReLU network of any width whose hidden biases are free"
     if claim.loss == "interpolation":
         head = (
@@ -226,7 +218,7 @@ def _statement(claim: SplineClaim, away: float, primal: float, dual: float, rel_
         weights = "weighted " if claim.terms.weights else ""
         head = f"With the {weights}mean {loss} and lam = {claim.lam:g}, the spline's objective"
     others = above_others(primal, rel_gap, whom, dual)
-    return f"{head} {others}. Proved {ARITHMETIC['float']}."
+    return f"{head} {others}. Proved {ARITHMETIC[arithmetic]}."
 
 
 # -- from above ----------------------------------------------------------------
