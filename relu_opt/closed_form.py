@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,11 +26,13 @@ from relu_opt.interpolation import (
     Interpolant,
     prove_interpolant,
     unit_program,
+    users_interpolant,
 )
 from relu_opt.least_cost import FIT_TOLERANCE
 from relu_opt.program.convex import ConvexProgram
-from relu_opt.program.network import ReLUNetwork
+from relu_opt.program.network import ReLUNetwork, users_network
 from relu_opt.program.spike_free import is_spike_free
+from relu_opt.program.units import Units, exponent, scaled
 from relu_opt.proving import certificate_of
 from relu_opt.vector.ascent import lifted_bound
 from relu_opt.vector.certificate import VectorCertificate, vector_certificate
@@ -191,15 +193,22 @@ def _several_outputs(
 def _training(X: FloatArray, y: FloatArray, lam: float, loss: str) -> ClosedForm:
     # First, since it checks the labels.
     prog = ConvexProgram(X, y, lam, ones_pattern(len(X)), loss=loss)  # type: ignore[arg-type]
-    formula = _formula(X, y, lam, loss)
+    own, units = prog.canonical, prog.units
+    formula = _formula(own.X, own.y, own.lam, loss)
     prog = prog.with_patterns(formula.patterns)
-    network = formula.network
-    bound = lower_bound(prog, formula.nu, formula.multipliers)
+    network = users_network(formula.network, units)
+    known = formula.multipliers
+    if known is not None:
+        known = replace(known, values=units.duals(known.values))
+    bound = lower_bound(prog, units.duals(formula.nu), known)
     certificate = certificate_of(prog, network, bound, "all", TOL, COVERAGES[formula.coverage])
-    return _agreed(ClosedForm(formula.kind, loss, network, formula.value, certificate.require()))
+    value = units.objective(formula.value)
+    return _agreed(ClosedForm(formula.kind, loss, network, value, certificate.require()))
 
 
 def _interpolation(X: FloatArray, y: FloatArray) -> ClosedForm:
+    units = Units(exponent(X), exponent(y))
+    X, y = units.in_data(X), units.in_targets(y)
     formula = _formula(X, y, None, INTERPOLATION)
     prog = unit_program(X, y, formula.patterns)
     found = prove_interpolant(
@@ -212,7 +221,8 @@ def _interpolation(X: FloatArray, y: FloatArray) -> ClosedForm:
             rel_gap=found.rel_gap,
             residual=found.residual,
         )
-    return _agreed(ClosedForm(formula.kind, INTERPOLATION, found.network, formula.value, found))
+    value, found = scaled(formula.value, units.y - units.x), users_interpolant(found, units)
+    return _agreed(ClosedForm(formula.kind, INTERPOLATION, found.network, value, found))
 
 
 def _formula(X: FloatArray, y: FloatArray, lam: float | None, loss: str) -> Formula:

@@ -10,7 +10,7 @@ training as λ → 0.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,9 +26,10 @@ from relu_opt.plugins.types import ConeMultipliers, StopReason
 from relu_opt.program.arrangement import count_patterns_bound, enumerate_patterns
 from relu_opt.program.conic import Cones, ConicProgram
 from relu_opt.program.convex import ConvexProgram, relative_gap
-from relu_opt.program.network import ReLUNetwork
+from relu_opt.program.network import ReLUNetwork, users_network
 from relu_opt.program.patterns import Patterns
 from relu_opt.program.spike_free import is_spike_free
+from relu_opt.program.units import Units, exponent, scaled
 from relu_opt.program_solution import solve_program
 
 # Entries of a conic program.
@@ -141,6 +142,19 @@ def prove_interpolant(
     )
 
 
+def users_interpolant(found: Interpolant, units: Units) -> Interpolant:
+    """An interpolant of data in these units, in the user's: w = 2^(y−x) w′ and ν = 2^−x ν′."""
+    known, cost = found.multipliers, units.y - units.x
+    return replace(
+        found,
+        network=users_network(found.network, units),
+        cost=scaled(found.cost, cost),
+        bound=scaled(found.bound, cost),
+        nu=scaled(found.nu, -units.x),
+        multipliers=replace(known, values=scaled(known.values, -units.x)),
+    )
+
+
 def minimum_norm_interpolant(
     X: ArrayLike, y: ArrayLike, backend: str = "auto", tol: float | None = None
 ) -> Interpolant:
@@ -171,7 +185,13 @@ def minimum_norm_interpolant(
     """
     data = as_floats(X, "X", 2)
     targets = as_targets(y, "y", len(data), "X")
-    tol = settled_tol(tol)
+    units = Units(exponent(data), exponent(targets))
+    found = _cheapest(units.in_data(data), units.in_targets(targets), backend, settled_tol(tol))
+    return users_interpolant(found, units)
+
+
+def _cheapest(data: FloatArray, targets: FloatArray, backend: str, tol: float) -> Interpolant:
+    """`minimum_norm_interpolant` of data and targets of size one."""
     if is_spike_free(data):
         prog, coverage = unit_program(data, targets, ones_pattern(len(data))), "spike_free"
     else:
