@@ -31,6 +31,7 @@ from relu_opt.program.patterns import Patterns
 from relu_opt.program.spike_free import is_spike_free
 from relu_opt.program.units import Units, exponent, scaled
 from relu_opt.program_solution import solve_program
+from relu_opt.rounding import gamma
 
 # Entries of a conic program.
 MAX_ENTRIES = 5_000_000
@@ -143,12 +144,15 @@ def prove_interpolant(
 
 
 def users_interpolant(found: Interpolant, units: Units) -> Interpolant:
-    """An interpolant of data in these units, in the user's: w = 2^(y−x) w′ and ν = 2^−x ν′."""
+    """An interpolant of data in these units, in the user's: w = 2^(y−x) w′ and ν = 2^−x ν′.
+
+    The cost is charged with the rounding of the layers, which there is where y − x is odd.
+    """
     known, cost = found.multipliers, units.y - units.x
     return replace(
         found,
         network=users_network(found.network, units),
-        cost=scaled(found.cost, cost),
+        cost=scaled(found.cost * (1 + gamma(4)), cost),
         bound=scaled(found.bound, cost),
         nu=scaled(found.nu, -units.x),
         multipliers=replace(known, values=scaled(known.values, -units.x)),
