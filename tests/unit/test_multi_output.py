@@ -120,10 +120,12 @@ def test_it_is_no_model_and_no_start():
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.usefixtures("clock")
 def test_checks_of_scikit_learn():
-    estimator = vector(lam=0.1, tol=1e-3, time_limit=40.0)
+    estimator = vector(lam=0.1, tol=1e-3, time_limit=20.0)
     # Two answers within the gap may differ by more than this check allows.
     skipped = {"check_sample_weight_equivalence_on_dense_data"}
     for instance, check in estimator_checks_generator(estimator):
+        if check.func.__name__ == "check_classifiers_train":  # which asks for accuracy
+            instance.set_params(time_limit=None)
         if check.func.__name__ not in skipped:
             with suppress(SkipTest):  # one check that does not apply ends no other
                 check(instance)
