@@ -58,7 +58,8 @@ def certify_network(
         `certify` with their program asks the better question.
     backend : str, optional
         Who solves the program of these patterns for its dual point, `auto` for any. The bound
-        is then sharp. Without it no solver runs, and the bound is weak far from an optimum.
+        is then sharp. Without it no solver runs, unless the loss has kinks (see `certify`), and the
+        bound is weak far from an optimum.
     tol : float, optional
         The relative gap to certify, below 1; 1e−8 unless the settings say otherwise.
 

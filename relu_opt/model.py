@@ -13,6 +13,7 @@ import numpy as np
 from relu_opt.arrays import FloatArray, as_floats, as_positive
 from relu_opt.errors import DataError
 from relu_opt.io import need, read_npz, write_npz
+from relu_opt.plugins.dispatch import can_start
 from relu_opt.preprocessing import Preprocessing
 from relu_opt.program.convex import ACTIVATIONS, ConvexProgram
 from relu_opt.program.losses import Loss, check_saved, make_loss
@@ -107,6 +108,7 @@ class Model:
                 "rel_gap": solution.rel_gap,
                 "verdict": solution.certificate.verdict.value,
                 "data": source,
+                "fingerprint": solution.certificate.fingerprint,
             },
         )
 
@@ -156,7 +158,8 @@ class Model:
     def optimum(self, table: Table, target: str | None = None) -> Solution:
         """The training program solved to the last digits, for what asks about its optimum.
 
-        Starts from the model's network if its neurons belong to the program.
+        Starts from the model's network if its neurons belong to the program, and the backend can
+        start from a network.
 
         Parameters
         ----------
@@ -166,7 +169,8 @@ class Model:
         program = self.program(table, target)
         balanced = self.network.balance()
         inside = (locate_neurons(program, balanced, CONE_TOLERANCE) >= 0).all()
-        return solve(program, tol=ACCURACY, warm_start=balanced if inside else None)
+        start = balanced if inside and can_start(program, "auto") else None
+        return solve(program, tol=ACCURACY, warm_start=start)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to an npz file (no pickle); an earlier file survives a failure."""

@@ -53,7 +53,8 @@ def certify(
         which never raises its objective.
     nu : (n,) array, optional
         A dual point; without it ν = −∇F at the answer is used, and also when `nu` comes
-        without multipliers and proves less. It is scaled until it is feasible.
+        without multipliers and proves less. It is scaled until it is feasible. A loss with kinks,
+        as the hinge loss, has no gradient at an optimum: there the program is solved for ν.
     scope : {"own", "program", "all"}
         Whose optimality to prove. `all` enumerates the patterns of X, also when the program
         says that its own are complete.
@@ -71,6 +72,8 @@ def certify(
     ------
     DataError
         If the answer does not fit the program, or all patterns cannot be enumerated.
+    BackendUnavailable
+        If the loss has kinks, `nu` is not given, and no backend that takes it is ready.
     """
     if not isinstance(prog, ConvexProgram):
         raise DataError(f"prog is a {type(prog).__name__}, and a ConvexProgram is needed.")
@@ -79,6 +82,8 @@ def certify(
     tol = settled_tol(tol)
     network, hint = read_answer(prog, answer)
     prog = _in_scope(prog, network, scope)
+    if hint is None and nu is None and not prog.loss.smooth:
+        hint = _solved_for_nu(prog, tol)
     nu = hint if nu is None else as_floats(nu, "nu", 1)
     if nu is not None and len(nu) != prog.n:
         raise DataError(f"nu has {len(nu)} values, and the data have {prog.n} rows.")
@@ -90,6 +95,13 @@ def certify(
         hidden = network.predict(prog.X) - network.intercept
         bounds.append(lower_bound(prog, prog.dual_candidate(hidden), None))
     return certificate_of(prog, network, max(bounds, key=lambda each: each.value), scope, tol)
+
+
+def _solved_for_nu(prog: ConvexProgram, tol: float) -> FloatArray:
+    """The dual point of the program's optimum."""
+    from relu_opt.solution import solve
+
+    return solve(prog, tol=tol).nu
 
 
 def certificate_of(

@@ -23,7 +23,7 @@ from relu_opt.arrays import FloatArray
 from relu_opt.certified import CertifiedNetwork
 from relu_opt.data_moves import DataMoves
 from relu_opt.differentiability import Contact, Margins, contacts, off_margin, verdict
-from relu_opt.errors import DataError, NotDifferentiable
+from relu_opt.errors import DataError, NotDifferentiable, UnsupportedProgram
 from relu_opt.optimal_set import optimal_set
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.network import as_inputs, network_blocks
@@ -52,9 +52,17 @@ def sensitivity(sol: Solution, minimal: bool = False) -> Sensitivity:
 
     Raises
     ------
+    UnsupportedProgram
+        If the loss has kinks, as the hinge loss.
     NotCertified
         As `optimal_set`.
     """
+    if isinstance(sol, Solution) and not sol.program.loss.smooth:
+        raise UnsupportedProgram(
+            f"The {sol.program.loss.name} loss has kinks, and an optimal network sits on them, so "
+            "that it has no derivatives. Use the squared_hinge loss.",
+            loss=sol.program.loss.name,
+        )
     found = optimal_set(sol)
     prog = found.program
     alpha, network = found.alpha, found.element(found.polytope.start)

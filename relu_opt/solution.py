@@ -207,7 +207,9 @@ def solve(
             f"The network's weights leave double precision: y of size 2^{units.y} asks of X of "
             f"size 2^{units.x} for weights near 2^{units.y - units.x}. Rescale X or y."
         )
-    nu = None if raw.duals is None else units.duals(raw.duals)
+    # Without the backend's dual point, its gradient's: weak where the loss has kinks, but no solve.
+    fits = prog.fits(weights)
+    nu = prog.dual_candidate(fits) if raw.duals is None else units.duals(raw.duals)
     multipliers = _users_multipliers(raw.multipliers, units)
     certificate = certify(prog, weights, nu, "program", chosen.tol, multipliers)
     promised = own.objective(blocks, own.best_intercept(own.fits(blocks)))

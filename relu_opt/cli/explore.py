@@ -49,11 +49,12 @@ def explore(
     Exit code: 0, or 2 on an error.
     """
     from relu_opt import optimal_set
-    from relu_opt.cli.output import check_writable, print_json
+    from relu_opt.cli.output import check_writable, print_json, standing_facts
     from relu_opt.config import load_settings
     from relu_opt.model import Model
     from relu_opt.plotting import check_picture
     from relu_opt.progress import progress
+    from relu_opt.standing import standing
     from relu_opt.tables import read_table
 
     check_writable("--plot", plot, data, model, query)
@@ -67,6 +68,7 @@ def explore(
     with workers(scheduler) as executor, progress(shown, load_settings().tol) as report:
         report("solving")
         solution = loaded.optimum(table, target)
+        own = standing(loaded, solution.program, solution.dual_objective)
         report("describing")
         found = optimal_set(solution)
         narrowest = found.narrowest()
@@ -83,6 +85,7 @@ def explore(
         "data": data,
         "objective": solution.objective,
         "rel_gap": solution.rel_gap,
+        "model_on_data": standing_facts(own),
         **describe(found),
         "narrowest": {"neurons": narrowest.neurons, "bound": narrowest.bound},
         "eps": eps,
@@ -183,12 +186,13 @@ def show(result: Mapping[str, Any]) -> None:
     """Print what was found."""
     from rich.table import Table as Grid
 
-    from relu_opt.cli.output import facts, out
+    from relu_opt.cli.output import facts, out, show_note
 
     narrowest = result["narrowest"]
     proved = "proved" if narrowest["bound"] >= narrowest["neurons"] else "not proved"
     on = [each for each in result["neurons"] if each["upper"] > 0]
     console = out()
+    show_note(result["model_on_data"])
     console.print(
         facts(
             {

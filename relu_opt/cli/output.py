@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table as Grid
@@ -17,6 +17,9 @@ from rich.text import Text
 
 from relu_opt.config import Settings
 from relu_opt.errors import DataError
+
+if TYPE_CHECKING:
+    from relu_opt.standing import Standing
 
 # Where a setting came from that nobody chose.
 DEFAULT = "default"
@@ -83,6 +86,17 @@ def verdict_text(verdict: str, tol: float, origin: str = DEFAULT, reason: str = 
 def tol_facts(tol: float, settings: Settings) -> dict[str, Any]:
     """What `--json` says of the tol of a verdict, and where it came from."""
     return {"tol": tol, "tol_from": settings.origins.get("tol", DEFAULT)}
+
+
+def standing_facts(own: Standing) -> dict[str, Any]:
+    """What `--json` says of a model's own network on the data at hand."""
+    return {**vars(own), "note": own.note}
+
+
+def show_note(on_data: Mapping[str, Any]) -> None:
+    """Print that the data are not the model's own, if they are not."""
+    if on_data["note"]:
+        out().print(Text(on_data["note"], style="bold yellow"))
 
 
 def check_writable(option: str, path: Path | None, *others: Path | None) -> None:

@@ -58,13 +58,20 @@ def prune(
 
     Exit code: 0 when pruned, 2 on an error.
     """
-    from relu_opt.cli.output import check_writable, print_json, tol_facts
+    from relu_opt.cli.output import (
+        check_writable,
+        print_json,
+        show_note,
+        standing_facts,
+        tol_facts,
+    )
     from relu_opt.config import load_settings
     from relu_opt.model import Model
     from relu_opt.plotting import check_picture, save_figure
     from relu_opt.progress import progress
     from relu_opt.proving import certify
     from relu_opt.pruning import check_method, prune_certified
+    from relu_opt.standing import standing
     from relu_opt.tables import read_table
 
     check_writable("--out", out, data, model)
@@ -79,6 +86,7 @@ def prune(
         report("certifying")
         nu = loaded.nu if loaded.nu is not None and len(loaded.nu) == program.n else None
         start = certify(program, loaded.network, nu=nu, tol=settings.tol)
+        own = standing(loaded, program, start.dual)
         report("pruning")
         path = prune_certified(program, start, method, to, settings.seed)
         if out is not None:
@@ -86,10 +94,12 @@ def prune(
         if plot is not None:
             save_figure(path.plot(None, program.X, program.y), plot)
     result = summary(path, program.X, program.y) | tol_facts(start.tol, settings)
+    result["model_on_data"] = standing_facts(own)
     files = {"model": model, "data": data, "out": out, "plot": plot}
     if as_json:
         print_json({"command": "prune", **result, "files": files})
     else:
+        show_note(result["model_on_data"])
         show_path(result, files)
     return 0
 

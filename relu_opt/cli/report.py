@@ -87,6 +87,7 @@ def report(
 
 def summary(evidence: Evidence) -> dict[str, Any]:
     """Everything that `report --json` says."""
+    from relu_opt.cli.output import standing_facts
     from relu_opt.cli.path import path_facts
     from relu_opt.cli.prune import summary as pruning_facts
     from relu_opt.cli.sensitivity import summary as derivatives
@@ -110,6 +111,7 @@ def summary(evidence: Evidence) -> dict[str, Any]:
         "neurons": len(proof.network),
         "errors": dict(evidence.errors),
         "drift": evidence.drift,
+        "model_on_data": standing_facts(evidence.standing),
         "optimal_set": None if known is None else set_facts(evidence, known),
         "pruning": None if pruning is None else pruning_facts(pruning, program.X, program.y),
         "path": None if path is None else path_facts(path),
@@ -137,8 +139,10 @@ def set_facts(evidence: Evidence, known: SetFacts) -> dict[str, Any]:
 
 def show(result: dict[str, Any], out_file: Path) -> None:
     """Print what the page says first, and where it is."""
-    from relu_opt.cli.output import facts, out, verdict_text
+    from relu_opt.cli.output import facts, out, show_note, verdict_text
     from relu_opt.cli.training import data_text
+
+    show_note(result["model_on_data"])
 
     rows = data_text(result["data"], result["program"])
     rows["verdict"] = verdict_text(

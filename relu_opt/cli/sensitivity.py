@@ -49,10 +49,11 @@ def sensitivity(
     Exit code: 0, or 2 on an error.
     """
     from relu_opt import sensitivity as differentiate
-    from relu_opt.cli.output import print_json
+    from relu_opt.cli.output import print_json, standing_facts
     from relu_opt.config import load_settings
     from relu_opt.model import Model
     from relu_opt.progress import progress
+    from relu_opt.standing import standing
     from relu_opt.tables import read_table
 
     if rows < 0:
@@ -64,6 +65,7 @@ def sensitivity(
     with progress(not (quiet or as_json), load_settings().tol) as report:
         report("solving")
         solution = loaded.optimum(table, target)
+        own = standing(loaded, solution.program, solution.dual_objective)
         report("differentiating")
         result = differentiate(solution, minimal)
     content = {
@@ -73,6 +75,7 @@ def sensitivity(
         "lam": solution.program.lam,
         "objective": solution.objective,
         "rel_gap": solution.rel_gap,
+        "model_on_data": standing_facts(own),
         **summary(result, loaded, X),
     }
     if as_json:
@@ -128,7 +131,7 @@ def show(content: Mapping[str, Any]) -> None:
     from rich.table import Table as Grid
     from rich.text import Text
 
-    from relu_opt.cli.output import facts, out
+    from relu_opt.cli.output import facts, out, show_note
 
     console, known = out(), content["differentiable"]
     # A condition that nothing can break has no margin to speak of.
@@ -147,6 +150,7 @@ def show(content: Mapping[str, Any]) -> None:
         leverages = content["leverages"]
         order = sorted(range(len(leverages)), key=lambda k: -leverages[k])[:LEADING]
         rows["largest leverages"] = ", ".join(f"{leverages[k]:.4f} (row {k})" for k in order)
+    show_note(content["model_on_data"])
     console.print(facts(rows))
     if not content["predictions"]:
         return

@@ -21,6 +21,7 @@ from relu_opt.path_cv import RULES, PathCV, cross_validate
 from relu_opt.paths.folds import Fold
 from relu_opt.plugins.dispatch import can_start
 from relu_opt.program.convex import ConvexProgram
+from relu_opt.program.losses import Loss, get_loss
 from relu_opt.program.patterns import Patterns
 from relu_opt.solution import Solution, solve
 
@@ -96,6 +97,7 @@ class ReLUPathCV(ReLUEstimator):
     eps: float | None
     lam_min_ratio: float
     cv: Any
+    loss: str | Loss
     rule: str
     metric: str | None
     n_jobs: int | None
@@ -161,11 +163,26 @@ class ReLUPathCV(ReLUEstimator):
     def _folds(
         self, features: FloatArray, targets: NDArray[Any], kept: BoolArray
     ) -> tuple[Fold, ...]:
-        splitter = check_cv(self.cv, targets, classifier=is_classifier(self))
+        classifies = is_classifier(self)
+        splitter = check_cv(self.cv, targets, classifier=classifies)
         everything, place = np.arange(len(kept)), np.cumsum(kept) - 1
         folds = []
         for pair in splitter.split(features, targets):
             # Indexing, so that masks do as well as row numbers.
             train, test = (everything[rows] for rows in pair)
             folds.append((place[train[kept[train]]], place[test[kept[test]]]))
+            if classifies and get_loss(self.loss).classifies:
+                _check_classes(len(folds) - 1, targets[train[kept[train]]], targets[kept])
         return tuple(folds)
+
+
+def _check_classes(fold: int, train: NDArray[Any], everything: NDArray[Any]) -> None:
+    """Whether the rows that a fold trains on have all classes; the error names them as they are."""
+    missing = np.setdiff1d(everything, train).tolist()
+    if missing:
+        raise DataError(
+            f"The training rows of fold {fold} have no row of class {missing[0]!r}. Pass a cv of "
+            "fewer folds, or of folds that train on every class.",
+            fold=fold,
+            missing=missing,
+        )

@@ -58,8 +58,8 @@ def plan_validation(
     for k, (train, _) in enumerate(chosen):
         if prog.loss.classifies and len(np.unique(prog.y[train])) == 1:
             raise DataError(
-                f"The training rows of fold {k} have the single class {prog.y[train][0]:g}. Use "
-                "fewer folds, or folds with both classes.",
+                f"The training rows of fold {k} are of one class. Use fewer folds, or folds with "
+                "both classes.",
                 fold=k,
             )
     return Plan(chosen, metric, seed, int(n_jobs))

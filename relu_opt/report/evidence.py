@@ -26,6 +26,7 @@ from relu_opt.pruning_path import PruningPath
 from relu_opt.sensitivity import Sensitivity, sensitivity
 from relu_opt.sets.answers import Membership, Narrowest, NeuronRanges, PredictionRange
 from relu_opt.solution import Solution
+from relu_opt.standing import Standing, standing
 from relu_opt.tables import Table
 from relu_opt.verify import verify
 from relu_opt.verify.outcome import Verification
@@ -86,6 +87,8 @@ class Evidence:
         How well the model predicts these data; see `Model.errors`.
     drift : list of str
         Columns whose mean or deviation is not what the model was trained with.
+    standing : Standing
+        Whether these are the data that the model was trained on, and its gap on them.
     all_optimal : SetFacts or None
     pruning : PruningPath or None
     path : SolutionPath or None
@@ -109,6 +112,7 @@ class Evidence:
     verification: Verification
     errors: Mapping[str, float]
     drift: list[str]
+    standing: Standing
     all_optimal: SetFacts | None = None
     pruning: PruningPath | None = None
     path: SolutionPath | None = None
@@ -190,10 +194,12 @@ def gather(
         verify(certificate, program.X, program.y),
         model.errors(table, name),
         model.preprocessing.drift(table, name),
+        standing(model, program, certificate.dual),
         eps=eps,
     )
     found.seconds["certificate"] = time.perf_counter() - started
     found.files |= {key: (str(file), sha256(file)) for key, file in (files or {}).items()}
+    solution: Solution | None = None
     with found.part("all optimal networks", tell):
         solution = model.optimum(table, target)
         found.all_optimal = describe(solution, model, eps, program.X[:rows])
@@ -202,9 +208,10 @@ def gather(
             found.pruning = prune_certified(program, certificate, "optimal", 0)
         else:
             found.missing["pruning"] = "The network has no neurons."
-    if found.all_optimal is not None:
+    if solution is not None:
+        found.standing = standing(model, program, solution.dual_objective)
         with found.part("sensitivity", tell):
-            found.moves = sensitivity(found.all_optimal.solution)
+            found.moves = sensitivity(solution)
     else:
         found.missing["sensitivity"] = found.missing["all optimal networks"]
     if points:

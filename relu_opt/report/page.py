@@ -111,7 +111,7 @@ def set_word(evidence: Evidence) -> str:
     """Whether there are others as good."""
     facts = evidence.all_optimal
     if facts is None:
-        return ""
+        return "Whether others are as good is not known (see Optimal set)."
     if facts.found.is_unique:
         return "The optimal network of the program is unique."
     return "The program has many optimal networks."

@@ -30,6 +30,7 @@ def data_part(evidence: Evidence) -> list[object]:
             ]
         ),
         tag("p", prepared_words(evidence)),
+        *([tag("p", evidence.standing.note)] if evidence.standing.note else []),
     ]
     head = ("column", "mean", "deviation", "smallest", "largest")
     rows = [

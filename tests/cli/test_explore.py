@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 import relu_opt as ro
+from relu_opt.model import Model
+from relu_opt.standing import standing
+from relu_opt.tables import read_table
 
 
 def test_facts_as_json(run, trained):
@@ -118,3 +121,56 @@ def test_a_flip_is_denied_with_a_proof_only(run, data):
         agrees = each["lower_bound"] >= 0 or each["upper_bound"] < 0
         assert each["class_can_flip"] == (True if crosses else False if agrees else None)
     assert {each["class_can_flip"] for each in found["near_predictions"]} >= {False}
+
+
+@pytest.mark.parametrize("backend", ["native", "highs", "clarabel", "cvxpy"])
+@pytest.mark.parametrize("command", ["explore", "sensitivity", "prune"])
+def test_a_default_backend_is_no_start_that_nobody_gave(
+    run, trained, monkeypatch, command, backend
+):
+    monkeypatch.setenv("RELU_OPT_BACKEND", backend)
+    rows = () if command == "prune" else ("--rows", "1")
+    answer = run(command, trained.model, trained.data, *rows, "--json")
+    assert answer.code == 0, answer.out
+    assert answer.json["model_on_data"]["note"] == ""
+    assert answer.json["model_on_data"]["same_data"]
+
+
+@pytest.mark.parametrize("command", ["explore", "sensitivity"])
+def test_the_hinge_loss_is_refused_for_its_kinks(run, data, command):
+    arguments = ("--target", "label", "--loss", "hinge", "--gates", "5", "--out", "h.npz")
+    assert run("fit", data, *arguments).code == 0
+    assert run("certify", "h.npz", data).code == 0
+    answer = run(command, "h.npz", data)
+    assert answer.code == 2
+    assert "hinge loss" in answer.err
+    assert "squared_hinge" in answer.err
+    assert "warm_start" not in answer.err
+
+
+@pytest.mark.parametrize("command", ["explore", "sensitivity", "prune", "report"])
+def test_other_data_than_those_of_the_training_are_told(run, trained, folder, command):
+    lines = trained.data.read_text().splitlines()
+    other = folder / "other.csv"
+    rows = ("--no-path",) if command == "report" else ()
+    for kept in (lines[:1] + lines[3:], lines[:1] + lines[:0:-1]):
+        other.write_text("\n".join(kept) + "\n")
+        own = run(command, trained.model, other, *rows, "--json").json["model_on_data"]
+        assert not own["same_data"]
+        assert "not the data that the model was trained on" in own["note"]
+        shown = " ".join(run(command, trained.model, other, *rows).out.split())
+        assert "not the data that the model was trained on" in shown
+    own = run(command, trained.model, trained.data, *rows, "--json").json["model_on_data"]
+    assert own["same_data"]
+    assert own["rel_gap"] <= 1e-7
+    assert own["note"] == ""
+
+
+def test_a_model_that_does_not_say_what_it_was_trained_on_is_judged_by_its_gap(trained):
+    model = Model.load(trained.model)
+    model = replace(model, provenance={**model.provenance, "fingerprint": None})
+    program = model.program(read_table(trained.data))
+    best = ro.solve(program, tol=1e-10).dual_objective
+    assert standing(model, program, best).is_own
+    moved = replace(program, y=program.y + 0.1)
+    assert not standing(model, moved, ro.solve(moved).dual_objective).is_own

@@ -18,6 +18,7 @@ KEYS = {
     "lam",
     "losses",
     "method",
+    "model_on_data",
     "metric",
     "minimal",
     "neurons_before",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -43,6 +45,19 @@ def test_a_spoiled_dual_point_is_not_certified():
     nu = sol.nu.copy()
     nu[0] = -prog.y[0] * prog.sample_scale[0]
     assert ro.certify(prog, sol.network, nu=nu).verdict != "certified"
+
+
+@pytest.mark.parametrize("activation", ["relu", "gated"])
+@pytest.mark.parametrize("intercept", [False, True])
+def test_what_is_certified_is_certified_without_the_dual_point(activation, intercept):
+    """The network sits on kinks, where −∇F is no dual point: the program is solved for one."""
+    prog = replace(make(intercept), activation=activation)
+    sol = ro.solve(prog)
+    for answer in (sol.network, sol.weights):
+        assert ro.certify(prog, answer).verdict == sol.certificate.verdict == "certified"
+    assert ro.certify(prog, sol.network, scope="own").verdict == "certified"
+    worse = ro.ReLUNetwork(1.1 * sol.network.hidden, sol.network.output, 0.0, sol.network.gates)
+    assert ro.certify(prog, worse).verdict == "not_certified"
 
 
 @pytest.mark.parametrize("backend", ["native", "highs"])

@@ -199,7 +199,7 @@ def test_a_fold_needs_both_classes(make_program):
     prog = make_program(loss="logistic")
     ones = np.flatnonzero(prog.y > 0)
     rest = np.flatnonzero(prog.y < 0)
-    with pytest.raises(ro.errors.DataError, match="fold 1 have the single class 1") as caught:
+    with pytest.raises(ro.errors.DataError, match="rows of fold 1 are of one class") as caught:
         ro.cross_validate(prog, [(np.arange(8), [8, 9]), (ones, rest)])
     assert caught.value.fields["fold"] == 1
 
