@@ -27,6 +27,8 @@ KEYS = {
     "rel_gaps",
     "scope",
     "scores",
+    "tol",
+    "tol_from",
     "verdict",
     "vertex_neurons",
     "widths",
