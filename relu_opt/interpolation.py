@@ -10,16 +10,18 @@ training as λ → 0.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import block_diag, csc_array, eye_array, hstack, vstack
 
 from relu_opt.arrays import FloatArray, as_floats, as_targets
+from relu_opt.certificate import LISTED, SPIKE_FREE, Certificate
 from relu_opt.closed.formula import ones_pattern, out_of_reach
 from relu_opt.config import settled_tol
-from relu_opt.dual_bound import feasibility
+from relu_opt.dual_bound import feasibility, lower_bound
 from relu_opt.errors import DataError, NotCertified, SolveFailed
 from relu_opt.least_cost import FIT_TOLERANCE, Face, polished_dual
 from relu_opt.plugins.types import ConeMultipliers, StopReason
@@ -31,17 +33,23 @@ from relu_opt.program.patterns import Patterns
 from relu_opt.program.spike_free import is_spike_free
 from relu_opt.program.units import Units, exponent, scaled
 from relu_opt.program_solution import solve_program
+from relu_opt.proving import certificate_of
 from relu_opt.rounding import gamma
 
 # Entries of a conic program.
 MAX_ENTRIES = 5_000_000
 # Relative gap of the conic program that is asked for.
 SOLVER_TOL = 1e-10
+# The relative gap of the certificate.
+CERTIFIED_TO = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
 class Interpolant:
     """A network that fits the data, with a proof of how near its cost is to the least.
+
+    `verify(interpolant, X, y)` re-checks it, and `interpolant.certificate.save(path)` writes what
+    anybody else can.
 
     Attributes
     ----------
@@ -61,6 +69,8 @@ class Interpolant:
         Why they speak of all networks.
     residual : float
         Largest |f(x_k) − y_k|, over the largest |y_k|.
+    program : ConvexProgram
+        The data, and λ = 1: the blocks, cones and the constraint of the dual are the same.
     """
 
     network: ReLUNetwork
@@ -71,6 +81,25 @@ class Interpolant:
     patterns: Patterns
     coverage: str
     residual: float
+    program: ConvexProgram = field(repr=False)
+
+    @cached_property
+    def certificate(self) -> Certificate:
+        """What `verify` re-checks, also of this object: a certificate of *training* with a tiny λ.
+
+        A network f that fits exactly has the objective λ·cost(f), and λν is a dual point, of value
+        λνᵀy − (n/2)λ²‖ν‖². So no network that fits exactly costs less than `certificate.dual`/λ.
+        λ is so small that the square takes a tenth of `CERTIFIED_TO`, the tol, from that.
+        """
+        lam, size = 1.0, float(np.abs(self.nu).max())
+        if self.bound > 0:  # the squares of ν over its size do not overflow
+            square = len(self.nu) * float(np.sum((self.nu / size) ** 2))
+            lam = CERTIFIED_TO * (self.bound / size) / (5 * square) / size
+        prog = self.program.with_lam(lam)
+        rho = replace(self.multipliers, values=lam * self.multipliers.values)
+        bound = lower_bound(prog, lam * self.nu, rho)
+        covered = SPIKE_FREE if self.coverage == "spike_free" else LISTED
+        return certificate_of(prog, self.network, bound, "all", CERTIFIED_TO, covered)
 
     @property
     def rel_gap(self) -> float:
@@ -140,6 +169,7 @@ def prove_interpolant(
         prog.patterns,
         coverage,
         float(np.abs(network.predict(prog.X) - prog.y).max()) / size,
+        prog,
     )
 
 
@@ -148,9 +178,10 @@ def users_interpolant(found: Interpolant, units: Units) -> Interpolant:
 
     The cost is charged with the rounding of the layers, which there is where y − x is odd.
     """
-    known, cost = found.multipliers, units.y - units.x
+    known, cost, prog = found.multipliers, units.y - units.x, found.program
     return replace(
         found,
+        program=unit_program(scaled(prog.X, units.x), scaled(prog.y, units.y), prog.patterns),
         network=users_network(found.network, units),
         cost=scaled(found.cost * (1 + gamma(4)), cost),
         bound=scaled(found.bound, cost),

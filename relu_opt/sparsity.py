@@ -56,6 +56,9 @@ TOL = 1e-8
 class Sparsity:
     """The fewest neurons that fit the data, and the fewest at the least cost.
 
+    `verify` re-checks the least cost, by `least_norm`. That no network has fewer neurons than `l0`,
+    and that none of least cost has fewer than `l1`, is claimed, and there is no certificate of it.
+
     Attributes
     ----------
     l0 : int

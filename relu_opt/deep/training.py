@@ -34,7 +34,9 @@ EXTREME = 1e100
 
 @dataclass(frozen=True, eq=False)
 class DeepSolution:
-    """A deep network by a formula, with what is proved of it.
+    """A deep network by a formula, with what is claimed of it and why.
+
+    There is no certificate of it that `verify` would re-check.
 
     Attributes
     ----------
@@ -81,9 +83,11 @@ class DeepSolution:
 
     @property
     def is_global(self) -> bool:
-        """Whether no network of this architecture is better, proved to a gap of 1e-9.
+        """Whether no network of this architecture is better, to a gap of 1e-9: a claim.
 
-        If not, the network attains `value` all the same: an upper bound of the optimum.
+        The theorem behind `reason` proves it; the numbers are computed in floating point, by this
+        library alone. If not, the network attains `value` all the same: an upper bound of the
+        optimum.
         """
         return abs(self.rel_gap) <= TOL
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations, combinations_with_replacement, product
 
 import numpy as np
@@ -315,3 +316,58 @@ def test_bad_data_are_refused(X, y):
     for ask in (ro.minimum_norm_interpolant, ro.sparsest_interpolant):
         with pytest.raises(DataError):
             ask(X, y)
+
+
+# -- what somebody else can check ----------------------------------------------------------
+
+
+def lightest(seed, scale=1.0):
+    """A network of least cost on random data with a bias, with its data."""
+    rng = np.random.default_rng(seed)
+    X = np.column_stack([rng.standard_normal((6, 2)), np.ones(6)])
+    y = scale * rng.standard_normal(6)
+    return ro.minimum_norm_interpolant(X, y), X, y
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0**20])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_least_cost_is_re_checked_by_verify(tmp_path, seed, scale):
+    found, X, y = lightest(seed, scale)
+    proof = found.certificate
+    assert ro.verify(found, X, y).valid
+    proof.save(tmp_path / "c.npz")
+    checked = ro.verify(tmp_path / "c.npz", X, y, scope="all", lam=proof.lam)
+    assert checked.valid
+    # What it says of the cost: no network that fits exactly is cheaper than the bound over lam.
+    assert checked.dual / proof.lam <= found.bound * (1 + 1e-12)
+    assert checked.dual / proof.lam >= found.cost * (1 - 2e-7)
+    other = y.copy()
+    other[0] *= 1 + 1e-6
+    assert ro.verify(found, X, other).verdict == "invalid"
+
+
+def test_a_dearer_network_does_not_pass_for_the_cheapest():
+    found, X, y = lightest(0)
+    hidden, output = found.network.hidden, found.network.output
+    twice = ro.ReLUNetwork(np.vstack([hidden, hidden]), np.r_[1.001 * output, -0.001 * output])
+    np.testing.assert_allclose(twice.predict(X), y)
+    dearer = replace(found, network=twice.balance(), cost=twice.balance().penalty())
+    assert not ro.verify(dearer, X, y).valid
+
+
+def test_interpolants_of_spike_free_data_and_of_nothing_are_re_checked():
+    G = np.array([[1, -0.5, -0.3], [-0.5, 1, -0.3], [-0.3, -0.3, 1]])
+    X, y = np.linalg.cholesky(np.linalg.inv(G)), np.array([1.0, 10.0, -3.0])
+    found = ro.minimum_norm_interpolant(X, y)
+    assert found.coverage == "spike_free"
+    assert ro.verify(found, X, y).valid
+    assert ro.verify(ro.minimum_norm_interpolant(X, 0 * y), X, 0 * y).valid
+
+
+def test_the_fewest_neurons_are_a_claim_and_their_cost_is_proved():
+    rng = np.random.default_rng(1)
+    X, y = rng.standard_normal((4, 2)), rng.standard_normal(4)
+    found = ro.sparsest_interpolant(X, y)
+    assert ro.verify(found.least_norm, X, y).valid
+    with pytest.raises(DataError, match="carries no proof"):
+        ro.verify(found, X, y)
