@@ -38,8 +38,9 @@ class Answer:
 
     @property
     def problem(self) -> str:
-        """`network`, `several_outputs` or `spline`."""
-        return str(self.claims.get("problem", "network"))
+        """`network`, `several_outputs` or `spline`; any other word is taken for the first."""
+        said = self.claims.get("problem")
+        return said if said in ("several_outputs", "spline") else "network"
 
     @property
     def weights(self) -> NDArray[np.float64] | None:

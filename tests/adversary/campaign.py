@@ -23,7 +23,7 @@ from .trials import Trial, attempt, honest
 from .truths import TRUTHS, make
 
 # Trials of one true answer, attacks on each file in one round, and rounds of truths between these.
-SPOILED, DAMAGED, BETWEEN = 500, 100, 10
+SPOILED, DAMAGED, BETWEEN = 1000, 100, 10
 GROUPS = ("honest", "spoil", "file", "call")
 # Odd arguments for each function in one round.
 ODD = 8

@@ -111,7 +111,7 @@ def _of_commands(folder: Path) -> Iterator[Host]:
     command("export", model, "--to", "json", "--out", folder / "m.json")
     yield Host(
         "model", model.read_bytes(), ("bytes", "npz"), ".npz",
-        (lambda path: Model.load(path).predict(read_table(data)),),
+        (lambda path: Model.load(path).predict(read_table(data)), ro.load),
         (lambda path: command("certify", path, data),
          lambda path: command("explore", path, data),
          lambda path: command("prune", path, data, "--json"),
@@ -121,7 +121,7 @@ def _of_commands(folder: Path) -> Iterator[Host]:
     yield Host(
         "certificate of fit", proof.read_bytes(), ("bytes", "npz"), ".npz",
         (lambda path: ro.Certificate.load(path),),
-        (lambda path: command("verify", path, data),
+        (lambda path: command("verify", path, data, "--exact", "--require-scope", "all"),
          lambda path: command("verify", path, data, "--json", "--target", "y")),
     )  # fmt: skip
     exported = (folder / "m.json").read_bytes()
@@ -170,9 +170,15 @@ def _of_certificates(folder: Path) -> Iterator[Host]:
         path = folder / "certificate.npz"
         truth.certificate.save(path)
         X, y, load = truth.answer.X, truth.answer.y, type(truth.certificate).load
-        readers = (lambda path, X=X, y=y: ro.verify(path, X, y),) * 3
+        readers = (
+            lambda path, X=X, y=y: ro.verify(path, X, y),
+            lambda path, X=X, y=y: ro.verify(path, X, y),
+            lambda path, X=X, y=y: ro.verify(path, X, y, arithmetic="exact"),
+            load,
+            ro.load,
+        )
         raw = path.read_bytes()
-        yield Host(kind, raw, ("bytes", "npz"), ".npz", (*readers, load), truth=truth)
+        yield Host(kind, raw, ("bytes", "npz"), ".npz", readers, truth=truth)
 
 
 def _of_objects(folder: Path) -> Iterator[Host]:
@@ -193,7 +199,7 @@ def _of_objects(folder: Path) -> Iterator[Host]:
     )  # fmt: skip
     for name, thing, reader in things:
         thing.save(path)
-        yield Host(name, path.read_bytes(), ("bytes", "npz", "npz"), ".npz", (reader,))
+        yield Host(name, path.read_bytes(), ("bytes", "npz", "npz"), ".npz", (reader, ro.load))
 
 
 # -- attacks -------------------------------------------------------------------

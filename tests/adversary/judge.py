@@ -8,7 +8,7 @@ their patterns are computed in rationals here.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
@@ -23,6 +23,14 @@ from .exact import Network, fractions, mean_loss, predictions, products, shown, 
 
 SPOKEN = ("certified", "not_certified")
 DEMANDS = ("interpolation", "hard_margin")
+# The entries that are the network.
+WEIGHTS = {
+    "network": ("hidden", "output", "intercept"),
+    "several_outputs": ("hidden", "output", "intercept"),
+    "spline": ("kinks", "sides", "weights", "constant"),
+}
+# Objectives that a judge keeps.
+MOST = 1000
 
 
 class Outcome(Protocol):
@@ -172,7 +180,7 @@ def _within(answer: Answer, network: Network) -> bool:
 
 def _key(answer: Answer) -> tuple[object, ...]:
     """What the objectives and the scope of networks depend on."""
-    names = ("patterns", "sample_weight", "patches")
+    names = ("patterns", "sample_weight", "patches", "gates")
     entries = [answer.arrays.get(name) for name in names]
     told = ("lam", "loss", "loss_parameters", "activation", "intercept", "scope")
     more = ("pooled", "with_intercept", "problem")
@@ -197,6 +205,7 @@ class Judge:
         self.known = tuple(known)
         self._key: tuple[object, ...] = ()
         self._values: list[Fraction] = []
+        self._own: dict[tuple[object, ...], Fraction | None] = {}
 
     def best(self, answer: Answer) -> list[Fraction]:
         """The objectives of the known networks that the answer's statement speaks of."""
@@ -222,16 +231,30 @@ class Judge:
         values = [*self.best(answer), *self.values(answer, more)]
         if not values:
             return ""
-        return falsehood(answer, found, min(values))
+        return falsehood(answer, found, min(values), self.primal)
+
+    def primal(self, answer: Answer) -> Fraction | None:
+        """The objective of the answer's own network."""
+        key = (_key(answer), *(answer.arrays[name].tobytes() for name in WEIGHTS[answer.problem]))
+        if key not in self._own:
+            if len(self._own) > MOST:
+                self._own.clear()
+            self._own[key] = objective(answer, own(answer))
+        return self._own[key]
 
 
-def falsehood(answer: Answer, found: Outcome, better: Fraction) -> str:
+def falsehood(
+    answer: Answer,
+    found: Outcome,
+    better: Fraction,
+    primal_of: Callable[[Answer], Fraction | None],
+) -> str:
     """What is false in a verdict, if there is a network of this objective."""
     if Fraction(found.dual) > better:
         return f"the bound {found.dual!r} is above {shown(better)}, of another network"
     if str(found.verdict) != "certified":
         return ""
-    primal = objective(answer, own(answer))
+    primal = primal_of(answer)
     if primal is None:
         return ""
     # The verifier's objective is a bound from above; certificates say the nearest double.

@@ -220,6 +220,19 @@ def targets_moved(rng: Rng, answer: Answer) -> Answer:
 
 
 @spoil("network")
+def offset_and_sum(rng: Rng, answer: Answer) -> Answer:
+    """Targets and a free constant far away, and Σν off zero by a little, which they multiply."""
+    if answer.claims["loss"] in LABELLED:
+        return targets_moved(rng, answer)
+    away = float(rng.choice([-1, 1]) * 10 ** rng.uniform(2, 12))
+    nu = answer.arrays["nu"]
+    nu = nu + np.sign(away) * 10 ** rng.uniform(-17, -9) * np.abs(nu).sum() / len(nu)
+    moved = np.asarray(answer.arrays["intercept"] + away, dtype=float)
+    free = answer.having(nu=nu, intercept=moved).saying(intercept=True)
+    return free.on(answer.X, answer.y + away)
+
+
+@spoil("network")
 def units_moved(rng: Rng, answer: Answer) -> Answer:
     """Data in other units, but not the network."""
     up = 1.0 if answer.claims["loss"] in LABELLED else factor(rng)

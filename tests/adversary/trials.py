@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import traceback
 import warnings
@@ -26,8 +25,9 @@ from .second import best_found
 from .truths import Truth
 
 ENTRIES = frozenset(vars(spoil_entries)) & frozenset(SPOILS["network"])
-# Whether `verify` can be asked for exact arithmetic, and how often it is.
-EXACT, EXACT_SHARE = "arithmetic" in inspect.signature(ro.verify).parameters, 0.1
+# How often `verify` is asked for exact arithmetic, and for more than the certificate says.
+EXACT_SHARE, DEMAND_SHARE = 0.1, 0.1
+SCOPES = ("own", "program", "all")
 # How often a spoiled answer goes to `certify` in place of `verify`.
 CERTIFY_SHARE = 0.02
 # How often the other solver looks for a better network of a problem that was changed.
@@ -92,8 +92,9 @@ def attempt(truth: Truth, judge: Judge, rng: Rng) -> Trial:
     answer, names = spoiled(rng, truth.answer)
     if answer.problem == "network" and rng.random() < CERTIFY_SHARE and not ENTRIES & set(names):
         return by_certify(truth, judge, answer, names, rng)
-    exact = EXACT and rng.random() < EXACT_SHARE
-    options: dict[str, Any] = {"arithmetic": "exact"} if exact else {}
+    options: dict[str, Any] = demands(rng, answer) if rng.random() < DEMAND_SHARE else {}
+    if rng.random() < EXACT_SHARE:
+        options["arithmetic"] = "exact"
     try:
         with strict():
             found = ro.verify(answer, answer.X, answer.y, **options)
@@ -101,9 +102,35 @@ def attempt(truth: Truth, judge: Judge, rng: Rng) -> Trial:
         return Trial(names, "refused", "")
     except Exception as error:  # noqa: BLE001 - any other error is what is looked for
         return Trial(names, "error", fault(error))
-    return Trial(
-        names, str(found.verdict), judge(answer, found, searched(truth, answer, found, rng))
-    )
+    failure = judge(answer, found, searched(truth, answer, found, rng))
+    if found.valid and not failure:
+        failure = unmet(answer, options)
+    return Trial(names, str(found.verdict), failure)
+
+
+def demands(rng: Rng, answer: Answer) -> dict[str, Any]:
+    """What a user may ask a certificate to be of, met or not."""
+    lam, loss = answer.claims.get("lam"), answer.claims.get("loss")
+    every = {
+        "scope": str(rng.choice(SCOPES)),
+        "lam": lam * rng.choice([1.0, 1 + 1e-9, 2.0]) if type(lam) is float else 0.1,
+        "loss": str(rng.choice([str(loss), "squared", "hinge"])),
+        "tol": float(rng.choice([1e-12, 1e-6, 0.5])),
+    }
+    return {name: value for name, value in every.items() if rng.random() < 0.4}
+
+
+def unmet(answer: Answer, options: dict[str, Any]) -> str:
+    """What was demanded of a certified answer and is not so."""
+    claims = answer.claims
+    scope = claims.get("scope", "all")
+    if "scope" in options and SCOPES.index(scope) < SCOPES.index(options["scope"]):
+        return f"scope {options['scope']} was demanded of a proof of scope {scope}"
+    for name in ("lam", "loss"):
+        said = claims.get(name, "squared")
+        if name in options and options[name] != said:
+            return f"{name} {options[name]} was demanded, and {said} certified"
+    return ""
 
 
 def searched(truth: Truth, answer: Answer, found: Any, rng: Rng) -> tuple[Known, ...]:

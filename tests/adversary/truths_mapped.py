@@ -14,7 +14,7 @@ import relu_opt as ro
 from .answers import Answer
 from .data import LABELLED, Matrix, Rng, factor, map_of
 from .exact import Network
-from .judge import Known, Spline
+from .judge import Known, Spline, own
 from .truths import LOSSES, TRUTHS, Truth, as_known, into_cones, of_program, truth
 from .truths_other import DEMANDS
 
@@ -70,7 +70,9 @@ def mapped(rng: Rng, first: Truth, T: Matrix, up: float, away: float, share: flo
             )  # fmt: skip
             found = into_cones(as_known(ro.solve(near, tol=1e-6).network), near.patterns, old.X)
             known.append(through(found, back, up, away))
-    certificate = ro.certify(prog, ro.solve(prog), scope=proof.scope, tol=proof.tol)
+    solution = ro.solve(prog)
+    known.append(into_cones(as_known(solution.network), prog.patterns, X))
+    certificate = ro.certify(prog, solution, scope=proof.scope, tol=proof.tol)
     return Truth(certificate, Answer.of(certificate, X, y), tuple(known))
 
 
@@ -131,8 +133,9 @@ def retrained(first: Truth, across: float, up: float, away: float) -> Truth:
         certificate = ro.train_globally(
             X, y, lam, tol=tol, loss=proof.loss, intercept=proof.intercept
         ).certificate
+    answer = Answer.of(certificate, X, y)
     known = tuple(moved(each, across, up, away) for each in first.known)
-    return Truth(certificate, Answer.of(certificate, X, y), known)
+    return Truth(certificate, answer, (own(answer), *known))
 
 
 def moved(network: Known, across: float, up: float, away: float) -> Known:

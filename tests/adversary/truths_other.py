@@ -43,7 +43,10 @@ def _several(rng: Rng, X: Matrix, columns: Any) -> Truth:
     answer = Answer.of(found.certificate, X, Y)
     network = Network.of(answer.arrays)
     none = replace(network, hidden=network.hidden[:0], output=network.output[:0])
-    return Truth(found.certificate, answer, (network, none))
+    near = ro.train_vector(
+        X, Y, lam, patches=columns, pooling=pooling, intercept=free, tol=tol / 30
+    ).certificate
+    return Truth(found.certificate, answer, (network, none, Network.of(near.to_arrays())))
 
 
 def _spline(rng: Rng, loss: str) -> Truth:
@@ -70,18 +73,26 @@ def _exact_splines(answer: Answer) -> tuple[Spline, ...]:
 
 
 def polygon(x: list[Fraction], y: Matrix) -> Spline:
-    """The linear spline through all points, its first piece's slope shared by two ramps."""
+    """The linear spline through all points, of least cost: it turns at the points between only.
+
+    A neuron of weight w turns the slope by w on either side; those that look to the left give the
+    first slope, as far as their weights reach, and a ramp from the first point on the rest.
+    """
     points = sorted(zip(x, map(Fraction, map(float, y)), strict=True))
     slopes = [(y2 - y1) / (x2 - x1) for (x1, y1), (x2, y2) in pairwise(points)]
     turns = [after - before for before, after in pairwise(slopes)]
-    start, height = points[0]
-    # f = height + slope·(x − start)₊ from the left end on, and its turns at the points between.
-    return Spline(
-        [start, *(place for place, _ in points[1:-1])],
-        [1] * (len(turns) + 1),
-        [slopes[0], *turns],
-        height,
-    )
+    start, constant = points[0]
+    missing, kinks, sides, sizes = -slopes[0], [], [], []
+    for (place, _), turn in zip(points[1:-1], turns, strict=True):
+        left = Fraction(0)
+        if turn * missing > 0:
+            left = min(turn, missing) if turn > 0 else max(turn, missing)
+        missing -= left
+        constant -= left * (place - start)
+        kinks += [place, place]
+        sides += [-1, 1]
+        sizes += [left, turn - left]
+    return Spline([*kinks, start], [*sides, 1], [*sizes, -missing], constant)
 
 
 def _register_splines() -> None:
