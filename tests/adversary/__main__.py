@@ -8,7 +8,17 @@ import sys
 
 from .campaign import GROUPS, Tally, in_parallel, replay
 
-VERDICTS = ("certified", "not_certified", "inconclusive", "invalid", "refused", "read", "error")
+VERDICTS = (
+    "certified",
+    "not_certified",
+    "inconclusive",
+    "invalid",
+    "refused",
+    "read",
+    "global",
+    "attained",
+    "error",
+)
 # Bytes of address space: a file that asks for more is refused, or a failure.
 MEMORY = 16 * 2**30
 

@@ -17,14 +17,14 @@ from types import FrameType
 
 import numpy as np
 
-from . import calls, files
+from . import calls, deep, files
 from .judge import Judge
-from .trials import Trial, attempt, honest
+from .trials import Trial, attempt, fault, honest
 from .truths import TRUTHS, make
 
 # Trials of one true answer, attacks on each file in one round, and rounds of truths between these.
 SPOILED, DAMAGED, BETWEEN = 1000, 100, 10
-GROUPS = ("honest", "spoil", "file", "call")
+GROUPS = ("honest", "spoil", "file", "call", "deep")
 # Odd arguments for each function in one round.
 ODD = 8
 # A trial that takes so many seconds counts as one that never ends.
@@ -103,17 +103,22 @@ def _trial(run: Callable[[], Trial]) -> Trial:
 
 def spoil_one(kind: str, seed: int, trials: Iterable[int]) -> Tally:
     """A true answer, judged as it is and spoiled in so many ways."""
-    tally, truth = Tally(), make(kind, seed)
+    tally, code = Tally(), f"honest:{kind}:{seed}"
+    try:
+        with ending():
+            truth = make(kind, seed)
+    except (Exception, HungError) as error:  # noqa: BLE001 - any other error is what is looked for
+        tally.add(code, Trial((), "error", fault(error)))
+        return tally
     if truth is None:
-        tally.add(f"honest:{kind}:{seed}", Trial((), "refused", ""))
+        tally.add(code, Trial((), "refused", ""))
         return tally
     judge = Judge(truth.known)
     said = str(truth.certificate.verdict)
-    tally.add(f"honest:{kind}:{seed}", _trial(lambda: Trial((), said, honest(truth, judge))))
+    tally.add(code, _trial(lambda: Trial((), said, honest(truth, judge))))
     for k in trials:
         rng = _rng(seed, k, kind)
-        trial = _trial(lambda rng=rng: attempt(truth, judge, rng))  # type: ignore[misc]
-        tally.add(f"spoil:{kind}:{seed}:{k}", trial)
+        tally.add(f"spoil:{kind}:{seed}:{k}", _trial(partial(attempt, truth, judge, rng)))
     return tally
 
 
@@ -132,9 +137,8 @@ class Workshop:
         tally, host = Tally(), self.hosts[name]
         for k in trials:
             rng, code = _rng(seed, k, name), f"file:{name}:{seed}:{k}"
-            run = lambda rng=rng: files.attack(host, self.judges.get(name), self.folder, rng)  # noqa: E731
-            trial = _trial(run)
-            tally.add(code, trial)
+            run = partial(files.attack, host, self.judges.get(name), self.folder, rng)
+            tally.add(code, _trial(run))
         return tally
 
 
@@ -143,8 +147,16 @@ def call_often(name: str, seed: int, trials: Iterable[int]) -> Tally:
     tally = Tally()
     for k in trials:
         rng = _rng(seed, k, name)
-        trial = _trial(lambda rng=rng: calls.call(name, rng))  # type: ignore[misc]
-        tally.add(f"call:{name}:{seed}:{k}", trial)
+        tally.add(f"call:{name}:{seed}:{k}", _trial(partial(calls.call, name, rng)))
+    return tally
+
+
+def deep_often(name: str, seed: int, trials: Iterable[int]) -> Tally:
+    """A deep network by a formula, beside others."""
+    tally = Tally()
+    for k in trials:
+        rng = _rng(seed, k, name)
+        tally.add(f"deep:{name}:{seed}:{k}", _trial(partial(deep.trial, seed, rng)))
     return tally
 
 
@@ -152,8 +164,8 @@ def replay(code: str) -> Tally:
     """One trial again, by the code that was printed with it."""
     group, name, *numbers = code.split(":")
     seed, trials = int(numbers[0]), [int(k) for k in numbers[1:]]
-    if group == "call":
-        return call_often(name, seed, trials)
+    if group in ("call", "deep"):
+        return (call_often if group == "call" else deep_often)(name, seed, trials)
     if group != "file":
         return spoil_one(name, seed, trials)
     with tempfile.TemporaryDirectory() as folder:
@@ -188,6 +200,7 @@ def _endless(shop: Workshop, seed: int) -> Iterator[Callable[[], Tally]]:
                     yield partial(shop.damage, name, turn, range(DAMAGED))
         for name in calls.calls():
             yield partial(call_often, name, number, range(ODD))
+        yield partial(deep_often, "formula", number, range(DAMAGED))
 
 
 def in_parallel(seconds: float, seed: int, jobs: int) -> Tally:

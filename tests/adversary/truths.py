@@ -142,6 +142,18 @@ def searched(rng: Rng) -> Truth:
     return trained(rng, X, targets(rng, len(X), loss), loss)
 
 
+@truth("interpolant")
+def interpolant(rng: Rng) -> Truth:
+    """The least cost of an exact fit, proved by a certificate of training with a tiny λ."""
+    d = int(rng.integers(1, 4))
+    X = features(rng, max(2, d + int(rng.integers(0, 2))), d)
+    y = targets(rng, len(X), "squared")
+    found = ro.minimum_norm_interpolant(X, y)
+    answer = Answer.of(found.certificate, X, y)
+    near = ro.train_globally(X, y, found.certificate.lam, tol=1e-9)
+    return Truth(found.certificate, answer, (as_known(found.network), as_known(near.network)))
+
+
 @truth("spike-free")
 def spike_free(rng: Rng) -> Truth:
     """Rows at right angles need one pattern only."""
