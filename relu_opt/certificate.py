@@ -45,7 +45,7 @@ class KKTReport:
     dual : float
         D(ν): a lower bound.
     gap, rel_gap : float
-        primal − dual, and that over max(1e−12, |primal|).
+        primal − dual, and that over dual: inf if dual is 0 and primal is not.
     cone_violation : float
         Largest amount by which a neuron leaves its cone, relative to the row's and the
         neuron's norm.
@@ -213,7 +213,7 @@ class Certificate:
 
     @property
     def rel_gap(self) -> float:
-        """(primal − dual)/max(1e−12, |primal|)."""
+        """(primal − dual)/dual: primal is at most (1 + rel_gap) dual."""
         return self.kkt.rel_gap
 
     def __repr__(self) -> str:

@@ -72,8 +72,8 @@ class CrossCheck:
     bound : float
         The highest lower bound; NaN if no answer has one.
     unit : float
-        What differences of objectives are relative to: |best|, but at least 1e−12 for a training
-        program and 1 for the others, as in `rel_gap`.
+        What differences of objectives are relative to: |best|, for programs that train no network
+        at least 1.
     """
 
     rows: tuple[CrossCheckRow, ...]
@@ -173,7 +173,7 @@ def cross_check(
     bounds = [a.dual_objective for a in answers if not math.isnan(a.dual_objective)]
     rows = [_row(name, *result, reference) for name, result in zip(names, found, strict=True)]
     lowest = math.nan if best is None else best.objective
-    unit = max(1e-12 if isinstance(program, ConvexProgram) else 1.0, abs(lowest))
+    unit = abs(lowest) if isinstance(program, ConvexProgram) else max(1.0, abs(lowest))
     return CrossCheck(tuple(rows), tol, lowest, max(bounds, default=math.nan), unit)
 
 

@@ -1,7 +1,10 @@
-"""Lower bounds: scale a dual point until it is feasible, and find the multipliers that show it.
+r"""Lower bounds: scale a dual point until it is feasible, and find the multipliers that show it.
 
 For every ρ ≥ 0, ‖X_bᵀν + (S_iX)ᵀρ‖ ≥ ‖P_K(X_bᵀν)‖ = g_b(ν), so multipliers that make the left
 side at most λ for every block prove that ν is feasible and that D(ν) bounds the optimum.
+
+Norms and D are computed in doubles, and every rounding is charged to them: a bound holds whatever
+the order of the sums. The sums over the samples are cut into chunks, which keeps the charge small.
 """
 
 from __future__ import annotations
@@ -14,6 +17,10 @@ import numpy as np
 from relu_opt.arrays import FloatArray, IntArray
 from relu_opt.plugins.types import ConeMultipliers
 from relu_opt.program.convex import ConvexProgram
+from relu_opt.program.loss_bounds import bounds_of
+from relu_opt.program.loss_proof import dual_below, settled
+from relu_opt.program.units import survives
+from relu_opt.rounding import REACH, UNDERFLOW, charge, chunk_rows, depth, scaled_down, scaled_up
 
 # Entries of the terms of sums that are held at a time.
 CHUNK_ENTRIES = 4_000_000
@@ -21,7 +28,17 @@ CHUNK_ENTRIES = 4_000_000
 
 @dataclass(frozen=True)
 class DualBound:
-    """A feasible dual point, its multipliers, D(ν), and the largest ‖X_bᵀν + (S_iX)ᵀρ_b‖."""
+    """A dual point, its multipliers, and what they prove.
+
+    Attributes
+    ----------
+    nu : (n,) array
+    multipliers : ConeMultipliers
+    value : float
+        What no network over the patterns is below; at least 0.
+    largest : float
+        What no ‖X_bᵀν + (S_iX)ᵀρ_b‖ exceeds.
+    """
 
     nu: FloatArray
     multipliers: ConeMultipliers
@@ -41,48 +58,143 @@ class DualBound:
 
 def lower_bound(prog: ConvexProgram, nu: FloatArray, known: ConeMultipliers | None) -> DualBound:
     """Scale ν until it is feasible; find the multipliers that show it."""
-    if abs(nu.sum()) > 1e-13 * np.abs(nu).sum():
-        nu = prog.admissible(nu)
-    multipliers, largest = feasibility(prog, nu, known)
-    scale = prog.best_scale(nu, largest)
-    nu = scale * nu
-    value = prog.dual_objective(nu)
+    own, nu, known = _in_units(prog, nu, known)
+    bounds, size = bounds_of(own.loss), float(np.abs(nu).max())
+    if bounds is None or not 1 / REACH <= size < math.inf:
+        return nothing_below(prog)
+    # What is this large is scaled down all the same.
+    shrink = 1.0 if size <= REACH else math.ldexp(1.0, -math.frexp(size)[1])
+    nu = settled(own, bounds, shrink * nu)
+    multipliers, largest = _feasibility(own, nu, known if shrink == 1.0 else None)
+    return _best_multiple(prog, own, nu, multipliers, largest)
+
+
+def bound_at(
+    prog: ConvexProgram, nu: FloatArray, multipliers: ConeMultipliers, largest: float
+) -> DualBound:
+    """The best bound that a multiple of ν proves.
+
+    Parameters
+    ----------
+    prog : ConvexProgram
+    nu : (n,) array
+    multipliers : ConeMultipliers
+        Those that go with ν.
+    largest : float
+        What no block's norm exceeds at ν and its multipliers.
+    """
+    own, nu, known = _in_units(prog, nu, multipliers)
+    with np.errstate(all="ignore"):
+        # What doubles within two roundings of ν may add.
+        nearby = charge(2) * float(np.abs(nu) @ np.linalg.norm(own.X, axis=1))
+    return _best_multiple(prog, own, nu, known, prog.units.in_strength(largest) + nearby)
+
+
+def _in_units(
+    prog: ConvexProgram, nu: FloatArray, known: ConeMultipliers | None
+) -> tuple[ConvexProgram, FloatArray, ConeMultipliers | None]:
+    """Program, ν and multipliers in the program's canonical units."""
+    units = prog.units
+    if isinstance(known, ConeMultipliers):
+        known = replace(known, values=units.in_duals(np.asarray(known.values, dtype=np.float64)))
+    return prog.canonical, units.in_duals(nu), known
+
+
+def _best_multiple(
+    prog: ConvexProgram,
+    own: ConvexProgram,
+    nu: FloatArray,
+    multipliers: ConeMultipliers | None,
+    largest: float,
+) -> DualBound:
+    """The bound at the best multiple of ν, for which `largest` is proved; both in canonical units.
+
+    `largest` is to hold for all doubles within two roundings of ν and its multipliers.
+    """
+    units, bounds = prog.units, bounds_of(own.loss)
+    if bounds is None or multipliers is None or not (math.isfinite(largest) and nu.any()):
+        return nothing_below(prog)
+    scale = own.best_scale(nu, largest)
+    scaled = scale * nu
+    kept = settled(own, bounds, scaled)
+    # Entries that moved by more than rounding change each norm by no more than this.
+    moved = float(np.abs(kept - scaled) @ np.linalg.norm(own.X, axis=1))
+    moved *= 1 + charge(own.n + own.d + 8)
+    largest = (scale * largest + moved) * (1 + charge(3))
+    # D is concave and D(0) is not negative.
+    share = 1.0 if largest <= own.lam else own.lam / largest * (1 - charge(2))
+    value = share * dual_below(own, bounds, kept) * (1 - charge(1))
+    if not (value > 0 and survives(kept, units.y)):
+        return nothing_below(prog)
     return DualBound(
-        nu,
-        replace(multipliers, values=scale * multipliers.values),
-        value if math.isfinite(value) else -math.inf,
-        scale * largest,
+        units.duals(kept),
+        replace(multipliers, values=units.duals(scale * multipliers.values)),
+        scaled_down(value, 2 * units.y),
+        scaled_up(largest, units.x + units.y),
     )
+
+
+def nothing_below(prog: ConvexProgram) -> DualBound:
+    """ν = 0, which is feasible: no loss is negative."""
+    return DualBound(np.zeros(prog.n), ConeMultipliers.pack({}), 0.0, 0.0)
 
 
 def feasibility(
     prog: ConvexProgram, nu: FloatArray, known: ConeMultipliers | None
 ) -> tuple[ConeMultipliers, float]:
-    """Multipliers of the blocks with ‖X_bᵀν‖ > λ, and the largest ‖X_bᵀν + (S_iX)ᵀρ_b‖ of all.
+    """Multipliers of the blocks with ‖X_bᵀν‖ > λ, and what no ‖X_bᵀν + (S_iX)ᵀρ_b‖ exceeds.
 
-    The largest includes what rounding may have taken from it; ν over it is feasible for λ = 1.
+    The latter holds for all doubles within two roundings of ν and ρ.
     """
-    common = prog.correlations(nu)
-    norms = np.linalg.norm(common, axis=1)
-    if prog.activation == "gated":
-        multipliers, largest = ConeMultipliers.pack({}), float(norms.max())
-    else:
-        multipliers, bounds = _cone_bounds(prog, common, norms, known)
-        largest = max(float(norms[norms <= prog.lam].max(initial=0.0)), bounds)
-    largest += _rounding(prog.n) * float(np.linalg.norm(np.abs(nu) @ np.abs(prog.X)))
-    return multipliers, largest
+    units = prog.units
+    found, largest = _feasibility(*_in_units(prog, nu, known))
+    return replace(found, values=units.duals(found.values)), scaled_up(largest, units.x + units.y)
 
 
-def _rounding(n: int) -> float:
-    """How wrong a computed norm ‖X_bᵀν‖ may be, relative to ‖|X|ᵀ|ν|‖: a sum of n products.
+def _feasibility(
+    prog: ConvexProgram, nu: FloatArray, known: ConeMultipliers | None
+) -> tuple[ConeMultipliers, float]:
+    """`feasibility` in canonical units."""
+    with np.errstate(all="ignore"):
+        common, error = _correlations(prog, nu)
+        norms = np.linalg.norm(common, axis=1)
+        largest = _norms_above(common, error)
+        if prog.activation == "gated":
+            multipliers, most = ConeMultipliers.pack({}), float(largest.max())
+        else:
+            multipliers, most = _cone_bounds(prog, common, error, norms, known)
+            most = max(float(largest[norms <= prog.lam].max(initial=0.0)), most)
+    if not math.isfinite(most):
+        return multipliers, math.inf
+    return multipliers, most + UNDERFLOW if most else 0.0
 
-    The usual model of random rounding errors (Higham & Mary, SIAM J. Sci. Comput. 2019).
-    """
-    return 4 * float(np.finfo(np.float64).eps) * math.sqrt(n)
+
+def _correlations(prog: ConvexProgram, nu: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """XᵀD_iν of every pattern, (p, d), and what rounding may add to any of its entries, (d,)."""
+    X, n = prog.X, prog.n
+    common = np.zeros((len(prog.patterns), prog.d))
+    step = chunk_rows(n)
+    for part in prog.patterns.chunks():
+        masked = prog.patterns.unpack(part) * nu
+        for start in range(0, n, step):
+            rows = slice(start, start + step)
+            common[part] += masked[:, rows] @ X[rows]
+    sizes = (np.abs(nu) @ np.abs(X)) * (1 + charge(n + 2))
+    return common, charge(depth(n) + 4) * sizes
+
+
+def _norms_above(vectors: FloatArray, error: FloatArray) -> FloatArray:
+    """What the norms of vectors (k, d) with these errors in each entry do not exceed, (k,)."""
+    entries = np.abs(vectors) + error
+    return np.asarray(np.linalg.norm(entries, axis=1) * (1 + charge(vectors.shape[1] + 8)))
 
 
 def _cone_bounds(
-    prog: ConvexProgram, common: FloatArray, norms: FloatArray, known: ConeMultipliers | None
+    prog: ConvexProgram,
+    common: FloatArray,
+    error: FloatArray,
+    norms: FloatArray,
+    known: ConeMultipliers | None,
 ) -> tuple[ConeMultipliers, float]:
     """Multipliers of every block with ‖X_bᵀν‖ > λ, and the largest bound that they give."""
     over = np.flatnonzero(norms > prog.lam)
@@ -96,25 +208,30 @@ def _cone_bounds(
         found = prog.project(common, part)
         pieces.update(zip(part.tolist(), zip(found.rows, found.rho, strict=True), strict=True))
     multipliers = ConeMultipliers.pack({**usable.pieces(), **pieces}) if pieces else usable
-    return multipliers, _largest_bound(prog, common, multipliers, needed)
+    return multipliers, _largest_bound(prog, common, error, multipliers)
 
 
 def _largest_bound(
-    prog: ConvexProgram, common: FloatArray, known: ConeMultipliers, needed: IntArray
+    prog: ConvexProgram, common: FloatArray, error: FloatArray, known: ConeMultipliers
 ) -> float:
-    """The largest ‖X_bᵀν + (S_iX)ᵀρ_b‖ over the blocks, with what rounding may add to it."""
-    if not len(needed):
+    """What no ‖X_bᵀν + (S_iX)ᵀρ_b‖ of the blocks that have multipliers exceeds."""
+    if not len(known.blocks):
         return 0.0
-    errors = _rounding(prog.n) * np.linalg.norm(segment_sums(np.abs(prog.X), known), axis=1)
-    return float((proved_norms(prog, common, known) + errors).max())
+    lengths = np.diff(known.starts)
+    own = charge(int(lengths.max()) + 6) * segment_sums(np.abs(prog.X), known)
+    return float(_norms_above(_pulled(prog, common, known), error + own).max())
 
 
 def proved_norms(prog: ConvexProgram, common: FloatArray, known: ConeMultipliers) -> FloatArray:
     """‖X_bᵀν + (S_iX)ᵀρ_b‖ of the blocks that have multipliers."""
+    return np.asarray(np.linalg.norm(_pulled(prog, common, known), axis=1))
+
+
+def _pulled(prog: ConvexProgram, common: FloatArray, known: ConeMultipliers) -> FloatArray:
+    """X_bᵀν + (S_iX)ᵀρ_b of the blocks that have multipliers, (k, d)."""
     count = len(prog.patterns)
     signs = np.where(known.blocks < count, 1.0, -1.0)[:, None]
-    vectors = signs * common[known.blocks % count] + pulls(prog, known)
-    return np.asarray(np.linalg.norm(vectors, axis=1))
+    return np.asarray(signs * common[known.blocks % count] + pulls(prog, known))
 
 
 def pulls(prog: ConvexProgram, known: ConeMultipliers) -> FloatArray:

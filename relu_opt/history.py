@@ -12,7 +12,7 @@ import numpy as np
 from relu_opt.arrays import FloatArray, IntArray
 from relu_opt.plugins.manager import observe
 from relu_opt.plugins.types import ProgressEvent
-from relu_opt.program.convex import relative_gap
+from relu_opt.verdicts import relative_gap
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +69,7 @@ class History:
 
     @property
     def rel_gaps(self) -> FloatArray:
-        """(objective − bound)/max(1e−12, |objective|) at each, (m,)."""
+        """(objective − bound)/bound at each, (m,); inf before there is a bound above 0."""
         pairs = zip(self.objectives, self.bounds, strict=True)
         return np.array([relative_gap(upper, lower) for upper, lower in pairs])
 

@@ -25,16 +25,18 @@ from relu_opt.dual_bound import feasibility, lower_bound
 from relu_opt.errors import DataError, NotCertified, SolveFailed
 from relu_opt.least_cost import FIT_TOLERANCE, Face, polished_dual
 from relu_opt.plugins.types import ConeMultipliers, StopReason
+from relu_opt.primal_bound import squares_above
 from relu_opt.program.arrangement import count_patterns_bound, enumerate_patterns
 from relu_opt.program.conic import Cones, ConicProgram
-from relu_opt.program.convex import ConvexProgram, relative_gap
+from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.network import ReLUNetwork, users_network
 from relu_opt.program.patterns import Patterns
 from relu_opt.program.spike_free import is_spike_free
 from relu_opt.program.units import Units, exponent, scaled
 from relu_opt.program_solution import solve_program
 from relu_opt.proving import certificate_of
-from relu_opt.rounding import gamma
+from relu_opt.rounding import charge, exact_dot
+from relu_opt.verdicts import relative_gap
 
 # Entries of a conic program.
 MAX_ENTRIES = 5_000_000
@@ -56,9 +58,9 @@ class Interpolant:
     network : ReLUNetwork
         Balanced.
     cost : float
-        ½ Σ_j (‖u_j‖² + a_j²) of the network; there is no loss and no λ in it.
+        ½ Σ_j (‖u_j‖² + a_j²) of the network, rounded up; there is no loss and no λ in it.
     bound : float
-        νᵀy: no network that fits the data costs less.
+        νᵀy, rounded down: no network that fits the data costs less.
     nu : (n,) array
         Dual point, |νᵀ(Xu)_+| ≤ 1 for every ‖u‖ ≤ 1.
     multipliers : ConeMultipliers
@@ -103,7 +105,7 @@ class Interpolant:
 
     @property
     def rel_gap(self) -> float:
-        """(cost − bound)/max(1e−12, |cost|)."""
+        """(cost − bound)/bound."""
         return relative_gap(self.cost, self.bound)
 
     def __repr__(self) -> str:
@@ -155,14 +157,15 @@ def prove_interpolant(
         Multipliers that go with ν; missing ones are found by projection.
     """
     multipliers, largest = feasibility(prog, nu, known)
-    scale = 1 / largest if largest > 0 else 0.0
-    network = network.balance()
+    scale = (1 - charge(4)) / largest if largest > 0 else 0.0
+    network, point = network.balance(), scale * nu
+    bound = exact_dot((point, prog.y))
     size = float(np.abs(prog.y).max()) or 1.0
     return Interpolant(
         network,
-        network.penalty(),
-        scale * float(nu @ prog.y),
-        scale * nu,
+        0.5 * (squares_above(network.hidden) + squares_above(network.output)) * (1 + charge(1)),
+        bound - charge(1) * abs(bound),
+        point,
         ConeMultipliers(
             multipliers.blocks, multipliers.starts, multipliers.rows, scale * multipliers.values
         ),
@@ -183,7 +186,7 @@ def users_interpolant(found: Interpolant, units: Units) -> Interpolant:
         found,
         program=unit_program(scaled(prog.X, units.x), scaled(prog.y, units.y), prog.patterns),
         network=users_network(found.network, units),
-        cost=scaled(found.cost * (1 + gamma(4)), cost),
+        cost=scaled(found.cost * (1 + charge(4)), cost),
         bound=scaled(found.bound, cost),
         nu=scaled(found.nu, -units.x),
         multipliers=replace(known, values=scaled(known.values, -units.x)),

@@ -30,12 +30,13 @@ from relu_opt.proving import CONE_TOLERANCE, certificate_of
 from relu_opt.sets.answers import PredictionRange
 from relu_opt.sets.element import with_certificate
 from relu_opt.sets.stacking import Stack, Trade, one_more_row, with_columns
+from relu_opt.verdicts import relative_gap
 
 # How close the two bounds on the end of a range shall come, relative to its distance from the
 # optimum, and how many programs are solved for that at the most.
 CLOSE = 1e-3
 MAX_SOLVES = 25
-# Ends this close, relative to one and the prediction, are one.
+# Ends this close, relative to the prediction and to how far ε moves it, are one.
 FLOOR = 1e-7
 # How far a step goes in the logarithm of what is traded.
 LEAP = 4.0
@@ -165,7 +166,8 @@ class NearOptimalSet:
             return stack.interrupted or min(found)[0] - max(bounds) <= close * untuned
 
         untuned = error(self.network)
-        approach(cost, math.log(self.eps / max(untuned, FLOOR)), done)
+        usual = max(untuned, FLOOR * float(np.mean(targets**2))) or 1.0
+        approach(cost, math.log(self.eps / usual), done)
         value, _, network = min(found)
         proved = self._certified(network)
         return TunedNetwork(
@@ -187,7 +189,8 @@ class NearOptimalSet:
         """The prediction furthest in a direction that is attained, and that is possible."""
         strength = 1.0 / self.program.n
         attained, possible = centre, sign * math.inf
-        floor = FLOOR * (1.0 + abs(centre))
+        reach = math.sqrt(8.0 * self.eps / strength)
+        floor = FLOOR * (reach + abs(centre))
 
         def cost(log_distance: float) -> float:
             nonlocal attained, possible
@@ -206,7 +209,7 @@ class NearOptimalSet:
             apart = abs(possible - attained)
             return stack.interrupted or apart <= max(close * abs(attained - centre), floor)
 
-        approach(cost, 0.5 * math.log(8.0 * self.eps / strength), done)
+        approach(cost, math.log(reach), done)
         return attained, possible
 
     @property
@@ -265,7 +268,7 @@ class NearOptimalSet:
         NotCertified
             If it is not.
         """
-        tol = (self.budget - self.bound.value) / abs(self.budget) * (1 + 1e-6) + 1e-12
+        tol = relative_gap(self.budget, self.bound.value) * (1 + 1e-6) + 1e-12
         proof = certificate_of(self.program, network, self.bound, "program", tol)
         return with_certificate(network, proof)
 

@@ -35,9 +35,10 @@ from relu_opt.paths.segment import Segment
 from relu_opt.plotting.paths import plot_path
 from relu_opt.plugins.dispatch import can_start
 from relu_opt.plugins.types import StopReason
-from relu_opt.program.convex import ConvexProgram, relative_gap
+from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.network import ReLUNetwork
 from relu_opt.solution import Solution, solve
+from relu_opt.verdicts import relative_gap
 
 # Where the path ends by default, as a share of λ_max, and the gap that it promises.
 RATIO, EPS = 1e-3, 1e-3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,16 +14,20 @@ from relu_opt.config import settled_tol
 from relu_opt.dual_bound import DualBound, lower_bound
 from relu_opt.errors import DataError
 from relu_opt.plugins.types import ConeMultipliers
+from relu_opt.primal_bound import hidden_part, in_units, objective_above
 from relu_opt.program.arrangement import MAX_PATTERNS, enumerate_patterns
-from relu_opt.program.convex import ConvexProgram, relative_gap
+from relu_opt.program.convex import ConvexProgram
+from relu_opt.program.loss_bounds import bounds_of
+from relu_opt.program.losses import LOSSES
 from relu_opt.program.network import (
     ReLUNetwork,
     locate_neurons,
     network_blocks,
     network_from_weights,
+    users_network,
 )
 from relu_opt.program.patterns import Patterns, unique_rows
-from relu_opt.verdicts import Verdict
+from relu_opt.verdicts import Verdict, judge, relative_gap
 
 if TYPE_CHECKING:
     from relu_opt.solution import Solution
@@ -30,8 +35,12 @@ if TYPE_CHECKING:
 SCOPES = ("own", "program", "all")
 # How far, relative to the norms of row and neuron, a neuron may leave its cone.
 CONE_TOLERANCE = 1e-9
-# How far a lower bound may lie above an upper bound, relative to it, by rounding.
-CROSSING_TOLERANCE = 1e-9
+# Which patterns a lower bound speaks of, by scope.
+PATTERNS = {
+    "own": "the network's own patterns",
+    "program": "the program's patterns",
+    "all": "all patterns of the data",
+}
 
 
 def certify(
@@ -81,6 +90,7 @@ def certify(
         raise DataError(f"Unknown scope {scope!r}. Use one of {', '.join(SCOPES)}.", scope=scope)
     tol = settled_tol(tol)
     network, hint = read_answer(prog, answer)
+    exact = _from_weights(prog, answer) if isinstance(answer, np.ndarray | list) else None
     prog = _in_scope(prog, network, scope)
     if hint is None and nu is None and not prog.loss.smooth:
         hint = _solved_for_nu(prog, tol)
@@ -88,13 +98,15 @@ def certify(
     if nu is not None and len(nu) != prog.n:
         raise DataError(f"nu has {len(nu)} values, and the data have {prog.n} rows.")
 
-    primal = _objective(prog, network)
-    bounds = [] if nu is None else [lower_bound(prog, nu, multipliers)]
-    proved = bool(bounds) and relative_gap(primal, bounds[0].value) <= tol
-    if not proved and (not bounds or multipliers is None):
-        hidden = network.predict(prog.X) - network.intercept
-        bounds.append(lower_bound(prog, prog.dual_candidate(hidden), None))
-    return certificate_of(prog, network, max(bounds, key=lambda each: each.value), scope, tol)
+    with np.errstate(all="ignore"):
+        theirs = _in_units(prog, network) if exact is None else exact
+        primal = objective_above(prog, network, exact)
+        bounds = [] if nu is None else [lower_bound(prog, nu, multipliers)]
+        proved = bool(bounds) and relative_gap(primal, bounds[0].value) <= tol
+        if not proved and (not bounds or multipliers is None):
+            bounds.append(lower_bound(prog, _candidate(prog, theirs), None))
+        best = max(bounds, key=lambda each: each.value)
+        return _certificate(prog, (network, theirs, primal), best, scope, tol, LISTED)
 
 
 def _solved_for_nu(prog: ConvexProgram, tol: float) -> FloatArray:
@@ -117,13 +129,29 @@ def certificate_of(
     With another coverage than `LISTED` the bound speaks of every network, also of one with
     neurons outside these patterns.
     """
-    primal = _objective(prog, network)
-    place = locate_neurons(prog, network, CONE_TOLERANCE)
-    kkt = _report(prog, network, place, bound, primal)
-    covered = coverage.kind != "listed"
-    verdict, reason = _judge(kkt, np.empty(0) if covered else place, scope, tol)
+    answer = network, _in_units(prog, network), objective_above(prog, network)
+    return _certificate(prog, answer, bound, scope, tol, coverage)
+
+
+def _certificate(
+    prog: ConvexProgram,
+    answer: tuple[ReLUNetwork, ReLUNetwork, float],
+    bound: DualBound,
+    scope: str,
+    tol: float,
+    coverage: Coverage,
+) -> Certificate:
+    """`certificate_of` a network, in the user's units and the canonical ones, and its objective."""
+    network, theirs, primal = answer
+    with np.errstate(all="ignore"):
+        place = locate_neurons(prog.canonical, theirs, CONE_TOLERANCE)
+        kkt = _report(prog, theirs, place, bound, primal)
+    outside = np.flatnonzero(place < 0) if coverage.kind == "listed" else np.empty(0)
+    verdict, reason = _verdict(prog, kkt, outside, scope, tol)
     if coverage.kind == "oracle":
         reason = f"{reason} The lower bound rests on {coverage.oracle}."
+    elif verdict is Verdict.CERTIFIED:
+        reason = " ".join([reason, *_worth(prog, network, coverage)])
     return Certificate(
         network,
         bound.nu,
@@ -144,8 +172,30 @@ def certificate_of(
     )
 
 
-def _objective(prog: ConvexProgram, network: ReLUNetwork) -> float:
-    return network.objective(prog.X, prog.y, prog.lam, prog.loss, prog.sample_weight)
+def _candidate(prog: ConvexProgram, theirs: ReLUNetwork) -> FloatArray:
+    """ν = −∇F at the fits of a network in canonical units; nan where these are no doubles."""
+    own = prog.canonical
+    fits, _ = hidden_part(own.X, theirs.hidden, theirs.output, theirs.gates)
+    return prog.units.duals(own.dual_candidate(fits))
+
+
+def _from_weights(prog: ConvexProgram, weights: FloatArray) -> ReLUNetwork:
+    """The balanced network of blocks, in the program's canonical units."""
+    own = prog.canonical
+    with np.errstate(all="ignore"):
+        blocks = prog.units.in_weights(prog.check_weights(weights))
+        blocks = blocks if np.isfinite(blocks).all() else np.asarray(weights)
+        constant = own.best_intercept(own.fits(blocks))
+    return network_from_weights(own, blocks, constant if math.isfinite(constant) else 0.0)
+
+
+def _in_units(prog: ConvexProgram, network: ReLUNetwork) -> ReLUNetwork:
+    """The network for the program's canonical data; as it is where it is beyond doubles there."""
+    hidden, output, _ = in_units(prog, network)
+    constant = float(prog.units.in_targets(np.array(network.intercept)))
+    if not (np.isfinite(hidden).all() and np.isfinite(output).all() and math.isfinite(constant)):
+        return network
+    return ReLUNetwork(hidden, output, constant, network.gates)
 
 
 def read_answer(
@@ -156,8 +206,7 @@ def read_answer(
     if isinstance(answer, ReLUNetwork):
         network = answer
     elif isinstance(answer, np.ndarray | list):
-        weights = prog.check_weights(answer)
-        network = network_from_weights(prog, weights, prog.best_intercept(prog.fits(weights)))
+        return users_network(_from_weights(prog, answer), prog.units), None
     elif hasattr(answer, "network") and hasattr(answer, "nu"):
         network, nu = answer.network, answer.nu
     else:
@@ -223,7 +272,10 @@ def _own_patterns(prog: ConvexProgram, network: ReLUNetwork) -> Patterns:
 def _report(
     prog: ConvexProgram, network: ReLUNetwork, place: IntArray, bound: DualBound, primal: float
 ) -> KKTReport:
-    gap = primal - bound.value
+    """The numbers of a network in the program's canonical units."""
+    own, units = prog.canonical, prog.units
+    known = replace(bound.multipliers, values=units.in_duals(bound.multipliers.values))
+    mine = replace(bound, nu=units.in_duals(bound.nu), multipliers=known)
     inside = np.flatnonzero(place >= 0)
     violation = stationarity = complementarity = 0.0
     if len(network) and not len(inside):
@@ -231,57 +283,60 @@ def _report(
     elif len(inside):
         blocks = network_blocks(network)[inside]
         signs = np.sign(network.output[inside])
-        units = blocks / np.linalg.norm(blocks, axis=1, keepdims=True)
-        common = prog.correlations(bound.nu, place[inside])
+        directions = blocks / np.linalg.norm(blocks, axis=1, keepdims=True)
+        common = own.correlations(mine.nu, place[inside])
         points = signs[:, None] * common
-        if prog.activation == "relu":
-            masks = prog.patterns.unpack(place[inside])
-            violation = float(prog.cone_rows.violation(blocks, masks).max())
-            flat = np.where(signs > 0, 0, len(prog.patterns)) + place[inside]
+        if own.activation == "relu":
+            masks = own.patterns.unpack(place[inside])
+            violation = float(own.cone_rows.violation(blocks, masks).max())
+            flat = np.where(signs > 0, 0, len(own.patterns)) + place[inside]
             for k, b in enumerate(flat):
-                rows, rho, sides = bound.rho_of(prog, int(b))
-                points[k] += (rho * sides) @ prog.X[rows]
-                slack = np.abs(prog.X[rows] @ blocks[k])
+                rows, rho, sides = mine.rho_of(own, int(b))
+                points[k] += (rho * sides) @ own.X[rows]
+                slack = np.abs(own.X[rows] @ blocks[k])
                 complementarity = max(complementarity, float(rho @ slack))
-        away = np.linalg.norm(prog.lam * units - points, axis=1)
-        stationarity = float(away.max()) / prog.lam
+        away = np.linalg.norm(own.lam * directions - points, axis=1)
+        stationarity = float(away.max()) / own.lam
     return KKTReport(
         primal=primal,
         dual=bound.value,
-        gap=gap,
+        gap=primal - bound.value,
         rel_gap=relative_gap(primal, bound.value),
         cone_violation=violation,
         stationarity=stationarity,
         dual_infeasibility=max(0.0, bound.largest / prog.lam - 1),
-        complementarity=complementarity,
+        complementarity=units.objective(complementarity),
     )
 
 
-def _judge(kkt: KKTReport, place: np.ndarray, scope: str, tol: float) -> tuple[Verdict, str]:
-    against = {
-        "own": "the network's own patterns",
-        "program": "the program's patterns",
-        "all": "all patterns of the data",
-    }[scope]
-    if not (math.isfinite(kkt.primal) and math.isfinite(kkt.dual)):
-        return Verdict.NOT_CERTIFIED, "A bound is not finite."
-    if (place < 0).any():
-        outside = np.flatnonzero(place < 0)
+def _verdict(
+    prog: ConvexProgram, kkt: KKTReport, outside: np.ndarray, scope: str, tol: float
+) -> tuple[Verdict, str]:
+    """What the numbers say, unless they do not speak of this network or this loss."""
+    kind = "ReLU" if prog.activation == "relu" else "gated ReLU"
+    whom = "of any width" if scope == "all" else f"with neurons in {PATTERNS[scope]}"
+    if bounds_of(prog.loss) is None:
         return Verdict.INCONCLUSIVE, (
-            f"Neuron {outside[0]} ({len(outside)} in all) lies outside {against}, so the lower "
-            "bound does not speak of this network. Add the neurons' patterns, or use "
-            "scope 'own' or 'all'."
+            f"The loss {prog.loss.name!r} is not one of {', '.join(LOSSES)}, so that the rounding "
+            "of its values is not bounded and nothing is proved."
         )
-    if kkt.rel_gap < -CROSSING_TOLERANCE:
+    if len(outside):
         return Verdict.INCONCLUSIVE, (
-            f"The lower bound lies above the network's objective by {-kkt.rel_gap:.1e}, which "
-            "rounding does not explain."
+            f"Neuron {outside[0]} ({len(outside)} in all) lies outside {PATTERNS[scope]}, so the "
+            "lower bound does not speak of this network. Add the neurons' patterns, or use scope "
+            "'own' or 'all'."
         )
-    if not kkt.rel_gap <= tol:
-        return Verdict.NOT_CERTIFIED, (
-            f"The relative gap {kkt.rel_gap:.2e} over {against} is above the tolerance {tol:.0e}."
+    return judge(kkt.primal, kkt.dual, tol, f"{kind} network {whom}")
+
+
+def _worth(prog: ConvexProgram, network: ReLUNetwork, coverage: Coverage) -> list[str]:
+    """What makes a true certificate worth little."""
+    said = []
+    if not len(network):
+        said.append("It has no neurons: lam is so large that the zero network is this good.")
+    if coverage.kind == "listed" and not prog.patterns.packed.any():
+        said.append(
+            "No pattern that the bound speaks of is active on any row, so that it compares the "
+            "network with constants alone."
         )
-    return Verdict.CERTIFIED, (
-        f"No network over {against} has an objective that is lower by more than a share of "
-        f"{max(kkt.rel_gap, 0):.1e}."
-    )
+    return said

@@ -19,7 +19,7 @@ from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.losses import check_saved
 from relu_opt.program.network import ReLUNetwork
 from relu_opt.proving import certificate_of
-from relu_opt.verdicts import Verdict
+from relu_opt.verdicts import Verdict, relative_gap
 
 METRICS = ("accuracy", "r2")
 # Entries of fits that are held at a time.
@@ -114,8 +114,8 @@ class PruningPath:
 
     @property
     def rel_gaps(self) -> FloatArray:
-        """(objective − bound)/max(1e−12, |objective|) of each network."""
-        return (self.objectives - self.bound) / np.maximum(1e-12, np.abs(self.objectives))
+        """(objective − bound)/bound of each network; see `relative_gap`."""
+        return np.array([relative_gap(each, self.bound) for each in self.objectives])
 
     # -- networks ----------------------------------------------------------------------
 

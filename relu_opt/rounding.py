@@ -8,6 +8,10 @@ through at most k roundings, so it is off by at most
 (Higham, Accuracy and Stability of Numerical Algorithms, §3). Sums that are cut into chunks of
 about √n terms have a depth of about 2√n in place of n. Numbers are to lie
 within 2^±200 or be zero: what underflows is then below 2⁻⁴⁸⁰. `relu_opt.verify` has one of its own.
+
+The library charges `CARE` times that bound. The verifier sums in another order, so that what it
+computes may be two bounds away from what is computed here; with its own charge it then still
+proves what is certified here.
 """
 
 from __future__ import annotations
@@ -17,11 +21,15 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relu_opt.arrays import FloatArray
+from relu_opt.arrays import BoolArray, FloatArray
 
 UNIT = 2.0**-53
 # More than all that underflows where numbers lie within 2^±200.
 UNDERFLOW = 2.0**-480
+# How many times the bound on rounding is charged to a certificate.
+CARE = 3
+# No number of a proof is larger than this, in units of the data.
+REACH = 2.0**200
 # Splits a double into two halves of 26 bits (Dekker, 1971).
 SPLITTER = 2.0**27 + 1
 
@@ -34,6 +42,28 @@ def gamma(k: int) -> float:
 def above(value: float, k: int) -> float:
     """A number that a nonnegative `value`, computed with k roundings, does not exceed exactly."""
     return value * (1 + gamma(k + 2))
+
+
+def charge(k: int) -> float:
+    """What a certificate is charged for k roundings, relative to the size of the terms."""
+    return CARE * gamma(k)
+
+
+def in_reach(*arrays: ArrayLike) -> bool:
+    """Whether no |entry| is above 2^200; what underflows beside such numbers is negligible."""
+    return all(float(np.max(np.abs(array), initial=0.0)) <= REACH for array in arrays)
+
+
+def scaled_up(value: float, power: int) -> float:
+    """2^power · value ≥ 0 or the next double above."""
+    result = float(np.ldexp(value, power))
+    return math.nextafter(result, math.inf) if np.ldexp(result, -power) < value else result
+
+
+def scaled_down(value: float, power: int) -> float:
+    """2^power · value ≥ 0 or the next double below."""
+    result = float(np.ldexp(value, power))
+    return math.nextafter(result, 0.0) if np.ldexp(result, -power) > value else result
 
 
 def chunk_rows(n: int) -> int:
@@ -65,6 +95,15 @@ def exact_dot(*pairs: tuple[ArrayLike, ArrayLike]) -> float:
     for a, b in pairs:
         parts += two_products(*np.broadcast_arrays(np.asarray(a, float), np.asarray(b, float)))
     return math.fsum(np.concatenate([np.ravel(part) for part in parts]).tolist())
+
+
+def nonnegative(X: FloatArray, G: FloatArray) -> BoolArray:
+    """Whether x·g ≥ 0 exactly, for the rows of X (n, d) and G (m, d); (n, m)."""
+    products = X @ G.T
+    doubtful = np.abs(products) <= gamma(X.shape[1] + 2) * (np.abs(X) @ np.abs(G).T)
+    for k, j in zip(*np.nonzero(doubtful), strict=True):
+        products[k, j] = exact_dot((X[k], G[j]))
+    return np.asarray(products >= 0)
 
 
 def remainders(values: ArrayLike) -> list[float]:

@@ -348,7 +348,7 @@ def _usable_weights(
     before = prog.objective(weights, prog.best_intercept(prog.fits(weights)))
     after = prog.objective(repaired, prog.best_intercept(prog.fits(repaired)))
     converged = raw.stop in (StopReason.CONVERGED, StopReason.CONVERGED_LOOSE)
-    if converged and abs(after - before) > REPAIR_LIMIT * max(1e-12, abs(after)):
+    if converged and abs(after - before) > REPAIR_LIMIT * abs(after):
         raise ContractViolation(
             f"Backend {info.name!r} returned blocks that leave their cones by {violation:.1e}; "
             f"moving them back changes the objective from {before:.9g} to {after:.9g}. Tighten "

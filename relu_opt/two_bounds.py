@@ -35,5 +35,5 @@ class TwoBounds:
 
     @property
     def rel_gap(self) -> float:
-        """(objective − dual_objective)/max(1e−12, |objective|)."""
+        """(objective − dual_objective)/dual_objective; inf if no bound above 0 is proved."""
         return self.certificate.rel_gap

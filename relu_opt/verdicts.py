@@ -43,7 +43,7 @@ def judge(upper: float, lower: float, tol: float, whom: str) -> tuple[Verdict, s
     tol : float
         The relative gap to certify, in (0, 1).
     whom : str
-        What the lower bound speaks of, such as "network over all patterns of the data".
+        What the lower bound speaks of, such as "ReLU network of any width".
     """
     gap = relative_gap(upper, lower)
     if not (math.isfinite(upper) and math.isfinite(lower)):
@@ -55,7 +55,7 @@ def judge(upper: float, lower: float, tol: float, whom: str) -> tuple[Verdict, s
         )
     if not gap <= tol:
         return Verdict.NOT_CERTIFIED, (
-            f"The relative gap {gap:.2e} over {whom} is above the tolerance {tol:.0e}."
+            f"The relative gap {gap:.2e} to every {whom} is above the tolerance {tol:.0e}."
         )
     return Verdict.CERTIFIED, (
         f"The objective is at most {max(gap, 0.0):.1e} (relative) above that of every {whom}."

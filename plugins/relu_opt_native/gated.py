@@ -243,7 +243,7 @@ class GatedSearch(Bounds):
             self.iteration += 1
             before = self.upper, self.lower
             self.advance()
-            whole = abs(self.upper) * self.gap
+            whole = self.distance
             progressed = before[0] - self.upper > PROGRESS * whole or self.lower - before[
                 1
             ] > PROGRESS * min(whole, abs(self.lower))

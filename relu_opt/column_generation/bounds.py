@@ -10,7 +10,8 @@ import numpy as np
 
 from relu_opt.arrays import FloatArray
 from relu_opt.plugins.types import ProgressEvent, SolveOptions, StopReason
-from relu_opt.program import ConvexProgram, relative_gap
+from relu_opt.program import ConvexProgram
+from relu_opt.verdicts import relative_gap
 
 # Aim below the tolerance: the certificate charges rounding errors to the gap.
 AIM = 0.5
@@ -57,6 +58,11 @@ class Bounds:
     def gap(self) -> float:
         """The relative gap of this stage."""
         return relative_gap(self.upper, self.lower)
+
+    @property
+    def distance(self) -> float:
+        """How far the bounds of this stage are apart."""
+        return self.upper - self.lower
 
     @property
     def final_gap(self) -> float:

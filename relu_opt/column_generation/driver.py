@@ -33,7 +33,7 @@ from relu_opt.plugins.types import (
     SolveOptions,
     StopReason,
 )
-from relu_opt.program import ConvexProgram, relative_gap
+from relu_opt.program import ConvexProgram
 
 # Blocks that join the working set at a time.
 BATCH = 24
@@ -58,7 +58,7 @@ PROGRESS = 1e-3
 # With a gap this small the end is near, where it falls fast or not at all: less than this share
 # of it is no progress.
 END, PROGRESS_AT_END = 1e-9, 0.1
-# Accuracy of the subproblems, relative to the gap.
+# Accuracy of the subproblems, relative to the distance of the bounds.
 ACCURACY = 1e-12
 MAX_ITER = 500
 
@@ -118,7 +118,7 @@ class Search(Bounds):
 
     def master(self) -> FloatArray:
         """Solve over the neurons: a network, an upper bound, and ν = −∇F there."""
-        accuracy = ACCURACY * self.gap * abs(self.upper)
+        accuracy = ACCURACY * self.distance
         neurons = self.neurons
         design = neurons.design(self.prog)
         point = solve_master(design, None, neurons.sizes, accuracy, self.check, self.solver)
@@ -142,7 +142,7 @@ class Search(Bounds):
             self.block_sizes[columns.owners],
             0.0,
         )
-        accuracy = ACCURACY * self.gap * abs(self.upper)
+        accuracy = ACCURACY * self.distance
         point = solve_master(design, turns, start, accuracy, self.check, self.solver)
         columns.sizes = point.sizes
         blocks = columns.weights(self.prog).reshape(-1, self.prog.d)
@@ -278,12 +278,12 @@ class Search(Bounds):
             self.iteration += 1
             before = self.upper, self.lower, len(self.working), self.gap
             look, anchor, base = self.advance(anchor, base, cuts)
-            inside = relative_gap(self.upper, anchor.bound)
-            due = self.gap > tol and inside <= max(PRICE_BELOW * self.gap, 0.5 * tol)
+            whole, inside = self.distance, self.upper - anchor.bound
+            due = self.gap > tol and inside <= max(PRICE_BELOW * whole, 0.5 * tol * self.lower)
             if due and self.price(look):
                 look, anchor = self.look(anchor.nu, cuts)
                 base = anchor
-            whole = abs(self.upper) * self.gap
+            whole = self.distance
             progressed = (
                 before[0] - self.upper > PROGRESS * whole
                 or self.lower - before[1] > PROGRESS * min(whole, abs(self.lower))

@@ -13,6 +13,7 @@ from relu_opt.deep.layers import Layers
 from relu_opt.deep.network import DeepNetwork
 from relu_opt.deep.training import DeepSolution, train_deep
 from relu_opt.errors import DataError
+from relu_opt.verdicts import relative_gap
 
 # How far, relative to their sizes, the means of a batch normalisation may be from those of X.
 STATISTICS = 1e-6
@@ -45,13 +46,13 @@ class DeepComparison:
 
     @property
     def excess(self) -> float:
-        """(objective − the formula's)/objective; below 0 where a formula is not the optimum."""
-        return (self.objective - self.best.objective) / max(1e-12, abs(self.objective))
+        """(objective − the formula's)/the formula's; below 0 where that is not the optimum."""
+        return relative_gap(self.objective, self.best.objective)
 
     @property
     def rel_gap(self) -> float:
-        """(objective − bound)/objective: how far it is from the optimum at most."""
-        return (self.objective - self.best.bound) / max(1e-12, abs(self.objective))
+        """(objective − bound)/bound: how far it is above the optimum at most."""
+        return relative_gap(self.objective, self.best.bound)
 
     def report(self) -> str:
         """Both networks, layer by layer, and their collapse, as text."""

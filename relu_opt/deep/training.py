@@ -21,6 +21,7 @@ from relu_opt.deep.rank_one import rank_one
 from relu_opt.deep.spline import spline
 from relu_opt.deep.whitened import distance_from_isometry, linear, relu
 from relu_opt.errors import DataError, NotCertified, did_you_mean
+from relu_opt.verdicts import relative_gap
 
 # How far, relative to it, the formula's objective may be from the network's own.
 AGREEMENT = 1e-9
@@ -78,8 +79,8 @@ class DeepSolution:
 
     @property
     def rel_gap(self) -> float:
-        """(objective − bound)/max(1e−12, |objective|)."""
-        return (self.objective - self.bound) / max(1e-12, abs(self.objective))
+        """(objective − bound)/bound."""
+        return relative_gap(self.objective, self.bound)
 
     @property
     def is_global(self) -> bool:
@@ -299,7 +300,7 @@ def _agreed(
     """The solution, if the formula's optimum is the network's own objective."""
     objective = found.network.objective(X, Y, lam)
     off = abs(found.value - objective)
-    if not off <= AGREEMENT * max(1e-12, abs(objective)):
+    if not off <= AGREEMENT * abs(objective):
         raise NotCertified(
             f"The formula gives {found.value:.12g}, and the network's own objective is "
             f"{objective:.12g}. The data are too badly conditioned for it.",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,7 +14,7 @@ from relu_opt.certificate import LISTED, Coverage
 from relu_opt.closed.formula import ones_pattern
 from relu_opt.closed.spike_free import train_spike_free
 from relu_opt.config import settled, settled_seed, settled_tol
-from relu_opt.dual_bound import DualBound, lower_bound
+from relu_opt.dual_bound import DualBound, bound_at, feasibility, lower_bound
 from relu_opt.globally.answer import GlobalSolution, Round
 from relu_opt.globally.bounds import Separation
 from relu_opt.globally.separation import ScaledOracle, deadline_of, make_oracle
@@ -24,12 +23,13 @@ from relu_opt.plugins.dispatch import can_start
 from relu_opt.plugins.manager import registry
 from relu_opt.plugins.types import ConeMultipliers, ProgressEvent, StopReason
 from relu_opt.program.arrangement import MAX_PATTERNS
-from relu_opt.program.convex import ConvexProgram, relative_gap
+from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.losses import Loss
 from relu_opt.program.patterns import Patterns, masks_of, sample_patterns, unique_rows
 from relu_opt.program.spike_free import is_spike_free
 from relu_opt.proving import certificate_of
 from relu_opt.solution import Solution, solve
+from relu_opt.verdicts import relative_gap
 
 # Gates of the first master program, and directions that join it in a round.
 FIRST_GATES, JOIN = 100, 64
@@ -38,6 +38,8 @@ SHARE, LOOSEST = 0.05, 1e-2
 # Share of the tolerance that the oracle and the master program may each leave.
 AIM = 0.25
 MAX_ROUNDS = 500
+# Share of the tolerance by which ν stays below λ, in which another search can settle.
+ROOM = 0.005
 # The relative gap that training reaches, unless the user says another.
 TOL = 1e-6
 
@@ -174,7 +176,7 @@ class _Search:
         self.rounds: list[Round] = []
         # ν = 0 is feasible whatever X is.
         self.nu = np.zeros(prog.n)
-        self.lower = prog.dual_objective(self.nu)
+        self.lower = 0.0
         self.multipliers: ConeMultipliers | None = None
         self.found = Separation(
             0.0,
@@ -233,8 +235,8 @@ class _Search:
             coverage = Coverage(
                 "searched" if sphere else "oracle", self.found.statement, self.prog.lam
             )
-            listed = lower_bound(prog, self.nu, None)
-            bound = DualBound(self.nu, listed.multipliers, self.lower, prog.lam)
+            multipliers, _ = feasibility(prog, self.nu, None)
+            bound = DualBound(self.nu, multipliers, self.lower, prog.lam)
         proof = certificate_of(prog, solution.network.balance(), bound, "all", self.tol, coverage)
         return GlobalSolution(solution, proof, self.found, tuple(self.rounds), stop)
 
@@ -255,13 +257,14 @@ class _Search:
 
     def _bound(self, nu: FloatArray, found: Separation) -> None:
         """Scale ν until it is feasible for all patterns; the best bound is kept."""
-        scale = self.prog.best_scale(nu, found.upper)
-        value = self.prog.dual_objective(scale * nu)
-        if value > self.lower or not self.rounds:
-            self.nu, self.lower, self.found = scale * nu, value, found
-            if self.oracle.cells is not None and found.stop is StopReason.CONVERGED:
-                known = self.oracle.multipliers(nu)
-                self.multipliers = replace(known, values=scale * known.values)
+        known = None
+        if self.oracle.cells is not None and found.stop is StopReason.CONVERGED:
+            known = self.oracle.multipliers(nu)
+        upper = found.upper if known else found.upper * (1 + ROOM * self.tol)
+        bound = bound_at(self.prog, nu, known or ConeMultipliers.pack({}), upper)
+        if bound.value > self.lower or not self.rounds:
+            self.nu, self.lower, self.found = bound.nu, bound.value, found
+            self.multipliers = None if known is None else bound.multipliers
 
     def _join(self, found: Separation) -> bool:
         """Let the patterns of the best directions join; whether there were new ones."""

@@ -27,7 +27,8 @@ from relu_opt.plugins.types import (
     SolveOptions,
     StopReason,
 )
-from relu_opt.program.convex import ConvexProgram, relative_gap
+from relu_opt.program.convex import ConvexProgram
+from relu_opt.verdicts import relative_gap
 
 # Patterns a shard, and those that join the master program in a round.
 SHARD = 1024

@@ -25,10 +25,10 @@ from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.network import network_from_weights
 from relu_opt.proving import certificate_of
 from relu_opt.solution import Solution
+from relu_opt.verdicts import relative_gap
 
 # Pieces on which the convex part of the gap is bounded by its chord.
 PIECES = 64
-TINY = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,9 +66,9 @@ class Segment:
         for places in (shares[:-1], peaks, shares[1:]):
             penalty = np.array([self._penalty(share) for share in places])
             gaps = convex[:-1] + slopes * (places - shares[:-1]) + penalty
-            # The gap is relative to the upper bound, which is the lower one and the gap.
-            uppers = np.minimum(duals[:-1], duals[1:]) + gaps
-            worst = max(worst, float((gaps / np.maximum(TINY, uppers)).max()))
+            # D is concave, so that no bound in between is below those of both ends.
+            lowest = np.minimum(duals[:-1], duals[1:])
+            worst = max(worst, *map(relative_gap, lowest + gaps, lowest))
         return worst
 
     def blocks(self, lam: float) -> tuple[IntArray, FloatArray]:

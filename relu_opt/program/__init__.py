@@ -7,7 +7,7 @@ from relu_opt.program.arrangement import (
     stream_patterns,
 )
 from relu_opt.program.conic import Cones, ConicProgram
-from relu_opt.program.convex import ConvexProgram, relative_gap
+from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
 from relu_opt.program.losses import Hinge, Huber, Logistic, Loss, Squared, SquaredHinge
 from relu_opt.program.network import ReLUNetwork
@@ -31,7 +31,6 @@ __all__ = [
     "count_patterns_bound",
     "enumerate_patterns",
     "patterns_of_gates",
-    "relative_gap",
     "sample_patterns",
     "stream_patterns",
 ]

@@ -30,11 +30,6 @@ from relu_opt.rounding import gamma
 ACTIVATIONS = ("relu", "gated")
 
 
-def relative_gap(upper: float, lower: float) -> float:
-    """(upper − lower)/max(1e−12, |upper|)."""
-    return (upper - lower) / max(1e-12, abs(upper))
-
-
 @dataclass(frozen=True, eq=False)
 class ConvexProgram(LossTerm):
     """A two-layer ReLU or gated-ReLU training problem in its convex form.

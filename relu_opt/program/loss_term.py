@@ -50,6 +50,8 @@ def of_mean_one(weights: FloatArray) -> FloatArray:
             "needed. Drop rows of weight zero.",
             index=first,
         )
+    _, power = np.frexp(weights.max())
+    weights = np.ldexp(weights, -power)
     return np.asarray(frozen(weights / weights.mean()))
 
 
@@ -157,9 +159,7 @@ class LossTerm:
     def best_scale(self, nu: FloatArray, largest: float) -> float:
         """The t in [0, min(1, λ/largest)] with the largest D(tν); largest = max_b g_b(ν)."""
         limit = 1.0 if largest <= self.lam else self.lam / largest
-        if limit == 1.0 or self.dual_objective(limit * nu) >= self.dual_objective(
-            (1 - 1e-6) * limit * nu
-        ):
+        if self.dual_objective(limit * nu) >= self.dual_objective((1 - 1e-6) * limit * nu):
             return limit
         found = minimize_scalar(
             lambda share: -self.dual_objective(share * limit * nu),

@@ -150,8 +150,9 @@ class ReLUNetwork:
 
         Neurons that contribute nothing are dropped.
         """
-        norms = np.linalg.norm(self.hidden, axis=1)
-        keep = norms * np.abs(self.output) > TINY
+        norms = row_norms(self.hidden)
+        with np.errstate(over="ignore"):
+            keep = norms * np.abs(self.output) > TINY
         size = np.sqrt(norms[keep]) * np.sqrt(np.abs(self.output[keep]))
         return ReLUNetwork(
             self.hidden[keep] / norms[keep, None] * size[:, None],
@@ -239,6 +240,13 @@ def as_inputs(X: ArrayLike, d: int) -> FloatArray:
     return data
 
 
+def row_norms(rows: FloatArray) -> FloatArray:
+    """‖·‖ of each row, (m,), also where its square is no double."""
+    power = np.frexp(np.abs(rows).max(axis=-1, initial=0.0))[1]
+    norms = np.linalg.norm(np.ldexp(rows, -power[..., None]), axis=-1)
+    return np.asarray(np.ldexp(norms, power))
+
+
 def group_rows(rows: FloatArray, tol: float) -> tuple[IntArray, IntArray]:
     """The first row of each group of equal rows, and the group of every row.
 
@@ -260,9 +268,9 @@ def network_from_weights(
     prog: ConvexProgram, weights: FloatArray, intercept: float = 0.0
 ) -> ReLUNetwork:
     """The balanced network of a program's blocks: one neuron a non-zero block."""
-    sign, which = np.nonzero(np.linalg.norm(weights, axis=2) > TINY)
-    blocks = weights[sign, which]
-    root = np.sqrt(np.linalg.norm(blocks, axis=1))
+    norms = row_norms(weights)
+    sign, which = np.nonzero(norms > TINY)
+    blocks, root = weights[sign, which], np.sqrt(norms[sign, which])
     gates = prog.patterns.gates
     return ReLUNetwork(
         blocks / root[:, None],

@@ -95,15 +95,16 @@ def says(evidence: Evidence) -> str:
         gap = certificate.rel_gap
         if certificate.verdict == "not_certified":
             return (
-                f"A better network may exist: the lower bound is {100 * gap:.3g}% below this "
-                f"network's objective. {set_word(evidence)}"
+                f"A better network may exist: this network's objective is {100 * gap:.3g}% above "
+                f"the lower bound. {set_word(evidence)}"
             )
         return f"Nothing is proved about how good this network is. {set_word(evidence)}"
     return (
         "The objective weighs how well the network fits these data against how large its weights "
-        f"are. No network with the {len(certificate.patterns)} activation patterns of this "
-        "program has an objective lower by more than the gap. That follows from the numbers in "
-        f"the certificate alone, whoever trained the network. {set_word(evidence)}"
+        f"are. This one's objective is at most the gap (relative) above that of every network with "
+        f"the {len(certificate.patterns)} activation patterns of this program. That follows from "
+        "the numbers in the certificate alone, whoever trained the network. "
+        f"{set_word(evidence)}"
     )
 
 

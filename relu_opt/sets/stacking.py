@@ -19,8 +19,10 @@ from relu_opt.arrays import BoolArray, FloatArray
 from relu_opt.plugins.dispatch import can_start
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.convex import ConvexProgram
+from relu_opt.program.loss_bounds import BOUNDS, LossBounds, bounds_of
 from relu_opt.program.losses import Loss, Squared
 from relu_opt.program.patterns import Patterns
+from relu_opt.rounding import charge
 from relu_opt.solution import Solution, solve
 
 
@@ -72,6 +74,43 @@ class StackedLoss:
         k = self.rows
         low, high = self.first.plateau(z[:k], y[:k])
         return np.append(low, z[k:]), np.append(high, z[k:])
+
+
+@dataclass(frozen=True)
+class _StackedBounds:
+    """What is proved of a `StackedLoss`."""
+
+    first: LossBounds
+    last: LossBounds
+    rows: int
+
+    def above(
+        self, fits: FloatArray, constant: float, y: FloatArray, error: FloatArray
+    ) -> FloatArray:
+        k = self.rows
+        head = self.first.above(fits[:k], constant, y[:k], error[:k])
+        return np.append(head, self.last.above(fits[k:], constant, y[k:], error[k:]))
+
+    def domain(self, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+        k = self.rows
+        (low, high), (least, most) = self.first.domain(y[:k]), self.last.domain(y[k:])
+        return np.append(low, least), np.append(high, most)
+
+    def offset(self, y: FloatArray) -> FloatArray:
+        return np.append(self.first.offset(y[: self.rows]), self.last.offset(y[self.rows :]))
+
+    def rest_above(self, slope: FloatArray, y: FloatArray) -> FloatArray:
+        k = self.rows
+        head = self.first.rest_above(slope[:k], y[:k])
+        return np.append(head, self.last.rest_above(slope[k:], y[k:]))
+
+
+def _stacked_bounds(loss: StackedLoss) -> LossBounds | None:
+    first, last = bounds_of(loss.first), bounds_of(Squared())
+    return _StackedBounds(first, last, loss.rows) if first and last else None
+
+
+BOUNDS[StackedLoss] = _stacked_bounds
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +182,9 @@ class Stack:
         fits = stacked.fits(found.weights) + found.network.intercept
         norms = float(np.linalg.norm(found.weights, axis=2).sum())
         objective = prog.mean_loss(fits[:n]) + prog.lam * norms
-        return Trade(found, objective, fits[n:], found.dual_objective * float(weight.sum()))
+        # Weights were divided by their mean, with rounding.
+        total = float(weight.sum()) * (1 - charge(len(weight)))
+        return Trade(found, objective, fits[n:], found.dual_objective * total)
 
 
 def one_more_row(prog: ConvexProgram, row: FloatArray) -> Patterns:

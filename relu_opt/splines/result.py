@@ -78,7 +78,7 @@ class SplineFit:
 
     @property
     def rel_gap(self) -> float:
-        """(objective − lower_bound)/max(1e−12, |objective|)."""
+        """(objective − lower_bound)/lower_bound."""
         return self.certificate.rel_gap
 
     @property

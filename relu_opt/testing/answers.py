@@ -42,8 +42,8 @@ def _curved_by_cones(subject: Subject, program: Program) -> bool:
 
 
 def scale(program: Program, objective: float) -> float:
-    """What an error of the objective is relative to, as in the core's gap."""
-    return max(1e-12 if isinstance(program, ConvexProgram) else 1.0, abs(objective))
+    """What an error of the objective is relative to."""
+    return abs(objective) if isinstance(program, ConvexProgram) else max(1.0, abs(objective))
 
 
 def objective_of(program: Program, x: FloatArray) -> float:

@@ -56,7 +56,7 @@ class StackedSolution:
 
     @property
     def rel_gap(self) -> float:
-        """(objective − dual_objective)/max(1e−12, |objective|)."""
+        """(objective − dual_objective)/dual_objective."""
         return self.solution.certificate.rel_gap
 
     @property

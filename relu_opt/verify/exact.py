@@ -37,9 +37,6 @@ from relu_opt.verify.outcome import Verification
 from relu_opt.verify.scope import scope_of
 from relu_opt.verify.two_layer import network_statement
 
-# Share of `tol` that the search over all directions may be off by.
-SEARCH_SHARE = Fraction(1, 200)
-
 
 def check_exactly(claim: Claim, X: FloatArray, y: FloatArray) -> Verification:
     """What is proved in integers of a network with one output."""
@@ -74,7 +71,7 @@ def exact_bounds(claim: Claim, X: FloatArray, y: FloatArray) -> ExactBounds:
         longer, problem = _stretch(claim, x, len(y))
         square *= longer
     elif claim.coverage == "searched":
-        level = lam * (1 + SEARCH_SHARE * Fraction(claim.tol))
+        level = lam
         bound, problem = reach(x, nu, level)
         square = max(square, bound**2)
     else:

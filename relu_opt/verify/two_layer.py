@@ -36,8 +36,6 @@ from relu_opt.verify.scope import scope_of
 from relu_opt.verify.search import reach
 from relu_opt.verify.units import RANGE, TOO_WIDE, exponent, in_range, scaled
 
-# Share of `tol` that the search over all directions may be off by.
-SEARCH_SHARE = 0.005
 # A norm that is above λ by more than this share of it makes the file false, not only weak.
 INFEASIBLE = 1e-12
 
@@ -56,7 +54,7 @@ def check_network(claim: Claim, X: FloatArray, y: FloatArray) -> Verification:
         largest, false = _largest(near, rows, point)
         largest *= stretch
         if claim.coverage == "searched":
-            bound, problem = reach(rows, near.nu, near.lam * (1 + SEARCH_SHARE * claim.tol))
+            bound, problem = reach(rows, near.nu, near.lam)
             sizes = float(np.abs(near.nu) @ np.linalg.norm(rows, axis=1))
             largest = max(largest, bound + gamma(point.roundings) * above(sizes, len(rows) + 40))
             doubts += [f"The scope is all patterns, and {problem}."] if problem else []

@@ -33,7 +33,7 @@ def check(answer, X, y, lam, loss="squared"):
     """The network's own objective is the formula's value, and the file alone proves it."""
     own = answer.network.objective(X, y, lam, loss)
     assert answer.value == pytest.approx(own, rel=1e-12)
-    assert answer.objective == own
+    assert own <= answer.objective <= own * (1 + 1e-12)
     assert answer.certificate.scope == "all"
     assert answer.rel_gap < 1e-10
     assert ro.verify(answer.certificate, X, y).valid

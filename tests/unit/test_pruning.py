@@ -140,7 +140,8 @@ def test_every_exact_step_of_a_split_solution_is_certified(
         cert = path.certify(step)
         assert cert.verdict == "certified", cert.reason
         assert cert.tol == 1e-8
-        assert cert.rel_gap == pytest.approx(path.rel_gaps[step], abs=1e-13)
+        # What rounding may add is in the certificate alone.
+        assert cert.rel_gap == pytest.approx(path.rel_gaps[step], abs=1e-11)
         assert len(cert.network) == path.widths[step]
         assert ro.verify(cert, prog.X, prog.y).valid
     last = path.certify(-1)
@@ -168,7 +169,7 @@ def test_a_minimal_solution_stays_as_it_is(make_program):
     assert len(path) == 1
     assert path.minimal
     assert np.array_equal(path.vertex.hidden, sol.certificate.network.hidden)
-    assert path.rel_gaps[0] == pytest.approx(sol.rel_gap, abs=1e-14)
+    assert path.rel_gaps[0] == pytest.approx(sol.rel_gap, abs=1e-12)
 
 
 def test_unbalanced_dead_and_zero_neurons():
