@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from relu_opt.certificate import fingerprint
 from relu_opt.model import Model
-from relu_opt.program.convex import ConvexProgram, relative_gap
+from relu_opt.program.convex import ConvexProgram
+from relu_opt.verdicts import relative_gap
 
 # A network is no farther from the optimum than it was trained to, up to this factor for rounding.
 ROUNDED, LEAST = 1.01, 1e-8
