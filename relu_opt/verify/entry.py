@@ -11,14 +11,12 @@ from numpy.typing import ArrayLike
 from relu_opt.errors import DataError
 from relu_opt.verify.claim import Carrying, Checkable, Flaw, check_data, contents, read_claim
 from relu_opt.verify.exact import check_exactly
+from relu_opt.verify.exact_several import check_several_exactly
 from relu_opt.verify.exact_splines import check_spline_exactly
 from relu_opt.verify.one_input import as_column, check_spline, read_spline
-from relu_opt.verify.outcome import ARITHMETIC, SCOPES, Terms, Verification, invalid, undecided
-from relu_opt.verify.several_outputs import check_several
+from relu_opt.verify.outcome import ARITHMETIC, SCOPES, Verification, invalid
+from relu_opt.verify.several_outputs import check_several, read_several
 from relu_opt.verify.two_layer import check_network
-
-# Certificates that are proved in doubles alone.
-WITHOUT_EXACT = {"several_outputs": "several outputs"}
 
 
 def verify(
@@ -85,17 +83,14 @@ def _checked(
 ) -> Verification:
     arrays, meta = contents(certificate)
     problem = meta.get("problem")
-    if exact and problem in WITHOUT_EXACT:
-        return undecided(
-            Terms(), f"A certificate of {WITHOUT_EXACT[problem]} has no exact re-check."
-        )
     data, targets = check_data(
         as_column(X) if problem == "spline" else X, y, 2 if problem == "several_outputs" else 1
     )
     with np.errstate(all="ignore"):
         try:
             if problem == "several_outputs":
-                return check_several(arrays, meta, data, targets)
+                several = read_several(arrays, meta, data, targets)
+                return check_several_exactly(several) if exact else check_several(several)
             if problem == "spline":
                 spline = read_spline(arrays, meta, data, targets)
                 return (check_spline_exactly if exact else check_spline)(

@@ -15,12 +15,12 @@ from fractions import Fraction
 
 import numpy as np
 
-from relu_opt.verify.exact_integers import integers, root_above
+from relu_opt.verify.exact_integers import integers, primitive, root_above
 
 Vector = list[int]
 
 # Cones that a search looks at, and the rank beyond which there are too many.
-MOST_CONES, MOST_RANK = 50_000, 8
+MOST_CONES, MOST_RANK = 300_000, 8
 
 
 @dataclass(frozen=True)
@@ -152,6 +152,27 @@ def turned(rows: list[Vector]) -> tuple[list[Vector], int, Fraction, list[Fracti
         ]
         missed.append(root_above(Fraction(dot(rest, rest), one**2)))
     return turned, shift, root_above(Fraction(gram, one)), missed
+
+
+def merged(
+    rows: list[Vector], omega: list[Vector]
+) -> tuple[list[Vector], list[Vector], list[Vector]]:
+    """Σ_i (x_iᵀu)₊ ω_i with one term a line, (−zᵀu)₊ = (zᵀu)₊ − zᵀu; what is linear comes last."""
+    found: dict[tuple[int, ...], Vector] = {}
+    g = [[0] * len(rows[0]) for _ in omega[0]]
+    for row, weights in zip(rows, omega, strict=True):
+        if not any(row):
+            continue
+        line = primitive(row)
+        times = max(map(abs, row)) // max(map(abs, line))
+        if next(filter(None, line)) < 0:
+            line = tuple(-entry for entry in line)
+            for part, weight in zip(g, weights, strict=True):
+                part[:] = [value + weight * entry for value, entry in zip(part, row, strict=True)]
+        before = found.get(line, [0] * len(weights))
+        found[line] = [value + times * more for value, more in zip(before, weights, strict=True)]
+    lines = {line: weights for line, weights in found.items() if any(weights)}
+    return [list(line) for line in lines], list(lines.values()), g
 
 
 def dot(a: Iterable[int], b: Iterable[int]) -> int:

@@ -21,8 +21,18 @@ from fractions import Fraction
 import numpy as np
 from scipy.optimize import nnls
 
-from relu_opt.verify.exact_cones import MOST_RANK, Cone, Vector, dot, floats, search, size, turned
-from relu_opt.verify.exact_integers import Integers, primitive
+from relu_opt.verify.exact_cones import (
+    MOST_RANK,
+    Cone,
+    Vector,
+    dot,
+    floats,
+    merged,
+    search,
+    size,
+    turned,
+)
+from relu_opt.verify.exact_integers import Integers
 
 # Rows with c > 0 whose sides are taken one by one.
 MOST_KINKS = 2
@@ -48,7 +58,8 @@ def reach(x: Integers, nu: Integers, level: Fraction) -> tuple[Fraction, str]:
     unit = 1 << x.shift + nu.shift
     limit = math.floor((level * (unit << shift)) ** 2)
     for sign in (1, -1):
-        problem = _side(z, [sign * v for v in nu.values], limit).search()
+        a, weights, (b,) = merged(z, [[sign * v] for v in nu.values])
+        problem = _Side(a, [c for (c,) in weights], b, limit).search()
         if problem:
             return level, problem
     error = sum((abs(v) * miss for v, miss in zip(nu.values, missed, strict=True)), Fraction(0))
@@ -169,19 +180,3 @@ class _Side:
     def _digits(self) -> int:
         """The level's binary digits."""
         return self.limit.bit_length() // 2
-
-
-def _side(rows: list[Vector], nu: Vector, limit: int) -> _Side:
-    """νᵀ(Xu)₊ with one term a line: (−zᵀu)₊ = (zᵀu)₊ − zᵀu."""
-    weights: dict[tuple[int, ...], int] = {}
-    b = [0] * len(rows[0])
-    for row, weight in zip(rows, nu, strict=True):
-        if any(row):
-            line = primitive(row)
-            times = max(map(abs, row)) // max(map(abs, line))
-            if next(filter(None, line)) < 0:
-                line = tuple(-entry for entry in line)
-                b = [value + weight * entry for value, entry in zip(b, row, strict=True)]
-            weights[line] = weights.get(line, 0) + weight * times
-    kinks = {line: c for line, c in weights.items() if c}
-    return _Side([list(line) for line in kinks], list(kinks.values()), b, limit)

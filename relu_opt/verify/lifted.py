@@ -44,20 +44,20 @@ def lifted(rows: FloatArray, omega: FloatArray, enough: float = 0.0) -> float:
         return 0.0
     x, w = rows[some], omega[some]
     size, strength = np.linalg.norm(x, axis=1), np.linalg.norm(w, axis=1)
-    guess, N = min(
-        (_guess(x, w, each) for each in (np.ones(len(x)), strength / size)),
+    least, N = min(
+        (guess(x, w, each) for each in (np.ones(len(x)), strength / size)),
         key=lambda found: found[0],
     )
-    if enough > guess and _shown(x, w, N, enough):
+    if enough > least and _shown(x, w, N, enough):
         return enough
     for margin in MARGINS:
-        bound = max(guess, enough) * (1 + margin)
+        bound = max(least, enough) * (1 + margin)
         if _shown(x, w, N, bound):
             return bound
     return math.inf
 
 
-def _guess(x: FloatArray, w: FloatArray, N: FloatArray) -> tuple[float, FloatArray]:
+def guess(x: FloatArray, w: FloatArray, N: FloatArray) -> tuple[float, FloatArray]:
     """The least bound with a multiple of N, up to rounding, and that multiple."""
     inner = w.T @ (w / N[:, None])
     least = float(np.linalg.eigvalsh(inner)[-1])

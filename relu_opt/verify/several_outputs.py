@@ -53,7 +53,7 @@ PROOFS = ("searched", "relaxed", "lifted")
 
 
 @dataclass(frozen=True)
-class _Claim:
+class SeveralClaim:
     """What a certificate for several outputs says, and the numbers that it rests on.
 
     `seen`, (K, n, h), is what a neuron sees of the data; `pooled` says that its values are averaged
@@ -79,7 +79,7 @@ class _Claim:
         """What the certificate speaks of."""
         return Terms("all", self.lam, "squared", False, self.proof, self.tol)
 
-    def near_one(self) -> tuple[_Claim, int]:
+    def near_one(self) -> tuple[SeveralClaim, int]:
         """The same where data and targets are of size one, and objectives are in units of 2^unit.
 
         With X = 2^x X′ and Y = 2^y Y′, y − x even, both layers are 2^((y−x)/2) times those of
@@ -101,11 +101,8 @@ class _Claim:
         return changed, 2 * y
 
 
-def check_several(
-    arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], X: FloatArray, Y: FloatArray
-) -> Verification:
-    """Re-check a certificate of a network with several outputs; a `Flaw` if it is malformed."""
-    given = _read(arrays, meta, X, Y)
+def check_several(given: SeveralClaim) -> Verification:
+    """What is proved of a network with several outputs."""
     claim, unit = given.near_one()
     layers = (claim.hidden, claim.output, claim.constants)
     if not in_range(*layers, claim.V, np.array(claim.lam)):
@@ -116,30 +113,38 @@ def check_several(
     j = int(np.argmin(sizes))
     moved = above(math.hypot(*(math.fsum(map(abs, rest)) for rest in rests)), len(rests) + 4)
     bound, problem = _largest(claim)
-    bound = above(bound + moved * above(float(sizes[j]), X.shape[1] + len(claim.seen)), 2)
+    bound = above(bound + moved * above(float(sizes[j]), claim.seen.shape[2] + len(claim.seen)), 2)
     # Where nothing is known of |h|, the claims are still compared with D(V).
     t = 1.0 if problem or bound <= claim.lam else claim.lam / bound * (1 - 4 * UNIT)
     primal, dual = _primal(claim), max(0.0, _dual(claim, rests, j, t))
 
     def statement(rel_gap: float) -> str:
         upper, lower = in_units(primal, unit, math.inf), in_units(dual, unit, -math.inf)
-        others = above_others(upper, rel_gap, "ReLU network of any width", lower)
-        return (
-            f"With the mean squared loss over {len(rests)} outputs, lam = {given.lam:g}, the "
-            f"network's objective {others}. Proved {ARITHMETIC['float']}."
-        )
+        return several_statement(given, upper, lower, rel_gap, "float")
 
     doubts = [problem] if problem else []
     found = concluded(given, primal, dual, [], doubts, "network", statement, unit=unit)
     return replace(found, dual=0.0, rel_gap=math.inf) if problem else found
 
 
+def several_statement(
+    claim: SeveralClaim, primal: float, dual: float, rel_gap: float, arithmetic: str
+) -> str:
+    """What is proved of a network with several outputs, in plain words."""
+    others = above_others(primal, rel_gap, "ReLU network of any width", dual)
+    return (
+        f"With the mean squared loss over {claim.Y.shape[1]} outputs, lam = {claim.lam:g}, the "
+        f"network's objective {others}. Proved {ARITHMETIC[arithmetic]}."
+    )
+
+
 # -- reading -------------------------------------------------------------------
 
 
-def _read(
+def read_several(
     arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], X: FloatArray, Y: FloatArray
-) -> _Claim:
+) -> SeveralClaim:
+    """The claim of a certificate for several outputs; a `Flaw` if it is malformed."""
     seen, pooled = _seen(arrays, meta, X)
     (K, _, h), c = seen.shape, Y.shape[1]
     hidden = read_entry(arrays, "hidden", np.float64, (None, h))
@@ -150,7 +155,7 @@ def _read(
     free = meta.get("with_intercept")
     if not isinstance(free, bool) or (constants.any() and not free):
         raise Flaw("The network has output constants, and the certificate says that it has none.")
-    return _Claim(
+    return SeveralClaim(
         seen=seen,
         pooled=pooled,
         Y=Y,
@@ -187,7 +192,7 @@ def _seen(
 # -- the bounds ----------------------------------------------------------------
 
 
-def _primal(claim: _Claim) -> float:
+def _primal(claim: SeveralClaim) -> float:
     """The network's objective, from above."""
     (K, n, h), m = claim.seen.shape, len(claim.hidden)
     fits, sizes = np.zeros_like(claim.Y), np.zeros_like(claim.Y)
@@ -207,7 +212,7 @@ def _primal(claim: _Claim) -> float:
     return primal if nothing else primal + UNDERFLOW
 
 
-def _dual(claim: _Claim, rests: list[list[float]], j: int, t: float) -> float:
+def _dual(claim: SeveralClaim, rests: list[list[float]], j: int, t: float) -> float:
     """t⟨V, Y⟩ − t²(n/2)‖V‖² from below, for V without the remainders in its row j."""
     y, v = claim.Y[j].tolist(), claim.V[j].tolist()
     taken = [(-rest, y[k]) for k, part in enumerate(rests) for rest in part]
@@ -221,7 +226,7 @@ def _dual(claim: _Claim, rests: list[list[float]], j: int, t: float) -> float:
     return value - 8 * UNIT * (t * abs(linear) + t * t * square) - UNDERFLOW
 
 
-def _largest(claim: _Claim) -> tuple[float, str]:
+def _largest(claim: SeveralClaim) -> tuple[float, str]:
     """What |h| does not exceed on the unit ball, and why that may not be known."""
     K, n, _ = claim.seen.shape
     rows = claim.seen.reshape(K * n, -1)

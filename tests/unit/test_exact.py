@@ -423,12 +423,13 @@ def test_integers_and_narrow_floats_that_are_doubles_are_taken():
     assert verify(certificate, X.astype(object).astype(int), y, arithmetic="exact").valid
 
 
-def test_what_has_no_exact_proof_is_not_proved_in_doubles_instead():
+def test_what_an_oracle_said_is_not_proved_in_doubles_instead():
     X, y, _ = data(8, 2)
-    several = ro.train_vector(X, np.column_stack([y, -y]), 0.1).certificate
-    found = verify(several, X, np.column_stack([y, -y]), arithmetic="exact")
+    honest = Fake(ro.train_globally(X, y, 0.1).certificate)
+    honest.description |= {"coverage": "oracle", "oracle": "A friend", "oracle_bound": 0.1}
+    found = verify(honest, X, y, arithmetic="exact")
     assert (found.verdict, found.arithmetic) == ("inconclusive", "exact")
-    assert "has no exact re-check" in found.problems[0]
+    assert "not re-checked" in found.problems[0]
 
 
 def test_unknown_arithmetic():
