@@ -406,13 +406,23 @@ class SolutionPath:
         save_points(path, self.points, Promise(self.eps, self.tol, self.stop))
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], program: ConvexProgram) -> SolutionPath:
+    def load(
+        cls, path: str | os.PathLike[str], program: ConvexProgram, tol: float | None = None
+    ) -> SolutionPath:
         """Read what `save` wrote; the program is needed again, and every proof is made anew.
+
+        Parameters
+        ----------
+        path : path
+        program : ConvexProgram
+            What the path was made from.
+        tol : float, optional
+            The relative gap to certify at the points; that of the file by default.
 
         Raises
         ------
         DataError
             If the file is damaged, or its blocks do not fit the program.
         """
-        points, asked = load_points(path, program)
+        points, asked = load_points(path, program, tol)
         return cls(program, points, asked.eps, asked.tol, asked.stop)

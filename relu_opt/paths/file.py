@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from relu_opt.arrays import as_positive, as_tolerance
+from relu_opt.arrays import as_tolerance
 from relu_opt.certificate import fingerprint
 from relu_opt.errors import DataError
 from relu_opt.io import need, read_npz, write_npz
@@ -61,7 +61,7 @@ def save_points(
 
 
 def load_points(
-    path: str | os.PathLike[str], prog: ConvexProgram
+    path: str | os.PathLike[str], prog: ConvexProgram, tol: float | None = None
 ) -> tuple[tuple[PathPoint, ...], Promise]:
     """Read what `save_points` wrote: the points, certified anew, and what was asked of the path.
 
@@ -70,14 +70,16 @@ def load_points(
     DataError
         If the file is damaged or belongs to other data.
     """
+    asked = None if tol is None else as_tolerance(tol, "tol")
     arrays, meta = read_npz(path, "path")
     try:
-        eps = None if meta["eps"] is None else as_positive(meta["eps"], "eps")
-        promise = Promise(eps, as_tolerance(meta["tol"], "tol"), StopReason[meta["stop"]])
+        eps = None if meta["eps"] is None else as_tolerance(meta["eps"], "eps")
+        said = as_tolerance(meta["tol"], "tol")
+        promise = Promise(eps, said if asked is None else asked, StopReason[meta["stop"]])
         return _points(arrays, meta, prog, promise.tol), promise
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        said = error.message if isinstance(error, DataError) else repr(error)
-        raise DataError(f"{path} is not a usable path: {said}", path=str(path)) from error
+        why = error.message if isinstance(error, DataError) else repr(error)
+        raise DataError(f"{path} is not a usable path: {why}", path=str(path)) from error
 
 
 def _points(

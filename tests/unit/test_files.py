@@ -165,6 +165,20 @@ def test_a_solution_is_proved_to_the_tol_of_who_reads_it(results, tmp_path):
         read(tmp_path / "s.npz", solution.program, tol=2)
 
 
+def test_a_path_is_proved_to_the_tol_of_who_reads_it(results, tmp_path):
+    program = results["solution"][0].program
+    ro.solution_path(program, [0.1, 0.05]).save(tmp_path / "p.npz")
+    read = ro.SolutionPath.load
+    assert read(tmp_path / "p.npz", program).is_certified
+    assert not read(tmp_path / "p.npz", program, tol=1e-300).is_certified
+    for changes in ({"tol": 1.0}, {"tol": 1e300}, {"eps": 7.0}, {"eps": "x"}, {"tol": None}):
+        ro.solution_path(program, [0.1, 0.05]).save(tmp_path / "p.npz")
+        with pytest.raises(DataError, match=r"p\.npz is not a usable path: (tol|eps) is"):
+            read(rewritten(tmp_path / "p.npz", **changes), program)
+    with pytest.raises(DataError, match=r"tol is 1\.5"):
+        read(tmp_path / "p.npz", program, tol=1.5)
+
+
 # -- a loss of one's own -----------------------------------------------------------------
 
 
