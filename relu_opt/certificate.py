@@ -41,9 +41,10 @@ class KKTReport:
     Attributes
     ----------
     primal : float
-        Objective of the network itself: an upper bound on the optimum.
+        What the objective of the network itself does not exceed, all rounding counted: an upper
+        bound on the optimum.
     dual : float
-        D(ν): a lower bound.
+        What D is not below at a feasible multiple of ν, all rounding counted: a lower bound.
     gap, rel_gap : float
         primal − dual, and that over dual: inf if dual is 0 and primal is not.
     cone_violation : float
@@ -168,8 +169,8 @@ class Certificate:
     lam, loss, activation, sample_weight, intercept
         The training problem; see `ConvexProgram`.
     scope : str
-        `own` (the network's patterns: Clarke stationarity), `program` (the program's
-        patterns), `all` (every pattern of the data: global optimality).
+        Among whom: networks whose neurons, of either sign, lie in the closed cones of the
+        network's own patterns (`own`), of the program's (`program`), or all networks (`all`).
     tol : float
         The relative gap that the verdict is against.
     kkt : KKTReport
@@ -203,7 +204,7 @@ class Certificate:
 
     @property
     def primal(self) -> float:
-        """Upper bound on the optimum: the network's objective."""
+        """Upper bound on the optimum: the network's objective, rounded up."""
         return self.kkt.primal
 
     @property
