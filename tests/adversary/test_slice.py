@@ -15,7 +15,7 @@ from .judge import Judge, in_scope, objective, own
 from .truths import TRUTHS, make
 
 SEED, SPOILED, DAMAGED = 0, 8, 8
-KINDS = sorted(kind for kind in TRUTHS if not kind.endswith(("all", "searched", "spline-squared")))
+KINDS = sorted(kind for kind in TRUTHS if not kind.endswith(("all", "spline-squared")))
 
 
 def told(tally):

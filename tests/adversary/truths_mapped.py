@@ -6,6 +6,7 @@ They are made from ordinary ones by a map of the data, which maps the known netw
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -79,13 +80,15 @@ def mapped(rng: Rng, first: Truth, T: Matrix, up: float, away: float, share: flo
 def through(network: Network, back: Matrix, up: float, away: float) -> Network:
     """The network that predicts up·f + away on mapped rows, its neurons balanced."""
     hidden, output = network.hidden @ back.T, network.output * up
-    inner, outer = np.linalg.norm(hidden, axis=1), np.abs(output)
+    flat = output.reshape(len(output), int(np.prod(output.shape[1:])))
+    inner, outer = np.linalg.norm(hidden, axis=1), np.linalg.norm(flat, axis=1)
     kept = (inner > 0) & (outer > 0)
     root = np.sqrt(inner[kept]) * np.sqrt(outer[kept])
+    shares = flat[kept] / outer[kept, None] * root[:, None]
     return Network(
         hidden[kept] / inner[kept, None] * root[:, None],
-        np.sign(output[kept]) * root,
-        np.float64(up * network.constant + away),
+        shares.reshape(int(kept.sum()), *output.shape[1:]),
+        np.asarray(up * network.constant + away),
     )
 
 
@@ -109,6 +112,19 @@ def offset_trained(rng: Rng) -> Truth:
             return retrained(first, 1.0, 1.0, float(10 ** rng.uniform(2, 9)))
 
 
+@truth("nearly-parallel-trained")
+def nearly_parallel_trained(rng: Rng) -> Truth:
+    """Training over all patterns, and several outputs, on nearly parallel rows."""
+    first = TRUTHS[str(rng.choice(["searched", "spike-free", "several-outputs"]))](rng)
+    old = first.answer
+    T = map_of(rng, old.X.shape[1])
+    X, lam = old.X @ T, float(old.claims["lam"] * 10.0 ** -rng.uniform(0, 3))
+    certificate = trained_on(first, X, old.y, lam)
+    answer, back = Answer.of(certificate, X, old.y), np.linalg.inv(T)
+    known = [through(each, back, 1.0, 0.0) for each in first.known if isinstance(each, Network)]
+    return Truth(certificate, answer, (own(answer), *known))
+
+
 def _plain(rng: Rng) -> tuple[Truth, bool]:
     kinds = ("searched", "spike-free", "several-outputs", *(f"spline-{loss}" for loss in LOSSES))
     first = TRUTHS[kinds[rng.integers(len(kinds))]](rng)
@@ -119,23 +135,28 @@ def _plain(rng: Rng) -> tuple[Truth, bool]:
 
 def retrained(first: Truth, across: float, up: float, away: float) -> Truth:
     """The library's answer on X·across, y·up + away, and the known networks moved there."""
-    old, tol = first.answer, float(first.answer.claims["tol"])
+    old = first.answer
     X, y = old.X * across, old.y * up + away
-    lam, proof = float(old.claims["lam"]) * across * up, first.certificate
-    if old.problem == "spline":
-        shares = old.weights
-        certificate = ro.fit_spline(
-            X[:, 0], y, lam, loss=proof.loss, sample_weight=shares, tol=tol
-        ).certificate
-    elif old.problem == "several_outputs":
-        certificate = ro.train_vector(X, y, lam, intercept=proof.intercept, tol=tol).certificate
-    else:
-        certificate = ro.train_globally(
-            X, y, lam, tol=tol, loss=proof.loss, intercept=proof.intercept
-        ).certificate
+    certificate = trained_on(first, X, y, float(old.claims["lam"]) * across * up)
     answer = Answer.of(certificate, X, y)
     known = tuple(moved(each, across, up, away) for each in first.known)
     return Truth(certificate, answer, (own(answer), *known))
+
+
+def trained_on(first: Truth, X: Matrix, y: Matrix, lam: float) -> Any:
+    """The certificate of the first answer's problem on other data, with another λ."""
+    proof, tol = first.certificate, float(first.answer.claims["tol"])
+    if first.answer.problem == "spline":
+        shares = first.answer.weights
+        return ro.fit_spline(
+            X[:, 0], y, lam, loss=proof.loss, sample_weight=shares, tol=tol
+        ).certificate
+    if first.answer.problem == "several_outputs":
+        free = bool(first.answer.claims["with_intercept"])
+        return ro.train_vector(X, y, lam, intercept=free, tol=tol).certificate
+    return ro.train_globally(
+        X, y, lam, tol=tol, loss=proof.loss, intercept=proof.intercept
+    ).certificate
 
 
 def moved(network: Known, across: float, up: float, away: float) -> Known:
