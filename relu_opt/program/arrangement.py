@@ -4,27 +4,44 @@ The rows of X are normals of hyperplanes {g : x_kᵀg = 0}; each open cell betwe
 pattern. Gates *on* a hyperplane make further patterns, but their cones lie in the closure of a
 cell's cone and add nothing to a convex ReLU program (Pilanci & Ergen, ICML 2020).
 
-`cells.py` lists the cells and `lines.py` finds the distinct hyperplanes.
+`lines.py` finds the distinct hyperplanes, `cells.py` lists the cells in doubles, and `integers.py`
+has the last word: on the signs of every gate, on the number of the cells, and on what cells there
+are where doubles cannot tell.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relu_opt.arrays import ByteArray, FloatArray, as_count, as_floats
+from relu_opt.arrays import BoolArray, ByteArray, FloatArray, IntArray, as_count, as_floats
 from relu_opt.errors import DataError
-from relu_opt.program.cells import count_cells, stream_cells
-from relu_opt.program.lines import distinct_lines, too_close
-from relu_opt.program.patterns import Patterns
+from relu_opt.program.cells import stream_cells
+from relu_opt.program.integers import (
+    Whole,
+    all_cells,
+    count_cells,
+    dot,
+    independent_columns,
+    one_sided,
+    shortest,
+    signs,
+)
+from relu_opt.program.lines import TooClose, distinct_lines, too_close
+from relu_opt.program.patterns import Patterns, unique_rows
 
 # More patterns than this are listed only on request.
 MAX_PATTERNS = 100_000
 # Elementary steps that an exact count may take: about a minute.
 COUNT_STEPS = 200_000_000
+# Signs of cells that are found in integers, where doubles cannot: some seconds.
+EXACT_SIGNS = 200_000
+# Lengths of one inner point that are rounded at a time, and the bits in which lengths differ.
+TRIALS, LENGTHS = 32, 42
 # Patterns that a stream yields at a time.
 CHUNK = 10_000
 
@@ -32,8 +49,8 @@ CHUNK = 10_000
 def enumerate_patterns(X: ArrayLike, max_patterns: int = MAX_PATTERNS) -> Patterns:
     """All activation patterns of X, each with a gate strictly inside its cell.
 
-    Rows of zeros are active in every pattern. Rows that are parallel to within 1e-9 are taken
-    as one hyperplane, so cells thinner than that are not listed.
+    Rows of zeros are active in every pattern. Two rows are one hyperplane only if they are parallel
+    exactly, as the doubles that they are: (0.3, 0.9) is not quite 3 times (0.1, 0.3).
 
     Parameters
     ----------
@@ -51,7 +68,7 @@ def enumerate_patterns(X: ArrayLike, max_patterns: int = MAX_PATTERNS) -> Patter
     ------
     DataError
         If there may be more patterns than `max_patterns`, or if rows are so nearly dependent
-        that a cell's inner point cannot be told from its border.
+        that no double was found inside some cell.
     """
     data = as_floats(X, "X", 2)
     limit = as_count(max_patterns, "max_patterns")
@@ -63,10 +80,15 @@ def enumerate_patterns(X: ArrayLike, max_patterns: int = MAX_PATTERNS) -> Patter
             count=count,
             limit=limit,
         )
-    packed, gates = zip(*_chunks(data, CHUNK), strict=True)
-    return Patterns.from_packed(
-        np.concatenate(packed), len(data), np.concatenate(gates, axis=1), complete=True
-    )
+    try:
+        parts = list(_chunks(data, CHUNK))
+    except TooClose:
+        parts = [_in_integers(data)]
+    packed = np.concatenate([masks for masks, _ in parts])
+    if len(unique_rows(packed)) < len(packed):
+        raise too_close()
+    gates = np.concatenate([points for _, points in parts], axis=1)
+    return Patterns.from_packed(packed, len(data), gates, complete=True)
 
 
 def stream_patterns(X: ArrayLike, chunk: int = CHUNK) -> Iterator[Patterns]:
@@ -101,7 +123,7 @@ def stream_patterns(X: ArrayLike, chunk: int = CHUNK) -> Iterator[Patterns]:
 def count_patterns(X: ArrayLike, max_steps: int = COUNT_STEPS) -> int:
     """How many activation patterns X has, exactly, without listing them.
 
-    Rows that are parallel to within 1e-9 are taken as one hyperplane, as by `enumerate_patterns`.
+    The count is in integers: nothing is rounded, and nothing is too close.
 
     Parameters
     ----------
@@ -118,8 +140,8 @@ def count_patterns(X: ArrayLike, max_steps: int = COUNT_STEPS) -> int:
     """
     data = as_floats(X, "X", 2)
     limit = as_count(max_steps, "max_steps")
-    lines = distinct_lines(data)[0]
-    m, rank = lines.shape
+    arrangement = _Arrangement(data)
+    m, rank = len(arrangement.lines), arrangement.rank
     steps = math.comb(m, max(0, rank - 2)) * m * rank
     if steps > limit:
         raise DataError(
@@ -129,7 +151,7 @@ def count_patterns(X: ArrayLike, max_steps: int = COUNT_STEPS) -> int:
             steps=steps,
             limit=limit,
         )
-    return count_cells(lines)
+    return arrangement.count()
 
 
 def count_patterns_bound(X: ArrayLike) -> int:
@@ -143,36 +165,109 @@ def count_patterns_bound(X: ArrayLike) -> int:
     DataError
         If X is not a finite (n, d) array.
     """
-    return _bound(*distinct_lines(as_floats(X, "X", 2))[0].shape)
+    return _Arrangement(as_floats(X, "X", 2)).bound
 
 
-def _bound(m: int, rank: int) -> int:
-    return 2 * sum(math.comb(m - 1, k) for k in range(rank)) if m else 1
+class _Arrangement:
+    """The distinct lines of a data matrix: in doubles, and in integers when these are asked for."""
+
+    def __init__(self, data: FloatArray) -> None:
+        self.data = data
+        self.lines, self.axes, self.which, self.flipped = distinct_lines(data)
+        self.present = self.which >= 0
+        _, first = np.unique(self.which[self.present], return_index=True)
+        self.first = np.flatnonzero(self.present)[first]
+
+    @functools.cached_property
+    def columns(self) -> IntArray:
+        """Columns on which the lines are what they are on all; those of zeros never matter."""
+        rows, rank = self.data[self.first], self.lines.shape[1]
+        some = np.flatnonzero(rows.any(axis=0))
+        if rank == min(len(rows), len(some)):
+            return some
+        whole = [shortest(row) for row in rows[:, some]]
+        found = independent_columns(whole, rank, self.lines @ self.axes[:, some])
+        return some if found is None else some[found]
+
+    @property
+    def rank(self) -> int:
+        """The rank, or, where that is not known exactly, more."""
+        return min(len(self.lines), len(self.columns))
+
+    @property
+    def bound(self) -> int:
+        """2 Σ_{k<r} C(m−1, k)."""
+        m = len(self.lines)
+        return 2 * sum(math.comb(m - 1, k) for k in range(self.rank)) if m else 1
+
+    @functools.cached_property
+    def whole(self) -> list[Whole]:
+        """The lines on those columns as integer vectors."""
+        return [shortest(row) for row in self.data[np.ix_(self.first, self.columns)]]
+
+    def count(self) -> int:
+        return count_cells([one_sided(line)[0] for line in self.whole])
+
+    def masks(self, sides: BoolArray) -> BoolArray:
+        """The patterns of the data, (p, n), from the sides of the lines, (p, m)."""
+        masks = np.ones((len(sides), len(self.data)), dtype=np.bool_)
+        masks[:, self.present] = sides[:, self.which[self.present]] ^ self.flipped[self.present]
+        return masks
+
+    def inside(self, sides: BoolArray, gates: FloatArray) -> BoolArray:
+        """Which gates, (d, p), lie strictly on these sides, (p, m), of all lines."""
+        wanted = np.where(sides, 1, -1).T
+        return np.asarray((signs(self.data[self.first], gates) == wanted).all(axis=0))
+
+    def gate_of(self, sides: tuple[bool, ...], point: Whole) -> FloatArray:
+        """A double inside of a cell, of norm 1 up to 1e-10, where an integer point is.
+
+        Each of many lengths of the point is rounded in another way. In cells as thin as rounding
+        few are inside.
+        """
+        size = math.isqrt(dot(point, point) << 2 * LENGTHS)
+        gates = np.zeros((self.data.shape[1], TRIALS))
+        for start in (0, *(TRIALS * 2**k for k in range(4))):
+            for j in range(TRIALS):
+                gates[self.columns, j] = [
+                    entry * (2**LENGTHS + start + j) / size for entry in point
+                ]
+            found = np.flatnonzero(self.inside(np.tile(sides, (TRIALS, 1)), gates))
+            if len(found):
+                return np.asarray(gates[:, found[0]])
+        raise too_close()
 
 
 def _chunks(data: FloatArray, chunk: int) -> Iterator[tuple[ByteArray, FloatArray]]:
     """All patterns, packed, with their gates, (d, p); an error at the end if any is missing."""
-    lines, axes, which, flipped = distinct_lines(data)
-    if not len(lines):
+    arrangement = _Arrangement(data)
+    if not len(arrangement.lines):
         yield np.packbits(np.ones((1, len(data)), dtype=np.bool_), axis=1), _ones(data.shape[1])
         return
-    present = which >= 0
     total = 0
-    for every, points in stream_cells(lines):
-        total += len(every)
-        for start in range(0, len(every), chunk):
-            signs = every[start : start + chunk]
-            gates = axes.T @ points[start : start + chunk].T
+    for sides, points in stream_cells(arrangement.lines):
+        total += len(sides)
+        for start in range(0, len(sides), chunk):
+            part = slice(start, start + chunk)
+            gates = arrangement.axes.T @ points[part].T
             gates /= np.linalg.norm(gates, axis=0)
-            masks = np.ones((len(signs), len(data)), dtype=np.bool_)
-            masks[:, present] = signs[:, which[present]] ^ flipped[present]
-            # Products with zero rows are not positive, and their masks are true.
-            if (((data @ gates).T > 0) != masks)[:, present].any():
+            if not arrangement.inside(sides[part], gates).all():
                 raise too_close()
-            yield np.packbits(masks, axis=1), gates
+            yield np.packbits(arrangement.masks(sides[part]), axis=1), gates
     # Each is a pattern of X; if they are as many as there can be, or are, none is missing.
-    if total != _bound(*lines.shape) and total != count_cells(lines):
+    if total != arrangement.bound and total != arrangement.count():
         raise too_close()
+
+
+def _in_integers(data: FloatArray) -> tuple[ByteArray, FloatArray]:
+    """The same at once, for data whose cells doubles cannot tell apart."""
+    arrangement = _Arrangement(data)
+    if arrangement.bound * len(arrangement.lines) > EXACT_SIGNS:
+        raise too_close()
+    cells = all_cells(arrangement.whole)
+    gates = np.array([arrangement.gate_of(*cell) for cell in cells.items()]).T
+    sides = np.array(list(cells), dtype=np.bool_)
+    return np.packbits(arrangement.masks(sides), axis=1), gates
 
 
 def _ones(d: int) -> FloatArray:

@@ -111,6 +111,9 @@ def stream_cells(lines: FloatArray) -> Iterator[Cells]:
         A unit vector inside each cell.
     """
     rank = lines.shape[1]
+    if rank == 2:
+        yield _sectors(lines)
+        return
     turned = lines @ _rotation(rank)
     for size in range(rank, 0, -2):
         within = units(turned[:, :size])
@@ -123,8 +126,6 @@ def stream_cells(lines: FloatArray) -> Iterator[Cells]:
 
 def all_cells(lines: FloatArray) -> Cells:
     """The batches of `stream_cells` as one."""
-    if lines.shape[1] == 2:
-        return _sectors(lines)
     signs, points = zip(*stream_cells(lines), strict=True)
     return np.concatenate(signs), np.concatenate(points)
 
@@ -199,10 +200,6 @@ def _meet(lines: FloatArray) -> bool:
     choices = np.array(list(itertools.combinations(range(k), size - 1)))
     distances = np.abs(Corners.of(lines, choices).products(lines))
     distances = distances[distances > DEPENDENT]
-    if k == size and (distances <= 100 * NEAR).all():
-        # As `count_cells` sees it: the first two, on the others.
-        plane = np.linalg.svd(lines[2:])[2][-2:].T
-        return len(merge(units(lines[:2] @ plane))[0]) == 1
     meet = bool((distances <= PARALLEL_TOL).all())
     if not meet and k > size and (distances <= PARALLEL_TOL).any():
         raise too_close()
@@ -314,18 +311,3 @@ def sample_cells(lines: FloatArray, count: int, rng: np.random.Generator) -> Flo
         points *= rng.choice([-1.0, 1.0], (len(points), 1))
         found.append(points[np.abs(products).min(axis=1) > ROUNDING])
     return np.concatenate(found)
-
-
-def count_cells(lines: FloatArray) -> int:
-    """How many open cells lines (m, r) of rank r have, by deletion and restriction.
-
-    A further hyperplane adds as many cells as the earlier ones cut out of it (Zaslavsky, 1975).
-    """
-    m, rank = lines.shape
-    if rank <= 2:
-        return 2 * m if m else 1
-    total = 1
-    for i, normal in enumerate(lines):
-        basis = np.linalg.svd(normal[None])[2][1:].T
-        total += count_cells(merge(units(lines[:i] @ basis))[0])
-    return total

@@ -8,19 +8,24 @@ import numpy as np
 
 from relu_opt.arrays import BoolArray, FloatArray, IntArray, frozen
 from relu_opt.errors import DataError
+from relu_opt.program.integers import one_sided, shortest
 
-# Sine of the angle below which two hyperplanes are one, and singular values, relative to the
-# largest, that count as zero.
+# Sine of the angle below which doubles say little of whether two hyperplanes are one.
 PARALLEL_TOL = 1e-9
-# Products of unit vectors that rounding explains.
-ROUNDING = 1e-14
+# Products of unit vectors that rounding explains, and a few times as much.
+ROUNDING, KEYS_TOL = 1e-14, 1e-12
+EPS = float(np.finfo(np.float64).eps)
 
 
-def too_close() -> DataError:
+class TooClose(DataError):
+    """Cells of the data that doubles cannot tell apart."""
+
+
+def too_close() -> TooClose:
     """The error for rows whose cells cannot be told apart in floating point."""
-    return DataError(
-        "Rows of X are so nearly dependent that rounding hides some cells. Round X to fewer "
-        "digits, or use sample_patterns(X).",
+    return TooClose(
+        "Rows of X are so nearly dependent that rounding hides some cells. Round X to whole "
+        "multiples of one power of two, or use sample_patterns(X).",
         tolerance=PARALLEL_TOL,
     )
 
@@ -28,10 +33,12 @@ def too_close() -> DataError:
 def distinct_lines(X: FloatArray) -> tuple[FloatArray, FloatArray, IntArray, BoolArray]:
     """The distinct hyperplanes of X, in coordinates of its row space.
 
+    Rows are one hyperplane iff they are parallel exactly. The row space is what doubles say of it.
+
     Returns
     -------
     lines : (m, r) array
-        Unit normals, no two parallel, of rank r.
+        Unit normals, of rank r.
     axes : (r, d) array
         Orthonormal basis of the row space.
     which : (n,) array of int
@@ -39,17 +46,33 @@ def distinct_lines(X: FloatArray) -> tuple[FloatArray, FloatArray, IntArray, Boo
     flipped : (n,) array of bool
         Whether the row points against its hyperplane's normal.
     """
-    largest = np.abs(X).max(axis=1)
-    present = largest > 0
+    present = X.any(axis=1)
     which, flipped = np.full(len(X), -1), np.zeros(len(X), dtype=np.bool_)
     if not present.any():
         return np.zeros((0, 0)), np.zeros((0, X.shape[1])), which, flipped
     # Scaled first, so that rows of tiny numbers do not underflow.
-    rows = units(X[present] / largest[present, None])
+    scaled = np.ldexp(X[present], -np.frexp(np.abs(X[present]).max(axis=1))[1][:, None])
+    rows = units(scaled)
+    first, which[present], flipped[present] = _parallel(X[present], rows)
     _, sizes, axes = np.linalg.svd(rows, full_matrices=False)
-    axes = axes[: int((sizes > PARALLEL_TOL * sizes[0]).sum())]
-    lines, which[present], flipped[present] = merge(units(rows @ axes.T))
-    return lines, axes, which, flipped
+    axes = axes[: int((sizes > 4 * max(rows.shape) * EPS * sizes[0]).sum())]
+    return units(rows[first] @ axes.T), axes, which, flipped
+
+
+def _parallel(X: FloatArray, rows: FloatArray) -> tuple[IntArray, IntArray, BoolArray]:
+    """The first row of each line, the line of each row, and whether it is turned; exactly.
+
+    `rows` are the unit rows of X: they tell which rows have to be compared.
+    """
+    first, flipped = np.arange(len(X)), np.zeros(len(X), dtype=np.bool_)
+    for group in _close(rows, KEYS_TOL):
+        known: dict[tuple[int, ...], tuple[int, bool]] = {}
+        for k in np.sort(group).tolist():
+            line, turned = one_sided(shortest(X[k]))
+            first[k], back = known.setdefault(line, (k, turned))
+            flipped[k] = turned != back
+    chosen, which = np.unique(first, return_inverse=True)
+    return chosen, which, flipped
 
 
 def units(rows: FloatArray) -> FloatArray:
@@ -63,21 +86,24 @@ def direction(size: int) -> FloatArray:
     return frozen(units(np.random.default_rng(size).standard_normal((1, size))).ravel())
 
 
-def merge(vectors: FloatArray, tol: float = PARALLEL_TOL) -> tuple[FloatArray, IntArray, BoolArray]:
-    """Distinct lines of unit vectors, the line of each vector, and whether it is reversed.
-
-    Two are one line if the sine of their angle is at most `tol`.
-    """
+def _close(vectors: FloatArray, tol: float) -> list[IntArray]:
+    """Groups of unit vectors that hold, together, all that are within `tol` of a common line."""
     # |projection| on one direction is equal for parallel vectors: only neighbours can be.
     keys = np.abs(vectors @ direction(vectors.shape[1]))
     order = np.argsort(keys, kind="stable")
     close = np.diff(keys[order]) <= 2 * tol
-    if not close.any():
-        return vectors, np.arange(len(vectors)), np.zeros(len(vectors), dtype=np.bool_)
-    first = np.arange(len(vectors))
     ends = np.flatnonzero(np.diff(close, prepend=False, append=False)).reshape(-1, 2)
-    for start, end in ends:
-        group = order[start : end + 1]
+    return [order[start : end + 1] for start, end in ends]
+
+
+def merge(vectors: FloatArray, tol: float = PARALLEL_TOL) -> tuple[FloatArray, IntArray, BoolArray]:
+    """Distinct lines of unit vectors, the line of each vector, and whether it is reversed.
+
+    Two are one line if the sine of their angle is at most `tol`: not exact, and for guesses and
+    for bounds that are charged for it.
+    """
+    first = np.arange(len(vectors))
+    for group in _close(vectors, tol):
         # Mostly all of them are one line.
         same = _across(vectors[group], vectors[group[:1]])[:, 0] <= tol
         first[group[same]] = group[0]

@@ -22,6 +22,7 @@ from relu_opt.program.arrangement import (
 )
 from relu_opt.program.patterns import sample_patterns
 from relu_opt.verify.cells import count_cells
+from relu_opt.verify.signs import signs
 
 
 def formula(n, r):
@@ -87,15 +88,20 @@ def test_general_position(n, d):
 
 def degenerate():
     rng = np.random.default_rng(5)
-    base = rng.standard_normal((3, 3))
-    plane = rng.standard_normal((2, 3))
+
+    def few_digits(*shape):
+        """Numbers whose products are exact."""
+        return rng.integers(-99, 100, shape) / 16
+
+    base = few_digits(3, 3)
+    plane = few_digits(2, 3)
     yield "duplicate", np.vstack([base, base[:2]])
-    yield "zero row", np.vstack([base, np.zeros((2, 3)), rng.standard_normal((1, 3))])
-    yield "parallel", np.vstack([base, 3.7 * base[0], 1e-7 * base[1]])
+    yield "zero row", np.vstack([base, np.zeros((2, 3)), few_digits(1, 3)])
+    yield "parallel", np.vstack([base, 3.75 * base[0], 2.0**-20 * base[1]])
     yield "antiparallel", np.vstack([base, -base, -2 * base[:1]])
-    yield "coplanar", np.vstack([rng.standard_normal((4, 2)) @ plane, base[:2]])
-    yield "rank 2 in 6", rng.standard_normal((6, 2)) @ rng.standard_normal((2, 6))
-    yield "rank 1", rng.standard_normal((4, 1)) @ rng.standard_normal((1, 3))
+    yield "coplanar", np.vstack([few_digits(4, 2) @ plane, base[:2]])
+    yield "rank 2 in 6", few_digits(6, 2) @ few_digits(2, 6)
+    yield "rank 1", few_digits(4, 1) @ few_digits(1, 3)
     yield "one column", rng.standard_normal((5, 1))
     yield "lattice", np.array(list(itertools.product((0, 1), repeat=3)))[1:] * 1.0
     yield (
@@ -188,12 +194,9 @@ def test_nearly_degenerate_data_are_right_or_refused(seed, digits):
         # Only rows that rounding could confuse may be refused.
         assert digits > 6
         return
-    masks = (X @ patterns.gates > 0).T
+    masks = (signs(X, patterns.gates.T) > 0).T
     np.testing.assert_array_equal(masks, patterns.masks.T)
-    sampled = (rng.standard_normal((500, 3)) @ X.T) > 0
-    known = {mask.tobytes() for mask in masks}
-    if digits < 7:
-        assert {mask.tobytes() for mask in sampled} <= known
+    assert len({mask.tobytes() for mask in masks}) == count_cells(X, most=len(masks))
 
 
 # -- counts and theory ---------------------------------------------------------------------
@@ -303,7 +306,38 @@ def test_missing_cells_are_noticed(monkeypatch):
 
     monkeypatch.setattr(arrangement, "stream_cells", partly)
     with pytest.raises(DataError, match="nearly dependent"):
+        list(stream_patterns(X))
+    # Integers find them all.
+    assert len(check(X, enumerate_patterns(X))) == count_patterns(X) == formula(9, 3)
+    monkeypatch.setattr(arrangement, "EXACT_SIGNS", 10)
+    with pytest.raises(DataError, match="nearly dependent"):
         enumerate_patterns(X)
+
+
+CLOSE = {
+    "pressures": ([[101325.0 + k, 1.0] for k in range(10)], 20),
+    "a triple": ([[1.0, 0, 0], [0, 1, 0], [1, 1, 2.0**-40], [0, 0, 1]], 14),
+    "thirds": ([[0.7, 0.2], [0.7 / 3, 0.2 / 3]], 4),
+    "tenths": ([[k / 10, 3 * k / 10, 1.0] for k in range(1, 7)], 28),
+    "three times": ([[0.1, 0.3], [0.3, 0.9]], 4),
+}
+
+
+@pytest.mark.parametrize("name", CLOSE)
+def test_cells_that_rounding_hides_are_listed_or_refused(name):
+    rows, count = CLOSE[name]
+    X = np.array(rows)
+    assert count_patterns(X) == count
+    assert count_patterns_bound(X) >= count
+    try:
+        patterns = enumerate_patterns(X)
+    except DataError as error:
+        assert "nearly dependent" in str(error)
+        assert name == "tenths"
+        return
+    np.testing.assert_array_equal(signs(X, patterns.gates.T) > 0, patterns.masks)
+    assert len({row.tobytes() for row in patterns.packed}) == count
+    np.testing.assert_allclose(np.linalg.norm(patterns.gates, axis=0), 1.0, rtol=1e-10)
 
 
 # -- gates from corners --------------------------------------------------------------------
