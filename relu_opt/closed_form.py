@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from relu_opt.arrays import FloatArray, as_count, as_floats, as_positive, as_targets
-from relu_opt.certificate import LISTED, SPIKE_FREE, Certificate
+from relu_opt.certificate import SPIKE_FREE, Certificate, Coverage
 from relu_opt.closed.formula import INTERPOLATION, LOSSES, Formula, ones_pattern
 from relu_opt.closed.rank_one import TOLERANCE as RANK_ONE_TOLERANCE
 from relu_opt.closed.rank_one import distance_from_rank_one, rank_one
@@ -44,7 +44,7 @@ from relu_opt.vector.whitened import whitened_vector
 # may be from the network's own.
 TOL = 1e-8
 AGREEMENT = 1e-9
-COVERAGES = {"listed": LISTED, "spike_free": SPIKE_FREE}
+COVERAGES = {"searched": Coverage("searched"), "spike_free": SPIKE_FREE}
 
 
 @dataclass(frozen=True, eq=False)

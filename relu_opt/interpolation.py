@@ -67,7 +67,7 @@ class Interpolant:
         ρ ≥ 0 of the blocks: ‖X_bᵀν + (S_iX)ᵀρ_b‖ ≤ 1 for each of them, which proves the bound.
     patterns : Patterns
         The patterns that the bound speaks of.
-    coverage : {"listed", "spike_free"}
+    coverage : {"listed", "spike_free", "searched"}
         Why they speak of all networks.
     residual : float
         Largest |f(x_k) − y_k|, over the largest |y_k|.

@@ -35,7 +35,7 @@ class Formula:
         The dual point.
     patterns : Patterns
         Those that speak of all networks.
-    coverage : {"spike_free", "listed"}
+    coverage : {"spike_free", "searched"}
         Why they do.
     multipliers : ConeMultipliers or None
         ρ of the patterns' cones, where the formula knows them.

@@ -6,6 +6,9 @@ problems of one variable. With the sum of losses and strength β = nλ,
     squared         w = soft(hᵀy, β)/‖h‖²,      optimum ½‖y‖² − ½ Σ_± (|h_±ᵀy| − β)_+²/‖h_±‖²;
     hinge           w is 0 or a kink 1/(y_i h_i) of the piecewise-linear loss;
     interpolation   w = hᵀy/‖h‖² if that fits,  cost Σ_± |w_±|.
+
+Data in doubles are of rank one up to rounding only, and then have thin cells beside the two of c aᵀ.
+The bound speaks of these as well: |νᵀ(Xu)₊| ≤ |νᵀ(c aᵀu)₊| + Σ_k |ν_k| ‖x_k − c_k a‖.
 """
 
 from __future__ import annotations
@@ -14,7 +17,8 @@ import numpy as np
 
 from relu_opt.arrays import FloatArray
 from relu_opt.closed.formula import Formula, out_of_reach
-from relu_opt.program.arrangement import enumerate_patterns
+from relu_opt.program.patterns import patterns_of_gates
+from relu_opt.rounding import gamma
 
 # The second singular value, relative to the first, up to which X is of rank one.
 TOLERANCE = 1e-10
@@ -61,14 +65,20 @@ def rank_one(X: FloatArray, y: FloatArray, lam: float | None, loss: str) -> Form
         nu /= n
         losses = 0.5 * (fits - y) ** 2 if loss == "squared" else np.maximum(0.0, 1 - y * fits)
         value = float(losses.mean()) + lam * float(np.abs(weights).sum())
+    # Once for the two patterns, which are looked at on X, and once for all others.
+    d = len(a)
+    sizes = np.linalg.norm(X - c[:, None] * a, axis=1) + gamma(d + 4) * np.linalg.norm(X, axis=1)
+    apart = 2 * float(np.abs(nu) @ sizes) * (1 + gamma(n + d + 8))
+    limit = 1.0 if lam is None else lam
+    nu *= limit / (limit + apart)
     return Formula(
         kind="rank_one",
         blocks=np.abs(weights)[:, None] * np.array([a, -a]),
         signs=np.sign(weights),
         value=value,
         nu=nu,
-        patterns=enumerate_patterns(X),
-        coverage="listed",
+        patterns=patterns_of_gates(X, np.column_stack([a, -a])),
+        coverage="searched",
     )
 
 

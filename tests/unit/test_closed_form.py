@@ -139,8 +139,9 @@ def test_rank_one(beta, optimum):
 def test_rank_one_hinge_is_the_best_breakpoint(seed):
     rng = np.random.default_rng(seed)
     n = int(rng.integers(3, 9))
-    c = np.round(rng.standard_normal(n), 1)
-    a = rng.standard_normal(3)
+    # Few digits, so that X is of rank one exactly, and all its patterns are two.
+    c = np.round(8 * rng.standard_normal(n)) / 8
+    a = np.round(16 * rng.standard_normal(3)) / 16
     X, y = np.outer(c, a), np.where(rng.random(n) < 0.5, 1.0, -1.0)
     beta = float(rng.choice([0.05, 0.4, 1.5]))
     answer = ro.closed_form(X, y, beta / n, loss="hinge")
