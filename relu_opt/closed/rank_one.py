@@ -7,7 +7,7 @@ problems of one variable. With the sum of losses and strength β = nλ,
     hinge           w is 0 or a kink 1/(y_i h_i) of the piecewise-linear loss;
     interpolation   w = hᵀy/‖h‖² if that fits,  cost Σ_± |w_±|.
 
-Data in doubles are of rank one up to rounding only, and then have thin cells beside the two of c aᵀ.
+Data in doubles are of rank one up to rounding only, and have thin cells beside the two of c aᵀ.
 The bound speaks of these as well: |νᵀ(Xu)₊| ≤ |νᵀ(c aᵀu)₊| + Σ_k |ν_k| ‖x_k − c_k a‖.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,12 +12,13 @@ from relu_opt.arrays import FloatArray
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.cones import ConeRows, project_cones
 from relu_opt.program.lines import merge, units
+from relu_opt.rounding import UNDERFLOW, above, depth, gamma
 
 EPS = float(np.finfo(np.float64).eps)
 # Directions that are handed on.
 MOST_DIRECTIONS = 256
 # Sine of the angle below which rows are taken as parallel; what that costs is added to the bound.
-SAME_LINE = 1e-12
+SAME_LINE = 16 * EPS
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,32 +102,44 @@ class RowSpace:
     ----------
     rows : (n, r) array
     axes : (r, d) array
-        Orthonormal rows.
-    left_out : float
-        The spectral norm of X − rows @ axes: rounding.
+        Orthonormal rows, up to rounding.
+    rest : (n,) array
+        At least ‖x_k − row_k @ axes‖.
+    stretch : float
+        At least ‖axes u‖ for ‖u‖ ≤ 1: 1 up to rounding.
     """
 
     rows: FloatArray
     axes: FloatArray
-    left_out: float
+    rest: FloatArray
+    stretch: float
 
     @classmethod
     def of(cls, X: FloatArray) -> RowSpace:
         """The row space of a data matrix, up to rounding."""
         _, sizes, axes = np.linalg.svd(X, full_matrices=False)
-        kept = sizes > 4 * max(X.shape) * EPS * sizes[0]
-        rest = sizes[~kept]
-        return cls(X @ axes[kept].T, axes[kept], float(rest.max(initial=0.0)))
+        axes = axes[sizes > 4 * max(X.shape) * EPS * sizes[0]]
+        rank, d = axes.shape
+        rows = X @ axes.T
+        apart = np.abs(axes @ axes.T - np.eye(rank)).sum(axis=1).max(initial=0.0)
+        stretch = 1.0 + above(float(apart) + rank * gamma(d + 4), rank)
+        sums = np.sqrt(rank) * stretch * np.linalg.norm(rows, axis=1) + np.linalg.norm(X, axis=1)
+        rest = np.linalg.norm(X - rows @ axes, axis=1) + gamma(rank + 4) * sums
+        return cls(rows, axes, rest * (1 + gamma(d + rank + 8)), stretch)
+
+    @property
+    def left_out(self) -> float:
+        """At least the spectral norm of X − rows @ axes."""
+        return above(float(np.linalg.norm(self.rest)), len(self.rest))
 
     @property
     def rank(self) -> int:
         return len(self.axes)
 
-    def rounding(self, nu: FloatArray) -> float:
-        """What rounding may make of νᵀ(Xu)₊ at a unit vector."""
-        size = float(np.abs(nu) @ np.linalg.norm(self.rows, axis=1))
-        sums = 8 * EPS * np.sqrt(len(nu) + 1.0) * size
-        return float(sums + self.left_out * np.linalg.norm(nu))
+    def whole(self, bound: float, nu: FloatArray) -> float:
+        """A bound on |νᵀ(Xu)₊| for ‖u‖ ≤ 1 from one on |νᵀ(rows w)₊| for ‖w‖ ≤ 1."""
+        rest = above(float(np.abs(nu) @ self.rest), len(nu)) + UNDERFLOW
+        return above(bound * self.stretch + rest, 4)
 
     def outward(self, points: FloatArray) -> FloatArray:
         """Unit vectors of the data's space, (k, d), from those of the row space, (k, r)."""
@@ -174,19 +188,53 @@ def separation_of(
     )
 
 
-def as_kinks(rows: FloatArray, nu: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, float]:
-    """νᵀ(Xu)₊ as Σ w (ℓᵀu)₊ + bᵀu over distinct lines: parallel rows change sign as one.
+@dataclass(frozen=True, eq=False)
+class Kinks:
+    """νᵀ(Xu)₊ as Σ_k w_k (ℓ_kᵀu)₊ + bᵀu, up to an error: parallel rows change sign as one.
 
-    Returns the lines' unit vectors ℓ, w, b, and what the merging may be wrong by.
+    Attributes
+    ----------
+    lines : (m, r) array
+        The ℓ_k, unit vectors up to rounding.
+    weights : (m,) array
+    slope : (r,) array
+        b.
+    error : float
+        At least |νᵀ(Xu)₊ − Σ_k w_k (ℓ_kᵀu)₊ − bᵀu| for ‖u‖ ≤ 1.
     """
-    norms = np.linalg.norm(rows, axis=1)
-    counts = (norms > 0) & (nu != 0)
-    directions, sizes = units(rows[counts]), (nu * norms)[counts]
-    lines, which, back = merge(directions, SAME_LINE)
-    turned = np.where(back, -1.0, 1.0)[:, None] * directions
-    error = float(np.abs(sizes) @ np.linalg.norm(turned - lines[which], axis=1))
-    weights: FloatArray = np.bincount(which, sizes, len(lines)).astype(np.float64)
-    return lines, weights, -(sizes[back] @ lines[which[back]]), error
+
+    lines: FloatArray
+    weights: FloatArray
+    slope: FloatArray
+    error: float
+
+    @classmethod
+    def of(cls, rows: FloatArray, nu: FloatArray) -> Kinks:
+        """The kinks of rows with a ν ≠ 0."""
+        norms = np.linalg.norm(rows, axis=1)
+        counts = (norms > 0) & (nu != 0)
+        rows, nu, norms = rows[counts], nu[counts], norms[counts]
+        lines, which, back = merge(units(rows), SAME_LINE)
+        turned, sizes = np.where(back, -norms, norms), nu * norms
+        moved = np.linalg.norm(rows - turned[:, None] * lines[which], axis=1) + gamma(4) * norms
+        # Sums of many are rounded once; ν·norm is rounded, and so is each product with a line.
+        order = np.argsort(which, kind="stable")
+        parts = np.split(sizes[order], np.cumsum(np.bincount(which, minlength=len(lines)))[:-1])
+        weights = np.array([math.fsum(part) for part in parts if len(part)])
+        slope = np.array([-math.fsum(sizes[back] * column) for column in lines[which[back]].T])
+        error = float(np.abs(nu) @ moved) + 2 * gamma(4) * float(np.abs(sizes).sum())
+        return cls(lines, weights, slope, above(error, len(nu) + rows.shape[1] + 8))
+
+    @property
+    def size(self) -> float:
+        """At least Σ_k |w_k|‖ℓ_k‖ + ‖b‖: no intermediate sum is larger."""
+        total = math.fsum(np.abs(self.weights)) + float(np.linalg.norm(self.slope))
+        return above(total, 2 * len(self.slope) + 12)
+
+    @property
+    def rounding(self) -> float:
+        """What values, and bounds of a cone at its corners, may be off by."""
+        return gamma(depth(len(self.weights)) + 3 * len(self.slope) + 16) * self.size + UNDERFLOW
 
 
 def polished(space: RowSpace, nu: FloatArray, points: FloatArray) -> FloatArray:

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from relu_opt.arrays import FloatArray, IntArray
-from relu_opt.globally.bounds import RowSpace, Separation, separation_of
+from relu_opt.globally.bounds import Separation, separation_of
 from relu_opt.parallel.executors import Executor, Serial
 from relu_opt.parallel.sharded import Shards
 from relu_opt.plugins.types import ConeMultipliers, StopReason
 from relu_opt.program.arrangement import MAX_PATTERNS, enumerate_patterns
 from relu_opt.program.convex import ConvexProgram
+from relu_opt.rounding import UNDERFLOW, gamma
 
 # Cells that are looked at first, those with the largest bound.
 FIRST = 64
@@ -55,7 +56,6 @@ class CellsOracle:
     def __init__(
         self, X: FloatArray, max_patterns: int = MAX_PATTERNS, executor: Executor | None = None
     ) -> None:
-        self.space = RowSpace.of(X)
         patterns = enumerate_patterns(X, max_patterns)
         self.prog = ConvexProgram(X, np.zeros(len(X)), 1.0, patterns)
         self.executor = _OnTime() if executor is None else executor
@@ -75,9 +75,10 @@ class CellsOracle:
         best = float(np.linalg.norm(points[0], axis=1).max(initial=0.0))
         self.goal = max(target, best * (1 - 1e-12), LEAST)
         stop, upper = StopReason.CONVERGED, float(norms.max())
+        known = ConeMultipliers.pack({})
         try:
             bids = self.shards.price(self.goal, nu)
-            upper = max(each.largest for each in bids)
+            upper, known = max(each.largest for each in bids), self.multipliers(nu)
             wanted = [
                 start + each.patterns for start, each in zip(self.shards.starts, bids, strict=True)
             ]
@@ -94,11 +95,19 @@ class CellsOracle:
             self.prog.X,
             nu,
             directions,
-            upper + self.space.rounding(nu),
+            upper + self._rounding(nu, known),
             f"projections onto the cones of all {len(patterns)} activation patterns",
             stop,
             len(patterns),
         )
+
+    def _rounding(self, nu: FloatArray, known: ConeMultipliers) -> float:
+        """What the norms ‖X_bᵀν + (S_iX)ᵀρ_b‖ may be off by."""
+        n, d = self.prog.X.shape
+        sizes = np.linalg.norm(self.prog.X, axis=1)
+        owners = np.repeat(np.arange(len(known.blocks)), np.diff(known.starts))
+        pushed = np.bincount(owners, known.values * sizes[known.rows]).max(initial=0.0)
+        return gamma(2 * n + d + 16) * (float(np.abs(nu) @ sizes) + float(pushed)) + UNDERFLOW
 
     def multipliers(self, nu: FloatArray) -> ConeMultipliers:
         """Those that prove the bound at the ν of the last search."""

@@ -2,6 +2,10 @@
 
 Space is covered by the cones of all signs. A cone whose bound is above the goal is cut in two
 across its longest edge, until none is left, or there is no more time or memory.
+
+Corners are not of norm 1: they stay on Σ_k |v_k| = 1, where a cone is cut at a dyadic point of an
+edge without any rounding, so that the cones leave no gap. For u = Σ_j θ_j v_j there with θ ≥ 0,
+Σ_j θ_j ≤ √r ‖u‖.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from relu_opt.arrays import FloatArray, IntArray
+from relu_opt.arrays import FloatArray
 from relu_opt.errors import DataError
 from relu_opt.globally.bounds import RowSpace
 from relu_opt.plugins.types import StopReason
@@ -23,6 +27,8 @@ MOST_ENTRIES = 50_000_000
 MOST_RANK = 12
 # Cones whose longest edge is shorter are lost in rounding.
 NARROWEST = 1e-6
+# A cut is at a multiple of 1/PARTS of an edge; entries of corners are multiples of 1/GRID.
+PARTS, GRID = 8, 2.0**48
 
 
 class ConeSearch(ABC):
@@ -69,11 +75,11 @@ class ConeSearch(ABC):
                 cones, bounds = cones[~closed], bounds[~closed]
                 if not len(cones):
                     return
-                i, j, length = longest_edges(cones)
-                if length.min() < NARROWEST or len(cones) > MOST_ENTRIES // self.rank**2:
+                smaller = halves(cones) if len(cones) <= MOST_ENTRIES // self.rank**2 else None
+                if smaller is None:
                     self._give_up(StopReason.ITERATION_LIMIT, bounds)
                     return
-                cones, bounds = halves(cones, i, j), np.concatenate([bounds, bounds])
+                cones, bounds = smaller, np.concatenate([bounds, bounds])
         except TimeoutError:
             self._give_up(StopReason.TIME_LIMIT, bounds)
         except KeyboardInterrupt:
@@ -109,22 +115,25 @@ def orthants(rank: int) -> FloatArray:
     return np.array([np.diag(signs) for signs in itertools.product((1.0, -1.0), repeat=rank)])
 
 
-def longest_edges(cones: FloatArray) -> tuple[IntArray, IntArray, FloatArray]:
-    """The ends of each cone's longest edge, and its length; cones of rank 1 have none."""
+def halves(cones: FloatArray) -> FloatArray | None:
+    """Each cone cut in two across its longest edge; the second halves follow.
+
+    None if an edge is too short for it, or a cone is a ray.
+    """
     rank = cones.shape[1]
     one, two = np.triu_indices(rank, 1)
     if not len(one):
-        return np.zeros(len(cones), np.intp), np.zeros(len(cones), np.intp), np.zeros(len(cones))
-    lengths = np.linalg.norm(cones[:, one] - cones[:, two], axis=2)
-    longest = lengths.argmax(axis=1)
-    return one[longest], two[longest], lengths.max(axis=1)
-
-
-def halves(cones: FloatArray, i: IntArray, j: IntArray) -> FloatArray:
-    """Each cone cut in two at the middle of an edge; the second halves follow."""
-    every = np.arange(len(cones))
-    middle = cones[every, i] + cones[every, j]
-    middle /= np.linalg.norm(middle, axis=1, keepdims=True)
+        return None
+    norms = np.linalg.norm(cones, axis=2)
+    units = cones / norms[:, :, None]
+    lengths = np.linalg.norm(units[:, one] - units[:, two], axis=2)
+    longest, every = lengths.argmax(axis=1), np.arange(len(cones))
+    i, j = one[longest], two[longest]
+    # Near the middle of the angle: the share of the shorter corner is the larger one.
+    parts = np.rint(PARTS * norms[every, j] / (norms[every, i] + norms[every, j]))[:, None]
+    middle = (parts * cones[every, i] + (PARTS - parts) * cones[every, j]) / PARTS
+    if lengths.max(axis=1).min() < NARROWEST or (np.rint(middle * GRID) != middle * GRID).any():
+        return None
     first, second = cones.copy(), cones.copy()
     first[every, i] = second[every, j] = middle
     return np.concatenate([first, second])

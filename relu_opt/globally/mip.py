@@ -20,7 +20,7 @@ from scipy.sparse import block_array, csc_array, eye_array
 
 from relu_opt.arrays import FloatArray
 from relu_opt.errors import SolveFailed
-from relu_opt.globally.bounds import RowSpace, Separation, as_kinks, polished, separation_of
+from relu_opt.globally.bounds import Kinks, RowSpace, Separation, polished, separation_of
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.linear import LinearProgram
 from relu_opt.program_solution import solve_program
@@ -73,7 +73,7 @@ class MipOracle:
             self.X,
             nu,
             self.space.outward(np.array(points)),
-            upper + self.space.rounding(nu),
+            self.space.whole(upper, nu),
             self._statement(rounds),
             stop,
             rounds,
@@ -94,8 +94,10 @@ class _Side:
         self.oracle = oracle
         self.nu = nu
         self.target, self.rel, self.deadline = target, rel, deadline
-        self.lines, self.c, self.b, error = as_kinks(oracle.space.rows, nu)
-        self.error = error
+        kinks = Kinks.of(oracle.space.rows, nu)
+        self.lines, self.c, self.b = kinks.lines, kinks.weights, kinks.slope
+        # What merging may cost, and what sums and the solver's own products may be off by.
+        self.error = error = kinks.error + kinks.rounding
         rising = self.c > 0
         # No unit vector has more than the sum of what can rise.
         self.upper = float(self.c[rising].sum() + np.linalg.norm(self.b)) + error

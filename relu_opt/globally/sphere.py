@@ -1,13 +1,14 @@
 r"""The oracle `sphere`: bounds on M(ν) by branch and bound over directions.
 
-With f(u) = ±νᵀ(Xu)₊, the space is covered by simplicial cones u = Σ_j θ_j v_j, θ ≥ 0, with unit
-vectors v_j. On such a cone a term (x_kᵀu)₊ with a positive weight is at most Σ_j θ_j (x_kᵀv_j)₊,
+With f(u) = ±νᵀ(Xu)₊, the space is covered by simplicial cones u = Σ_j θ_j v_j, θ ≥ 0, with
+corners v_j. On such a cone a term (x_kᵀu)₊ with a positive weight is at most Σ_j θ_j (x_kᵀv_j)₊,
 since it is convex, and −(x_kᵀu)₊ is at most −τ x_kᵀu for every τ in [0, 1]. So f(u) ≤ Σ_j θ_j F_j
-for some F, and for every F' ≥ F
+for some F, and for every g and ‖u‖ ≤ 1
 
-    max f over the cone and the ball  ≤  ‖V⁻¹F'‖,
+    f(u)  ≤  gᵀu + Σ_j θ_j max_i (F_i − v_iᵀg)₊  ≤  ‖g‖ + √r max_i (F_i − v_iᵀg)₊,
 
-with an error that falls with the square of the cone's width. A maximum lies where only rows of
+with an error that falls with the square of the cone's width if g is near V⁻¹F; no inverse has to be
+trusted. What rounding may take from F is added to it. A maximum lies where only rows of
 negative weight change their sign. There f(u) ≤ (g₀ − Σ τ_k |ν_k| x_k)ᵀu without an error, and the
 τ in [0, 1] with the shortest vector close the cone, as Moreau's multipliers do in one cell; the
 vector also points to the maximum. (Degenerate data may have a convex kink there as well; both its
@@ -24,10 +25,11 @@ import math
 import numpy as np
 
 from relu_opt.arrays import BoolArray, FloatArray
-from relu_opt.globally.bounds import RowSpace, Separation, as_kinks, separation_of
+from relu_opt.globally.bounds import Kinks, RowSpace, Separation, separation_of
 from relu_opt.globally.cone_search import ConeSearch, searchable
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.cones import least_squares
+from relu_opt.rounding import chunk_rows, depth, gamma
 
 # Entries of a matrix of products that are held at a time.
 CHUNK_ENTRIES = 2_000_000
@@ -58,7 +60,7 @@ class SphereOracle:
         """Bound M(ν); see `Oracle`."""
         if self.space.rank == 0:
             nowhere = np.zeros((0, self.X.shape[1]))
-            upper = self.space.rounding(nu)
+            upper = self.space.whole(0.0, nu)
             said, stop = "X is zero", StopReason.CONVERGED
             return separation_of(self.name, self.X, nu, nowhere, upper, said, stop, 0)
         search = _Search(self.space, nu, target, rel)
@@ -68,7 +70,7 @@ class SphereOracle:
             self.X,
             nu,
             self.space.outward(np.array([search.best, *search.points])),
-            search.upper,
+            self.space.whole(search.upper + search.kinks.error, nu),
             f"branch and bound over {search.cones} cones of directions",
             search.stop,
             search.cones,
@@ -79,13 +81,13 @@ class _Search(ConeSearch):
     """One search, and the points with large values."""
 
     def __init__(self, space: RowSpace, nu: FloatArray, target: float, rel: float) -> None:
-        lines, weights, self.slope, error = as_kinks(space.rows, nu)
-        self.terms = np.abs(weights)[:, None] * lines
-        anything = np.linalg.norm(self.terms, axis=1).sum() + np.linalg.norm(self.slope)
+        self.kinks = Kinks.of(space.rows, nu)
+        self.slope, weights = self.kinks.slope, self.kinks.weights
+        self.terms = np.abs(weights)[:, None] * self.kinks.lines
         step = CHUNK_ENTRIES // (space.rank * max(1, len(self.terms)))
-        super().__init__(space.rank, float(anything), step)
+        super().__init__(space.rank, self.kinks.size, step)
         self.positive: BoolArray = weights > 0
-        self.rounding = space.rounding(nu) + error
+        self.rounding = self.kinks.rounding
         self.target = target
         self.rel = rel
         self.lower = 0.0
@@ -105,19 +107,18 @@ class _Search(ConeSearch):
         low, high = products.min(axis=1), products.max(axis=1)
         above, crossing = low >= 0, (low < 0) & (high > 0)
         rising = np.maximum(products, 0.0)
-        up, down = rising[:, :, self.positive].sum(axis=2), rising[:, :, ~self.positive].sum(axis=2)
-        slope = cones @ self.slope
-        self._note(cones.reshape(-1, self.rank), (up - down + slope).ravel())
+        up, down = _sums(rising, self.positive), _sums(rising, ~self.positive)
+        slope, norms = cones @ self.slope, np.linalg.norm(cones, axis=2)
+        points = (cones / norms[:, :, None]).reshape(-1, self.rank)
+        self._note(points, ((up - down + slope) / norms).ravel())
         # τ of the rows: 1 where they are active, 0 where they are not, between where they cross.
         share = np.divide(high, high - low, out=np.zeros_like(high), where=crossing)
         share[above] = 1.0
-        linear = share[:, None, :] * products
-        ones = np.ones((len(cones), self.rank, 1))
+        linear = np.clip(share, 0.0, 1.0)[:, None, :] * products
         best = np.zeros(len(cones))
         for sign, convex, rise in ((1.0, self.positive, up), (-1.0, ~self.positive, down)):
-            F = rise - linear[:, :, ~convex].sum(axis=2) + sign * slope
-            solved = np.linalg.solve(cones, np.concatenate([F[:, :, None], ones], axis=2))
-            bound = self._shortest(F, solved[:, :, 0], solved[:, :, 1])
+            F = rise - _sums(linear, ~convex) + sign * slope + self.rounding
+            bound = self._shortest(cones, F, norms)
             kinks = (crossing & convex).sum(axis=1)
             near = (kinks == 0) | ((kinks <= MOST_KINKS) & (bound <= self.goal * (1 + NEAR)))
             for k in np.flatnonzero(near & (bound > self.goal)):
@@ -125,15 +126,19 @@ class _Search(ConeSearch):
             best = np.maximum(best, bound)
         return best
 
-    def _shortest(self, F: FloatArray, g: FloatArray, level: FloatArray) -> FloatArray:
-        """‖V⁻¹F'‖ with the best F' between F and its largest entry; g = V⁻¹F, level = V⁻¹1."""
-        highest = F.max(axis=1)
+    def _shortest(self, cones: FloatArray, F: FloatArray, norms: FloatArray) -> FloatArray:
+        """What a g of small norm shows, between V⁻¹F and that of an F' that suits all corners."""
+        highest = (F / norms).max(axis=1)
+        solved = np.linalg.solve(cones, np.stack([F, norms], axis=2))
+        g, level = solved[:, :, 0], solved[:, :, 1]
         apart = highest[:, None] * level - g
         size = np.maximum((apart**2).sum(axis=1), np.finfo(np.float64).tiny)
         part = np.clip(-(g * apart).sum(axis=1) / size, 0.0, 1.0)
-        bound = np.linalg.norm(g + part[:, None] * apart, axis=1)
-        bound[highest <= 0] = 0.0
-        return np.asarray(bound + self.rounding * np.linalg.norm(level, axis=1))
+        g = np.where(highest[:, None] > 0, g + part[:, None] * apart, 0.0)
+        bound = np.linalg.norm(g, axis=1) * (1 + gamma(self.rank + 4))
+        missed = (F - (cones @ g[:, :, None])[:, :, 0]).max(axis=1)
+        missed = np.maximum(missed + gamma(self.rank + 4) * bound, 0.0)
+        return np.asarray((bound + math.sqrt(self.rank) * missed) * (1 + gamma(4)))
 
     def _moreau(
         self, sign: float, convex: BoolArray, above: BoolArray, crossing: BoolArray
@@ -151,16 +156,22 @@ class _Search(ConeSearch):
         for sides in itertools.product((True, False), repeat=len(both)):
             active = above.copy()
             active[both] = sides
-            g = sign * (signs[active] @ self.terms[active] + self.slope)
+            terms = np.vstack([sign * self.slope, sign * signs[active, None] * self.terms[active]])
             outward = np.where(sides, -1.0, 1.0)[:, None] * self.terms[both]
-            g = _shortened(g, np.concatenate([concave, outward]), most)
+            normals = np.concatenate([concave, outward])
+            shares = _shares(terms.sum(axis=0), normals, most)
+            g = _total(np.vstack([terms, -shares[:, None] * normals]))
             size = float(np.linalg.norm(g))
-            largest = max(largest, size)
+            # Rows that are active up to rounding; and the multipliers of the kinks.
+            pushed = shares[len(concave) :] @ np.linalg.norm(outward, axis=1)
+            wrong = (1 + math.sqrt(self.rank)) * self.rounding
+            wrong += 2 * gamma(depth(len(terms)) + self.rank + 12) * float(pushed)
+            largest = max(largest, (size + wrong) * (1 + gamma(self.rank + 8)))
             if size > self.lower:
                 point = g / size
                 heights = np.maximum(self.terms @ point, 0.0)
                 self._note(point[None], np.array([heights @ signs + self.slope @ point]))
-        return largest + self.rounding
+        return largest
 
     def _note(self, points: FloatArray, values: FloatArray) -> None:
         sizes = np.abs(values)
@@ -172,12 +183,30 @@ class _Search(ConeSearch):
             self.lower, self.best = float(sizes[first]), points[first]
 
 
-def _shortened(g: FloatArray, normals: FloatArray, most: FloatArray) -> FloatArray:
-    """g − Σ s_k normals_k, as short as can be with 0 ≤ s_k ≤ most_k (not always the shortest)."""
-    while len(normals):
-        share = least_squares(normals.T, g)
-        whole = share >= most
+def _sums(terms: FloatArray, which: BoolArray) -> FloatArray:
+    """Sums of some of the terms along the last axis, chunk by chunk."""
+    chosen = which.astype(np.float64)
+    step, found = chunk_rows(len(which)), np.zeros(terms.shape[:-1])
+    for start in range(0, len(which), step):
+        found += terms[..., start : start + step] @ chosen[start : start + step]
+    return found
+
+
+def _total(terms: FloatArray) -> FloatArray:
+    """The sum of rows, chunk by chunk."""
+    starts = np.arange(0, len(terms), chunk_rows(len(terms)))
+    return np.asarray(np.add.reduceat(terms, starts, axis=0).sum(axis=0))
+
+
+def _shares(g: FloatArray, normals: FloatArray, most: FloatArray) -> FloatArray:
+    """s, 0 ≤ s_k ≤ most_k, that make g − Σ s_k normals_k short (not always the shortest)."""
+    shares, left = np.where(np.isfinite(most), most, 0.0), np.arange(len(normals))
+    while len(left):
+        found = least_squares(normals[left].T, g)
+        whole = found >= most[left]
         if not whole.any():
-            return np.asarray(g - share @ normals)
-        g, normals, most = g - most[whole] @ normals[whole], normals[~whole], most[~whole]
-    return g
+            shares[left] = np.maximum(found, 0.0)
+            break
+        g = g - most[left[whole]] @ normals[left[whole]]
+        left = left[~whole]
+    return shares
