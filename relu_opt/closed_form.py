@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from relu_opt.arrays import FloatArray, as_count, as_floats, as_positive, as_targets
-from relu_opt.certificate import SPIKE_FREE, Certificate, Coverage
+from relu_opt.certificate import Certificate, Coverage
 from relu_opt.closed.formula import INTERPOLATION, LOSSES, Formula, ones_pattern
 from relu_opt.closed.rank_one import TOLERANCE as RANK_ONE_TOLERANCE
 from relu_opt.closed.rank_one import distance_from_rank_one, rank_one
 from relu_opt.closed.spike_free import (
     CONDITION_TOLERANCE,
+    for_all_networks,
     interpolation_margin,
     spike_free_interpolation,
 )
@@ -31,7 +32,7 @@ from relu_opt.interpolation import (
 from relu_opt.least_cost import FIT_TOLERANCE
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.network import ReLUNetwork, users_network
-from relu_opt.program.spike_free import is_spike_free
+from relu_opt.program.spike_free import STRETCH_TOL, is_spike_free
 from relu_opt.program.units import Units, exponent, scaled
 from relu_opt.proving import certificate_of
 from relu_opt.vector.ascent import lifted_bound
@@ -44,7 +45,6 @@ from relu_opt.vector.whitened import whitened_vector
 # may be from the network's own.
 TOL = 1e-8
 AGREEMENT = 1e-9
-COVERAGES = {"searched": Coverage("searched"), "spike_free": SPIKE_FREE}
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,7 +201,9 @@ def _training(X: FloatArray, y: FloatArray, lam: float, loss: str) -> ClosedForm
     if known is not None:
         known = replace(known, values=units.duals(known.values))
     bound = lower_bound(prog, units.duals(formula.nu), known)
-    certificate = certificate_of(prog, network, bound, "all", TOL, COVERAGES[formula.coverage])
+    if formula.coverage == "spike_free":
+        bound = for_all_networks(prog, bound, 1 + STRETCH_TOL)
+    certificate = certificate_of(prog, network, bound, "all", TOL, Coverage(formula.coverage))
     value = units.objective(formula.value)
     return _agreed(ClosedForm(formula.kind, loss, network, value, certificate.require()))
 

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from scipy.sparse import block_diag, csc_array, eye_array, hstack, vstack
 
 from relu_opt.arrays import FloatArray, as_floats, as_targets
-from relu_opt.certificate import LISTED, SPIKE_FREE, Certificate
+from relu_opt.certificate import Certificate, Coverage
 from relu_opt.closed.formula import ones_pattern, out_of_reach
 from relu_opt.config import settled_tol
 from relu_opt.dual_bound import feasibility, lower_bound
@@ -100,7 +100,7 @@ class Interpolant:
         prog = self.program.with_lam(lam)
         rho = replace(self.multipliers, values=lam * self.multipliers.values)
         bound = lower_bound(prog, lam * self.nu, rho)
-        covered = SPIKE_FREE if self.coverage == "spike_free" else LISTED
+        covered = Coverage(self.coverage)
         return certificate_of(prog, self.network, bound, "all", CERTIFIED_TO, covered)
 
     @property

@@ -28,6 +28,7 @@ from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.losses import Loss
 from relu_opt.program.spike_free import is_spike_free
 from relu_opt.proving import certificate_of
+from relu_opt.rounding import UNIT
 from relu_opt.solution import Solution, solve
 
 # Residual of an interpolation, relative to the largest target.
@@ -101,8 +102,19 @@ def train_spike_free(prog: ConvexProgram, backend: str = "auto", **settings: Any
     said = solution.certificate
     largest = prog.lam * (1 + said.kkt.dual_infeasibility)
     bound = DualBound(said.nu, said.multipliers, said.dual, largest)
+    bound = for_all_networks(prog, bound, is_spike_free(prog.X).stretch)
     certificate = certificate_of(prog, solution.network, bound, "all", said.tol, SPIKE_FREE)
     return replace(solution, certificate=certificate)
+
+
+def for_all_networks(prog: ConvexProgram, bound: DualBound, stretch: float) -> DualBound:
+    """A bound over D = I, shrunk for the v of (Xu)_+ = Xv that are longer than u."""
+    if stretch == 1:
+        return bound
+    share = (1 - 2 * UNIT) / stretch
+    nu = share * bound.nu
+    multipliers = replace(bound.multipliers, values=share * bound.multipliers.values)
+    return DualBound(nu, multipliers, prog.dual_objective(nu), share * bound.largest)
 
 
 def interpolation_margin(X: FloatArray, y: FloatArray) -> float:

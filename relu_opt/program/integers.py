@@ -76,7 +76,7 @@ def independent_columns(rows: list[Whole], guess: int, floats: FloatArray) -> In
     J = np.sort(qr(floats, mode="r", pivoting=True)[1][:guess])
     I = np.sort(qr(floats[:, J].T, mode="r", pivoting=True)[1][:guess])  # noqa: E741
     table = [[rows[i][j] for j in J] + list(rows[i]) for i in I]
-    determinant = _eliminated(table)
+    determinant = eliminated(table)
     if not determinant:
         return None
     W = np.array(rows, dtype=object).reshape(m, d)
@@ -85,7 +85,7 @@ def independent_columns(rows: list[Whole], guess: int, floats: FloatArray) -> In
     return J if same else None
 
 
-def _eliminated(table: list[list[int]]) -> int:
+def eliminated(table: list[list[int]]) -> int:
     """Turn (B | C) into (det B · 1 | adj(B) C) in place, without fractions (Bareiss); det B."""
     last = 1
     for k in range(len(table)):

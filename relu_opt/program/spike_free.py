@@ -12,20 +12,27 @@ entries of G = (CCᵀ)⁻¹ are at most 0. For z = Cu, the shortest v with Cv = 
 and ‖u‖² ≥ zᵀGz = z_+ᵀGz_+ + z_-ᵀGz_- − 2 z_+ᵀGz_-: with G_ij ≤ 0 the last term helps, and with
 one G_ij > 0 the vector z = e_i − (G_ij/G_jj) e_j has ‖v‖ > ‖u‖. If the rows are dependent,
 αᵀC = 0, two of them break αᵀz_+ = 0. (Derived here, and compared with a search in the tests.)
+
+Directions are told apart in integers, and so are the signs of G where doubles do not decide them.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import qr
 
 from relu_opt.arrays import FloatArray, IntArray, as_floats, frozen
+from relu_opt.program.integers import Whole, dot, eliminated, shortest
+from relu_opt.rounding import above, gamma
 
-# Rows are one, up to a positive factor, when their unit vectors differ by at most this.
-MERGE_TOL = 1e-12
+# Rows whose G is looked at in integers.
+MOST_EXACT = 50
 # X counts as spike-free if each (Xu)_+ with ‖u‖ ≤ 1 is an Xv with ‖v‖ ≤ 1 + this.
 STRETCH_TOL = 1e-13
 # Diagonal entries of a pivoted R, relative to the first, below which rows may be dependent.
@@ -75,8 +82,8 @@ def is_spike_free(X: ArrayLike) -> SpikeFree:
     Parameters
     ----------
     X : (n, d) array
-        Data, one row a sample; a hidden bias is a column of ones. Rows whose directions differ
-        by less than 1e-12 are taken as one.
+        Data, one row a sample; a hidden bias is a column of ones. Rows have one direction if one is
+        exactly a positive multiple of the other.
 
     Returns
     -------
@@ -100,7 +107,7 @@ def is_spike_free(X: ArrayLike) -> SpikeFree:
     largest = np.abs(data).max(axis=1)
     units = data / np.where(largest > 0, largest, 1.0)[:, None]
     units /= np.where(largest > 0, np.linalg.norm(units, axis=1), 1.0)[:, None]
-    chosen = _distinct(units)
+    chosen = _distinct(data)
     C = units[chosen]
     if len(chosen) <= 1:
         return SpikeFree("spike_free", "At most one direction of rows.", 1.0)
@@ -108,10 +115,9 @@ def is_spike_free(X: ArrayLike) -> SpikeFree:
         why = "The rows have more directions than features, so they are dependent."
         return _refuted(data, chosen, _dependence(C), why, np.inf)
     pseudo = np.linalg.pinv(C, rcond=EPS)
-    diagonal = np.linalg.norm(pseudo, axis=0)
-    pseudo /= diagonal
+    pseudo /= np.linalg.norm(pseudo, axis=0)
     partial = pseudo.T @ pseudo
-    stretch = _stretch(C, diagonal, partial)
+    stretch = _stretch(data[chosen])
     if stretch <= 1 + STRETCH_TOL:
         return SpikeFree(
             "spike_free",
@@ -130,36 +136,82 @@ def is_spike_free(X: ArrayLike) -> SpikeFree:
     return found
 
 
-def _distinct(units: FloatArray) -> IntArray:
+def _distinct(X: FloatArray) -> IntArray:
     """The first row of each direction, at most d + 1 of them; rows of zeros have none."""
-    left = np.flatnonzero(units.any(axis=1))
-    chosen: list[int] = []
-    while len(left) and len(chosen) <= units.shape[1]:
-        first = left[0]
-        chosen.append(int(first))
-        left = left[np.linalg.norm(units[left] - units[first], axis=1) > MERGE_TOL]
-    return np.array(chosen, dtype=np.intp)
+    known: dict[Whole, int] = {}
+    for k in np.flatnonzero(X.any(axis=1)).tolist():
+        known.setdefault(shortest(X[k]), k)
+        if len(known) > X.shape[1]:
+            break
+    return np.array(list(known.values()), dtype=np.intp)
 
 
-def _stretch(C: FloatArray, diagonal: FloatArray, partial: FloatArray) -> float:
-    """A bound on ‖v‖ over the (Cu)_+ = Cv with ‖u‖ ≤ 1.
+def _stretch(rows: FloatArray) -> float:
+    """A bound on ‖v‖ over the (Cu)_+ = Cv with ‖u‖ ≤ 1, for rows C of different directions.
 
-    With N = G scaled to the diagonal 1 (`diagonal` holds √G_ii, `partial` is N), E its positive
-    off-diagonal part and e = ‖E‖/λ_min(N),
+    With N = G scaled to the diagonal 1, E its positive off-diagonal part and e = ‖E‖/λ_min(N),
     z_+ᵀGz_- ≤ e ‖z_+‖_G ‖z_-‖_G, and ‖z_+‖_G² + ‖z_-‖_G² − 2e ‖z_+‖_G ‖z_-‖_G ≤ 1 gives
     ‖z_+‖_G ≤ 1/√(1 − e²): entries that rounding made positive hardly matter.
     """
-    sizes = np.linalg.svd(C, compute_uv=False)
-    if sizes[-1] <= EPS * sizes[0]:
+    found = _in_doubles(rows)
+    if found > 1 + STRETCH_TOL and len(rows) <= MOST_EXACT:
+        return _in_integers(rows)
+    return found
+
+
+def _in_doubles(rows: FloatArray) -> float:
+    """The stretch from an approximate inverse P of the Gram matrix S, charged for SP ≠ 1.
+
+    With R = 1 − SP, S⁻¹ − P = P R + P R² (1 − R)⁻¹; no entry of the last product is above the
+    largest sum of |P| along a row times ‖R‖²/(1 − ‖R‖), with ‖R‖ the largest such sum of |R|.
+    """
+    k, d = rows.shape
+    C = np.ldexp(rows, -np.frexp(np.abs(rows).max(axis=1))[1][:, None])
+    S, size = C @ C.T, np.abs(C) @ np.abs(C).T
+    try:
+        P = np.linalg.inv(S)
+    except np.linalg.LinAlgError:
         return np.inf
-    error = 16 * len(C) * EPS * float(sizes[0] / sizes[-1])
-    positive = np.maximum(partial + error, 0.0)
+    R = np.abs(np.eye(k) - S @ P) + 2 * gamma(k + d + 4) * (size @ np.abs(P))
+    rest = above(float(R.sum(axis=1).max()), k)
+    if not rest < 0.5:
+        return np.inf
+    error = (np.abs(P) @ R + 2 * rest**2 * k * np.abs(P).max()) * (1 + gamma(2 * k))
+    least = np.diagonal(P - error)
+    if not least.min() > 0:
+        return np.inf
+    positive = np.maximum(P + error, 0.0) / np.sqrt(np.outer(least, least))
     np.fill_diagonal(positive, 0.0)
+    most = np.sqrt(np.diagonal(P + error))
+    return _longest(positive, most[:, None] * (np.abs(S) + gamma(d + 2) * size) * most)
+
+
+def _in_integers(rows: FloatArray) -> float:
+    """The stretch with signs of G that are not rounded; inf for dependent rows."""
+    whole = [shortest(row) for row in rows]
+    k, gram = len(whole), [[dot(a, b) for b in whole] for a in whole]
+    table = [[*row, *(int(i == j) for j in range(k))] for i, row in enumerate(gram)]
+    determinant = eliminated(table)
+    if not determinant:
+        return np.inf
+    G = [row[k:] for row in table]
+    positive, inverse = np.zeros((k, k)), np.zeros((k, k))
+    for i, j in itertools.product(range(k), repeat=2):
+        scale = G[i][i] * G[j][j]
+        inverse[i, j] = math.sqrt(Fraction(gram[i][j] ** 2 * scale, determinant**2))
+        if i != j and G[i][j] > 0:
+            positive[i, j] = math.sqrt(Fraction(G[i][j] ** 2, scale))
+    return _longest(positive, inverse)
+
+
+def _longest(positive: FloatArray, inverse: FloatArray) -> float:
+    """1/√(1 − e²) with e from above, of symmetric nonnegative E and |N⁻¹|; 1 for E = 0."""
     if not positive.any():
         return 1.0
-    # N⁻¹ is CCᵀ scaled, so 1/λ_min(N) is a norm.
-    e = float(np.linalg.norm(positive, 2) * np.linalg.norm(diagonal[:, None] * C, 2) ** 2)
-    return float(1 / np.sqrt(1 - e**2)) if e < 1 else np.inf
+    k = len(positive)
+    # The largest sum of a row is above the largest eigenvalue.
+    e = above(float(positive.sum(axis=1).max() * inverse.sum(axis=1).max()), 4 * k + 16)
+    return float(1 / math.sqrt(1 - e**2)) * (1 + gamma(8)) if e < 0.99 else math.inf
 
 
 def _pair(C: FloatArray, i: int, j: int) -> tuple[FloatArray, FloatArray]:

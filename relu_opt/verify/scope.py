@@ -7,7 +7,7 @@ import numpy as np
 from relu_opt.verify.cells import count_cells
 from relu_opt.verify.claim import Claim, FloatArray, parts
 from relu_opt.verify.signs import signs
-from relu_opt.verify.spike_free import spikes
+from relu_opt.verify.spike_free import stretch
 
 # Slack of x_kᵀu ≥ 0, relative to the norms, within which a neuron counts as inside a cone. It
 # says which networks are meant, such as those of rounded weights; the bound does not rest on it.
@@ -25,9 +25,9 @@ def scope_of(claim: Claim, X: FloatArray) -> tuple[list[str], float]:
     """
     if claim.coverage in ("searched", "oracle"):
         return [], 1.0
-    rows = _units(X)
     if claim.coverage == "spike_free":
-        return _spike_doubts(claim, rows), 1.0
+        return _spike_doubts(claim, X)
+    rows = _units(X)
     doubts = [] if claim.scope != "all" else _incompleteness(claim, X)
     for j in np.flatnonzero((claim.output != 0) & claim.hidden.any(axis=1)):
         neuron = claim.hidden[j] / np.abs(claim.hidden[j]).max()
@@ -49,16 +49,16 @@ def _units(X: FloatArray) -> FloatArray:
     return np.asarray(rows / np.where(largest > 0, np.linalg.norm(rows, axis=1), 1.0)[:, None])
 
 
-def _spike_doubts(claim: Claim, rows: FloatArray) -> list[str]:
+def _spike_doubts(claim: Claim, X: FloatArray) -> tuple[list[str], float]:
     """Why the pattern that is active everywhere may not speak of every network."""
-    everywhere = np.packbits(rows.any(axis=1))
+    everywhere = np.packbits(X.any(axis=1))
     doubts = []
     if not ((claim.patterns & everywhere) == everywhere).all(axis=1).any():
         doubts.append("The pattern that is active everywhere is not listed.")
-    found = spikes(rows)
-    if found:
-        doubts.append(f"The data are not shown to be spike-free: {found}.")
-    return doubts
+    longer, problem = stretch(X)
+    if problem:
+        doubts.append(f"The data are not shown to be spike-free: {problem}.")
+    return doubts, 1.0 if problem else longer
 
 
 def _incompleteness(claim: Claim, X: FloatArray) -> list[str]:
