@@ -138,7 +138,7 @@ class RowSpace:
 
     def whole(self, bound: float, nu: FloatArray) -> float:
         """A bound on |νᵀ(Xu)₊| for ‖u‖ ≤ 1 from one on |νᵀ(rows w)₊| for ‖w‖ ≤ 1."""
-        rest = above(float(np.abs(nu) @ self.rest), len(nu)) + UNDERFLOW
+        rest = above(float(np.abs(nu) @ self.rest), len(nu))
         return above(bound * self.stretch + rest, 4)
 
     def outward(self, points: FloatArray) -> FloatArray:
@@ -234,7 +234,9 @@ class Kinks:
     @property
     def rounding(self) -> float:
         """What values, and bounds of a cone at its corners, may be off by."""
-        return gamma(depth(len(self.weights)) + 3 * len(self.slope) + 16) * self.size + UNDERFLOW
+        size = self.size
+        relative = gamma(depth(len(self.weights)) + 3 * len(self.slope) + 16)
+        return relative * size + (UNDERFLOW if size else 0.0)
 
 
 def polished(space: RowSpace, nu: FloatArray, points: FloatArray) -> FloatArray:

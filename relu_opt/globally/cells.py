@@ -107,7 +107,8 @@ class CellsOracle:
         sizes = np.linalg.norm(self.prog.X, axis=1)
         owners = np.repeat(np.arange(len(known.blocks)), np.diff(known.starts))
         pushed = np.bincount(owners, known.values * sizes[known.rows]).max(initial=0.0)
-        return gamma(2 * n + d + 16) * (float(np.abs(nu) @ sizes) + float(pushed)) + UNDERFLOW
+        total = float(np.abs(nu) @ sizes) + float(pushed)
+        return gamma(2 * n + d + 16) * total + (UNDERFLOW if total else 0.0)
 
     def multipliers(self, nu: FloatArray) -> ConeMultipliers:
         """Those that prove the bound at the ν of the last search."""

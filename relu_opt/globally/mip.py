@@ -130,7 +130,7 @@ class _Side:
             self.stop = StopReason.TIME_LIMIT
 
     def _done(self) -> bool:
-        return self.upper <= max(self.target, self.lower * (1 + self.rel))
+        return self.upper <= max(self.target, self.lower * (1 + self.rel) + self.error)
 
     def _round(self, whole: bool) -> float:
         """Solve once, and cut where the solution leaves the ball; by how much it does."""
