@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import replace
 
@@ -71,8 +72,17 @@ def verify(
         raise DataError(f"Unknown arithmetic {arithmetic!r}. Use {known}.", name="arithmetic")
     if scope is not None and scope not in SCOPES:
         raise DataError(f"Unknown scope {scope!r}. Use one of {', '.join(SCOPES)}.", scope=scope)
+    for name, value, most in (("lam", lam, math.inf), ("tol", tol, 1.0)):
+        if value is not None and not (_is_number(value) and 0 < value < most):
+            raise DataError(
+                f"{name} is {value!r}, and a number above 0 and below {most:g} is needed."
+            )
     found = replace(_checked(certificate, X, y, arithmetic == "exact"), arithmetic=arithmetic)
     return found.demanding(scope, lam, loss, tol)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.floating) and not isinstance(value, bool)
 
 
 def _checked(

@@ -114,6 +114,17 @@ def test_files_of_the_future_are_named(tmp_path):
                 read(tmp_path / "b.npz")
 
 
+def test_demands_that_are_none_are_refused(results):
+    result, X, y = results["solution"]
+    for demand in (
+        {"tol": 1}, {"tol": 5.0}, {"tol": 0}, {"tol": np.nan}, {"tol": "x"}, {"tol": True},
+        {"lam": "x"}, {"lam": 0}, {"lam": -1.0}, {"lam": np.nan}, {"lam": np.inf},
+    ):  # fmt: skip
+        with pytest.raises(DataError, match="and a number above 0 and below"):
+            ro.verify(result, X, y, **demand)
+    assert ro.verify(result, X, y, tol=np.float64(1e-6), lam=result.program.lam).valid
+
+
 # -- what a file may say of itself -----------------------------------------------------------
 
 
