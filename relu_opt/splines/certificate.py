@@ -14,16 +14,18 @@ from relu_opt.arrays import FloatArray, as_tolerance, frozen
 from relu_opt.certificate import fingerprint, require_certified
 from relu_opt.errors import DataError
 from relu_opt.io import complete, need, read_npz, with_extra, write_npz
-from relu_opt.program.losses import Loss, check_saved, make_loss
+from relu_opt.program.loss_bounds import bounds_of
+from relu_opt.program.loss_proof import weights_of
+from relu_opt.program.losses import LOSSES, Loss, check_saved, make_loss
 from relu_opt.program.network import ReLUNetwork
+from relu_opt.program.units import scaled
+from relu_opt.rounding import charge
 from relu_opt.splines.bounds import SplineBound
-from relu_opt.splines.constraints import CONSTRAINTS
+from relu_opt.splines.constraints import CONSTRAINTS, FIT_TOL, HardMargin, Interpolation
+from relu_opt.splines.exact import as_doubles, cost_above, fits_and_targets, mending_cost, quotient
 from relu_opt.splines.neurons import Neurons
 from relu_opt.splines.problem import SplineProblem
-from relu_opt.verdicts import Verdict, relative_gap
-
-# How far a lower bound may lie above an upper bound, relative to it, by rounding.
-CROSSING_TOLERANCE = 1e-9
+from relu_opt.verdicts import Verdict, judge, relative_gap
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +48,8 @@ class SplineCertificate:
     sample_weight : (n,) array or None
         With mean 1.
     primal, dual : float
-        The spline's objective, and the lower bound D(ν).
+        The objective from above, and the lower bound D(ν) from below: rounding is in them. With a
+        demanded fit `primal` is a cost at which it is met exactly.
     tol : float
         The relative gap that the verdict is against.
     verdict : Verdict
@@ -178,22 +181,18 @@ def certify_spline(
     problem: SplineProblem, neurons: Neurons, bound: SplineBound, tol: float
 ) -> SplineCertificate:
     """The certificate of neurons and a feasible dual point."""
-    primal = problem.mean_loss(neurons.at(problem.x)) + problem.lam * neurons.cost
-    gap = relative_gap(primal, bound.value)
-    if not (math.isfinite(primal) and math.isfinite(bound.value)):
-        verdict, reason = Verdict.NOT_CERTIFIED, "A bound is not finite."
-    elif gap < -CROSSING_TOLERANCE:
-        verdict = Verdict.INCONCLUSIVE
-        reason = f"The lower bound lies above the objective by {-gap:.1e}, more than by rounding."
-    elif gap > tol:
-        verdict = Verdict.NOT_CERTIFIED
-        reason = f"The relative gap {gap:.2e} is above the tolerance {tol:.0e}."
-    else:
-        verdict = Verdict.CERTIFIED
-        reason = (
-            "No network with free hidden biases has an objective that is lower by more than a "
-            f"share of {max(gap, 0):.1e}."
+    primal = objective_above(problem, neurons)
+    whom = "one-input ReLU network of any width whose hidden biases are free"
+    if not problem.constrained and bounds_of(problem.loss) is None:
+        verdict, reason = (
+            Verdict.INCONCLUSIVE,
+            (
+                f"The loss {problem.loss.name!r} is not one of {', '.join(LOSSES)}, so that the "
+                "rounding of its values is not bounded and nothing is proved."
+            ),
         )
+    else:
+        verdict, reason = judge(primal, bound.value, tol, whom)
     return SplineCertificate(
         neurons,
         np.asarray(frozen(np.array(bound.nu))),
@@ -207,3 +206,40 @@ def certify_spline(
         reason,
         fingerprint(problem.x[:, None], problem.y),
     )
+
+
+def objective_above(problem: SplineProblem, neurons: Neurons) -> float:
+    """A number that the objective of neurons does not exceed.
+
+    Where the fit is demanded, it is what the cheapest spline that meets it costs at most: the cost
+    of these neurons, and what it takes to mend their rounding. It is inf where they miss the fit
+    by more than that.
+    """
+    fits, targets, shift = fits_and_targets(neurons, problem.x, problem.y)
+    cost = cost_above(neurons)
+    if isinstance(problem.loss, Interpolation):
+        off = fits - targets
+        missed = quotient(max(np.abs(off)), 1 << shift) > FIT_TOL * np.abs(problem.y).max()
+        if missed:
+            return math.inf
+        mending = mending_cost(problem.x, off, shift)
+        return (cost + mending) * (1 + charge(1)) if mending else cost
+    if isinstance(problem.loss, HardMargin):
+        # The spline over its least margin has every margin.
+        margins = fits * problem.y.astype(np.int64).astype(object)
+        short = quotient(max(0, *((1 << shift) - margins)), 1 << shift)
+        if short > FIT_TOL:
+            return math.inf
+        return cost / (1 - short) * (1 + charge(4)) if short else cost
+    units = problem.units
+    bounds = bounds_of(units.in_loss(problem.loss))
+    if bounds is None:
+        return problem.mean_loss(neurons.at(problem.x)) + problem.lam * neurons.cost
+    if problem.loss.classifies:
+        values, y = as_doubles(fits, shift), problem.y
+    else:
+        values, y = as_doubles(fits - targets, shift + units.y), np.zeros(problem.n)
+    losses = weights_of(problem) * bounds.above(values, 0.0, y, charge(1) * np.abs(values))
+    loss = math.fsum(losses.tolist()) / problem.n
+    penalty = units.in_strength(problem.lam) * scaled(cost, units.x - units.y)
+    return units.objective((loss + penalty) * (1 + charge(6)))

@@ -35,6 +35,9 @@ class Interpolation:
     def conjugate(self, t: FloatArray, y: FloatArray) -> FloatArray:
         return t * y
 
+    def rescaled(self, power: int) -> Interpolation:
+        return self
+
 
 @dataclass(frozen=True)
 class HardMargin:
@@ -52,6 +55,9 @@ class HardMargin:
 
     def conjugate(self, t: FloatArray, y: FloatArray) -> FloatArray:
         return np.where(t * y <= 0, t * y, np.inf)
+
+    def rescaled(self, power: int) -> None:
+        return None
 
 
 Constraint = Interpolation | HardMargin

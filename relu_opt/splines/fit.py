@@ -14,8 +14,10 @@ from relu_opt.errors import DataError
 from relu_opt.program.arrangement import enumerate_patterns
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.losses import Loss
+from relu_opt.program.units import scaled
 from relu_opt.proving import certify
 from relu_opt.solution import solve
+from relu_opt.splines.bounds import SplineBound
 from relu_opt.splines.certificate import certify_spline
 from relu_opt.splines.constraints import Constraint, HardMargin, Interpolation
 from relu_opt.splines.interpolation import interpolate
@@ -24,6 +26,9 @@ from relu_opt.splines.neurons import Neurons, Shape
 from relu_opt.splines.problem import SplineProblem, as_inputs, loss_or_constraint
 from relu_opt.splines.result import SplineFit
 from relu_opt.splines.training import Masters, Trained, train_smooth
+
+# Share of the tolerance that is trained to: rounding and its proof take a little of it.
+AIM = 0.9
 
 
 def fit_spline(
@@ -89,11 +94,12 @@ def fit_spline(
         )
     started = time.perf_counter()
     problem = SplineProblem(x, y, lam, demand, sample_weight)  # type: ignore[arg-type]
-    masters = Masters(backend, settings.tol, settings.time_limit, options)
-    found = _train(problem, masters)
-    positions = problem.positions[found.knots.chosen]
-    neurons = Shape.through(positions, found.values).neurons()
-    certificate = certify_spline(problem, neurons, found.bound, settings.tol)
+    masters = Masters(backend, AIM * settings.tol, settings.time_limit, options)
+    found = _train(problem.canonical, masters)
+    positions = problem.canonical.positions[found.knots.chosen]
+    shape = Shape.through(positions, found.values)
+    neurons, bound = _as_given(problem, shape.neurons(), found.bound)
+    certificate = certify_spline(problem, neurons, bound, settings.tol)
     seconds = {"solve": masters.seconds, "all": time.perf_counter() - started}
     return SplineFit(
         problem,
@@ -104,6 +110,22 @@ def fit_spline(
         masters.used or "closed form",
         {"rounds": masters.rounds, "seconds": seconds},
     )
+
+
+def _as_given(
+    problem: SplineProblem, neurons: Neurons, bound: SplineBound
+) -> tuple[Neurons, SplineBound]:
+    """Neurons and a bound of the canonical problem, in the units of the problem itself."""
+    units = problem.units
+    given = Neurons(
+        scaled(neurons.kinks, units.x),
+        neurons.sides,
+        units.weights(neurons.weights),
+        units.constant(neurons.constant),
+    )
+    # A cost alone has the unit of a slope.
+    ours, high = (-units.x, units.y - units.x) if problem.constrained else (units.y, 2 * units.y)
+    return given, SplineBound(scaled(bound.nu, ours), scaled(bound.value, high))
 
 
 def _train(problem: SplineProblem, masters: Masters) -> Trained:

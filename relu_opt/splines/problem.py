@@ -19,16 +19,26 @@ form of the cost is our own.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relu_opt.arrays import FloatArray, IntArray, as_floats, as_positive, as_targets, without_mask
+from relu_opt.arrays import (
+    FloatArray,
+    IntArray,
+    as_floats,
+    as_positive,
+    as_targets,
+    frozen,
+    without_mask,
+)
 from relu_opt.errors import DataError
 from relu_opt.program.loss_term import LossTerm, check_labels, of_mean_one
 from relu_opt.program.losses import Loss, get_loss
+from relu_opt.program.units import Units, centre_of, exponent
 from relu_opt.splines.constraints import CONSTRAINTS, Constraint, HardMargin, Interpolation
 
 # Slopes between points that are closer than this share of the range mean nothing.
@@ -164,6 +174,46 @@ class SplineProblem(LossTerm):
     def at_positions(self, values: FloatArray) -> FloatArray:
         """Sums over the samples of each position, (m,)."""
         return np.asarray(np.bincount(self.where, values, len(self.positions)), dtype=np.float64)
+
+    # -- units -----------------------------------------------------------------
+
+    @cached_property
+    def units(self) -> Units:
+        """The powers of two that bring the range of x and the targets to size one."""
+        x = exponent(np.array([self.width]))
+        if self.loss.rescaled(0) is None:
+            return Units(x)
+        # The constant is free, and so is what targets are measured from.
+        centre = centre_of(self.y)
+        return Units(x, exponent(self.y - centre), centre)
+
+    @cached_property
+    def canonical(self) -> SplineProblem:
+        """The same problem in its `units`: what is solved.
+
+        Raises
+        ------
+        DataError
+            If λ is too small or too large beside x and y to be held by a double there.
+        """
+        units = self.units
+        lam = self.lam if self.constrained else units.in_strength(self.lam)
+        if not sys.float_info.min <= lam <= sys.float_info.max:
+            raise DataError(
+                f"lam is {self.lam:g}, which is beyond double precision beside x of range "
+                f"2^{units.x} and y of size 2^{units.y}. Choose another lam.",
+                lam=self.lam,
+            )
+        made = object.__new__(SplineProblem)  # checked already, weights and all
+        made.__dict__.update(
+            x=frozen(units.in_data(self.x)),
+            y=frozen(units.in_targets(self.y)),
+            lam=lam,
+            loss=self.loss if self.constrained else units.in_loss(self.loss),
+            sample_weight=self.sample_weight,
+            intercept=True,
+        )
+        return made
 
     # -- the dual constraint ---------------------------------------------------
 

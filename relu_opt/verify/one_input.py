@@ -145,7 +145,7 @@ def check_spline(given: SplineClaim, x: FloatArray, y: FloatArray) -> Verificati
     wide = exponent(np.array([x.max() / 2 - x.min() / 2])) + 1
     high = 0 if given.loss in (*LABELLED, "hard_margin") else exponent(y)
     claim, targets = _near_one(given, wide, high), scaled(y, -high)
-    if not in_range(claim.nu, np.array(claim.lam)):
+    if not (in_range(claim.nu, np.array(claim.lam)) and claim.lam):
         return undecided(given.terms, TOO_WIDE)
     # Objectives are of the size of the targets' squares; a cost alone is theirs over that of x.
     unit = high - wide if given.demanded else 2 * high
@@ -249,9 +249,13 @@ def _fit(
         return max(1 - away, UNIT) * (1 - 4 * UNIT) if away else 1.0, _missed(away, short), away
     if given.loss in LABELLED:
         values = np.array([rounded(fit, shift) for fit in fits])
+        if not in_range(values):
+            return math.inf, "", 0.0
         return mean_loss_above(claim, values, 2 * UNIT * np.abs(values), 0.0, y), "", 0.0
     misses = [fit - target for fit, target in zip(fits, targets, strict=True)]
     values = np.array([rounded(miss, shift + high) for miss in misses])
+    if not in_range(values):
+        return math.inf, "", 0.0
     loss = mean_loss_above(claim, values, 2 * UNIT * np.abs(values), 0.0, np.zeros(len(y)))
     return loss, "", 0.0
 

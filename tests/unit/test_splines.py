@@ -332,8 +332,7 @@ def test_a_certificate_goes_through_a_file(certified, tmp_path):
     assert found.valid
     assert "every one-input ReLU network" in found.statement
     assert ro.verify(read, x, y).dual == found.dual
-    with pytest.raises(DataError, match="damaged"):
-        ro.Certificate.load(tmp_path / "spline.npz")
+    assert repr(ro.Certificate.load(tmp_path / "spline.npz")) == repr(certificate)
 
 
 @pytest.mark.parametrize(
