@@ -35,10 +35,11 @@ from relu_opt.program.network import ReLUNetwork, users_network
 from relu_opt.program.spike_free import STRETCH_TOL, is_spike_free
 from relu_opt.program.units import Units, exponent, scaled
 from relu_opt.proving import certificate_of
-from relu_opt.vector.ascent import lifted_bound
 from relu_opt.vector.certificate import VectorCertificate, vector_certificate
+from relu_opt.vector.lifted import lifted_bound
 from relu_opt.vector.network import VectorNetwork
 from relu_opt.vector.problem import VectorProblem
+from relu_opt.vector.proof import lower_bound as vector_lower_bound
 from relu_opt.vector.whitened import whitened_vector
 
 # The gap that every answer is certified to, and how far, relative to it, the formula's objective
@@ -183,10 +184,13 @@ def _several_outputs(
             f"the identity by {white:.3g}. Use train_vector(X, Y, lam).",
             whitened=white,
         )
-    network, value = whitened_vector(X, problem.Y, problem.lam)
-    V = problem.dual_point(network)
-    V = problem.best_scale(V, lifted_bound(X, V)) * V
-    proof = vector_certificate(problem, network, V, "lifted", "M(V) ≤ ‖X‖‖V‖", TOL)
+    own = problem.canonical
+    network, value = whitened_vector(own.X, own.Y, own.lam)
+    V = own.dual_point(network)
+    found = vector_lower_bound(own, V, lifted_bound(own.X, V))
+    bound, network = found.in_units(problem.units), problem.as_given(network)
+    proof = vector_certificate(problem, network, bound, "lifted", "M(V) ≤ ‖X‖‖V‖", TOL)
+    value = problem.units.objective(value)
     return _agreed(ClosedForm("whitened", loss, network, value, proof.require()))
 
 

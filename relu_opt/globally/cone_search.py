@@ -58,6 +58,10 @@ class ConeSearch(ABC):
     def bounds_of(self, cones: FloatArray) -> FloatArray:
         """An upper bound on each cone, (m,); good points on the way may be noted."""
 
+    def cut(self, cones: FloatArray) -> FloatArray | None:
+        """Each cone in two, all first halves first; None if that is not possible any more."""
+        return halves(cones)
+
     def begin(self, deadline: float | None) -> None:  # noqa: B027 - a search may need nothing
         """What is done first; nothing by default."""
 
@@ -75,7 +79,7 @@ class ConeSearch(ABC):
                 cones, bounds = cones[~closed], bounds[~closed]
                 if not len(cones):
                     return
-                smaller = halves(cones) if len(cones) <= MOST_ENTRIES // self.rank**2 else None
+                smaller = self.cut(cones) if len(cones) <= MOST_ENTRIES // self.rank**2 else None
                 if smaller is None:
                     self._give_up(StopReason.ITERATION_LIMIT, bounds)
                     return

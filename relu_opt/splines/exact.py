@@ -95,4 +95,4 @@ def quotient(part: int, whole: int) -> float:
     try:
         return part / whole
     except OverflowError:
-        return math.copysign(math.inf, part)
+        return math.inf if part > 0 else -math.inf

@@ -1,33 +1,19 @@
-r"""The oracle `ascent`: climbs from many directions and a bound by eigenvalues, for any rank.
-
-The values z = (Xu)₊ satisfy z_i² = z_i x_iᵀu. With h = Ωᵀz, for every diagonal N > 0 with
-ΩᵀN⁻¹Ω ≺ I
-
-    ‖h‖² = ‖Ωᵀz‖² + Σ_i N_i (z_i x_iᵀu − z_i²) ≤ ¼ uᵀXᵀ(N + Ω(I − ΩᵀN⁻¹Ω)⁻¹Ωᵀ)Xu,
-
-the maximum of a concave quadratic over all z. So M(V)² is at most a quarter of the largest
-eigenvalue of that matrix. N is a multiple of the identity, or of ‖ω_i‖/‖x_i‖; the multiple is the
-best one. For XXᵀ = s²I the identity gives ‖X‖‖V‖. In general the bound is some 1.5 to 3 times M(V),
-and it costs a few decompositions whatever the rank. (Derived here.)
-"""
+"""The oracle `ascent`: climbs from many directions and a bound by one matrix, for any rank."""
 
 from __future__ import annotations
 
-import math
 import time
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from relu_opt.arrays import FloatArray
-from relu_opt.globally.bounds import EPS, RowSpace
+from relu_opt.globally.bounds import RowSpace
 from relu_opt.plugins.types import StopReason
 from relu_opt.vector.bounds import MOST_DIRECTIONS, Terms, VectorSeparation, distinct
+from relu_opt.vector.lifted import lifted_bound
 
 # Random starts of a climb.
 STARTS = 64
-# Where log(t/τ − 1) is looked for: t is the multiple of N, τ the least that is allowed.
-LEAST, MOST = np.log(0.01), np.log(1e4)
 
 
 class VectorAscent:
@@ -64,14 +50,14 @@ class VectorAscent:
             stop = StopReason.INTERRUPTED
         directions, values = climber.found()
         lower = float(values.max(initial=0.0))
-        bound = min(lifted_bound(self.space.rows, weights) + terms.error, terms.size)
+        bound = terms.everywhere(min(lifted_bound(self.space.rows, weights), terms.size))
         return VectorSeparation(
-            lower,
-            max(bound, lower),
+            terms.surely(lower),
+            bound,
             self.space.outward(directions),
             values,
             self.name,
-            "a bound by eigenvalues, for all directions",
+            "a bound by a matrix, for all directions",
             stop,
             len(climber.points),
         )
@@ -116,31 +102,3 @@ class Climber:
             return np.zeros((0, self.terms.a.shape[1])), np.zeros(0)
         points = np.concatenate(self.points)
         return distinct(points, self.terms.values(points), MOST_DIRECTIONS)
-
-
-def lifted_bound(rows: FloatArray, weights: FloatArray) -> float:
-    """What ‖Σ_i (x_iᵀu)₊ ω_i‖ does not exceed on the unit ball; rows (N, r), the ω_i (N, q)."""
-    sizes, strengths = np.linalg.norm(rows, axis=1), np.linalg.norm(weights, axis=1)
-    on = (sizes > 0) & (strengths > 0)
-    if not on.any():
-        return 0.0
-    x, omega = rows[on], weights[on]
-    both = (
-        _least_eigenvalue_bound(x, omega, N) for N in (np.ones(len(x)), (strengths / sizes)[on])
-    )
-    return min(both) * (1 + 6400 * EPS * math.sqrt(x.size))
-
-
-def _least_eigenvalue_bound(x: FloatArray, omega: FloatArray, N: FloatArray) -> float:
-    """The bound for the best multiple of N; its square is convex in the multiple."""
-    # With ΩᵀN⁻¹Ω = Q diag(s) Qᵀ the multiple t > τ = max s, and all is diagonal in it.
-    s, Q = np.linalg.eigh(omega.T @ (omega / N[:, None]))
-    plain, pulled = x.T @ (N[:, None] * x), x.T @ omega @ Q
-
-    def square(at: float) -> float:
-        t = s[-1] * (1 + np.exp(at))
-        matrix = t * plain + (pulled / (1 - s / t)) @ pulled.T
-        return 0.25 * float(np.linalg.eigvalsh(matrix)[-1])
-
-    best = minimize_scalar(square, bounds=(LEAST, MOST), method="bounded", options={"xatol": 1e-7})
-    return float(np.sqrt(best.fun))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from relu_opt.arrays import FloatArray
-from relu_opt.globally.bounds import EPS, SAME_LINE, RowSpace, Separation
+from relu_opt.globally.bounds import SAME_LINE, RowSpace, Separation
 from relu_opt.program.lines import merge, units
+from relu_opt.program.units import scaled
+from relu_opt.rounding import charge, depth
+from relu_opt.vector.definite import row_sums
 
 # Steps of a climb, and hyperplanes near a point whose intersections are tried.
 CLIMB, NEAR = 30, 4
@@ -22,13 +25,18 @@ class VectorSeparation(Separation):
     """Bounds on M(V) = max ‖Vᵀ(Xu)₊‖ over ‖u‖ ≤ 1, and directions with large values.
 
     The attributes are those of `Separation`: values are ‖Vᵀ(Xu)₊‖, and the oracle is "sphere",
-    "flats" or "ascent".
+    "flats" or "ascent". Rounding is in `lower` and `upper`, not in the values.
     """
 
     @property
     def proof(self) -> str:
         """What a certificate calls the reason of `upper`."""
         return "lifted" if self.oracle == "ascent" else "searched"
+
+    def in_units(self, power: int) -> VectorSeparation:
+        """The same for 2^power times the values."""
+        lower, upper = scaled(self.lower, power), scaled(self.upper, power)
+        return replace(self, lower=lower, upper=upper, values=scaled(self.values, power))
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,13 +47,15 @@ class Terms:
     ----------
     a : (N, r) array
     w : (N, q) array
-        Unit vectors.
+        Unit vectors, up to rounding.
     B : (q, r) array
         From rows that are opposite to others: (−aᵀu)₊ = (aᵀu)₊ − aᵀu.
     size : float
         At least Σ_k ‖a_k‖ + ‖B‖: no intermediate sum is larger.
     error : float
-        What rounding and merging may make of ‖h(u)‖ at a unit vector.
+        At least the distance of these numbers' h from that of the data, at a unit vector.
+    stretch : float
+        What the norm of a direction may grow by when it is turned to these coordinates.
     """
 
     a: FloatArray
@@ -53,36 +63,52 @@ class Terms:
     B: FloatArray
     size: float
     error: float
+    stretch: float
 
     @classmethod
     def of(cls, space: RowSpace, weights: FloatArray) -> Terms:
         """Of the rows of a space and the ω_i, (rows, q)."""
-        rows, r, q = space.rows, space.rank, weights.shape[1]
+        rows, (n, q), r = space.rows, weights.shape, space.rank
+        careful = 1 + charge(n + r + q + 8)
         sizes, strengths = np.linalg.norm(rows, axis=1), np.linalg.norm(weights, axis=1)
+        total = float(sizes @ strengths) * careful
+        error = float(space.rest @ strengths) * careful
         on = (sizes > 0) & (strengths > 0)
-        total = float(sizes @ strengths)
-        error = 8 * EPS * np.sqrt(len(rows) + 1.0) * total
-        error += space.left_out * float(np.linalg.norm(weights))
         if not on.any():
-            return cls(np.zeros((0, r)), np.zeros((0, q)), np.zeros((q, r)), total, error)
+            nothing = np.zeros((q, r))
+            return cls(nothing[:0], np.zeros((0, q)), nothing, total, error, space.stretch)
         directions, heavy = units(rows[on]), weights[on] * sizes[on, None]
         lines, which, back = merge(directions, SAME_LINE)
         turned = np.where(back, -1.0, 1.0)[:, None] * directions
-        error += float(
+        error += careful * float(
             np.linalg.norm(heavy, axis=1) @ np.linalg.norm(turned - lines[which], axis=1)
         )
         summed = np.zeros((len(lines), q))
         np.add.at(summed, which, heavy)
-        B = -(heavy[back].T @ lines[which[back]])
+        B = -row_sums(heavy[back], lines[which[back]])
         lengths = np.linalg.norm(summed, axis=1)
         kept = lengths > 0
+        # Rows of one line are summed one after another; scaling takes a few roundings more.
+        most = int(np.bincount(which).max())
+        error += charge(most + depth(n) + 2 * (r + q) + 24) * total
         return cls(
             lines[kept] * lengths[kept, None],
             summed[kept] / lengths[kept, None],
             B,
-            total + float(np.linalg.norm(B)),
-            float(error),
+            (total + float(np.linalg.norm(B))) * careful,
+            error,
+            space.stretch,
         )
+
+    def everywhere(self, bound: float) -> float:
+        """What ‖h‖ does not exceed for the data, if it is `bound` on the unit ball for these."""
+        return (bound * self.stretch + self.error) * (1 + charge(3))
+
+    def surely(self, value: float) -> float:
+        """What the data's M is not below, if a direction has this value here."""
+        r, q = self.a.shape[1], self.w.shape[1]
+        lost = self.error + charge(len(self.a) + 2 * r + q + 16) * self.size
+        return max(0.0, value - lost * self.stretch * (1 + charge(3)))
 
     def values(self, points: FloatArray) -> FloatArray:
         """‖h(u)‖ of each row u, (k,)."""

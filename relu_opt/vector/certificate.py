@@ -7,14 +7,13 @@ proofs of M(V) ≤ λ are known:
 searched    branch and bound over the directions;
 relaxed     for each activation pattern D of the data, with S = 2D − I, an N ≥ 0 entrywise with
             XᵀDVVᵀDX + XᵀSNSX ≼ λ²I: on the pattern's cone, SXu ≥ 0, the second term is ≥ 0;
-lifted      an eigenvalue that M(V)² is at most (`relu_opt.vector.ascent`); ‖X‖²‖V‖² is one.
+lifted      one semidefinite matrix (`relu_opt.vector.lifted`), as in M(V) ≤ ‖X‖‖V‖.
 
 `relu_opt.verify` re-checks them from the data alone: the first two by a search of its own.
 """
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,10 +27,8 @@ from relu_opt.errors import DataError
 from relu_opt.io import complete, need, read_npz, with_extra, write_npz
 from relu_opt.vector.network import VectorNetwork
 from relu_opt.vector.problem import VectorProblem
-from relu_opt.verdicts import Verdict, relative_gap
-
-# A gap below zero by more than this is not explained by rounding.
-CROSSING_TOLERANCE = 1e-9
+from relu_opt.vector.proof import VectorBound, objective_above
+from relu_opt.verdicts import Verdict, judge, relative_gap
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +50,8 @@ class VectorCertificate:
     tol : float
         The relative gap that the verdict is against.
     primal, dual : float
-        The network's objective, and what no network's objective is below.
+        The network's objective from above, and what no network's objective is below: rounding is
+        in them.
     verdict : Verdict
     reason : str
         Why, in one sentence.
@@ -168,29 +166,15 @@ class VectorCertificate:
 def vector_certificate(
     problem: VectorProblem,
     network: VectorNetwork,
-    V: FloatArray,
+    bound: VectorBound,
     proof: str,
     statement: str,
     tol: float,
 ) -> VectorCertificate:
     """The certificate of a balanced network and a dual point that is known to be feasible."""
-    primal, dual = problem.objective(network), problem.dual_objective(V)
-    gap = relative_gap(primal, dual)
-    if not (math.isfinite(primal) and math.isfinite(dual)):
-        verdict, reason = Verdict.NOT_CERTIFIED, "A bound is not finite."
-    elif gap < -CROSSING_TOLERANCE:
-        verdict = Verdict.INCONCLUSIVE
-        reason = f"The lower bound lies above the network's objective by {-gap:.1e}."
-    elif not gap <= tol:
-        verdict = Verdict.NOT_CERTIFIED
-        reason = f"The relative gap {gap:.2e} over all patterns is above the tolerance {tol:.0e}."
-    else:
-        verdict = Verdict.CERTIFIED
-        reason = (
-            "No network of any width has an objective that is lower by more than a share of "
-            f"{max(gap, 0):.1e}."
-        )
+    primal, dual = objective_above(problem, network), bound.value
+    verdict, reason = judge(primal, dual, tol, "ReLU network of any width")
     return VectorCertificate(
-        network, V, problem.lam, problem.intercept, problem.pooled, proof, statement, tol,
+        network, bound.V, problem.lam, problem.intercept, problem.pooled, proof, statement, tol,
         primal, dual, verdict, reason, fingerprint(problem.X, problem.Y),
     )  # fmt: skip

@@ -6,6 +6,9 @@ x_iᵀu = 0, or an intersection of several. So the largest value at the top eige
 of all flats is M(V); no membership is tested, since the true function is evaluated (Sahiner et
 al., ICLR 2021, call it cone-constrained PCA). Where the top eigenvalue is a multiple one, the
 maximum reaches a smaller flat too. There are O(n^(r−1)) cells of rank r.
+
+That is computed, and not proved: cells may be lost to rounding. So the upper bound is that of the
+oracle `sphere`, which starts from what is found here.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from relu_opt.globally.bounds import RowSpace
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.arrangement import MAX_PATTERNS, count_patterns_bound, enumerate_patterns
 from relu_opt.vector.bounds import MOST_DIRECTIONS, Terms, VectorSeparation, distinct, null_basis
+from relu_opt.vector.sphere import VectorSphere
 
 
 class VectorFlats:
@@ -61,30 +65,39 @@ class VectorFlats:
         deadline: float | None,
         starts: FloatArray | None = None,
     ) -> VectorSeparation:
-        """M(V) up to rounding; see `VectorSphere.search`. `target` and `rel` change nothing."""
+        """Bound M: the flats give its value up to rounding, and a search of cones shows it.
+
+        See `VectorSphere.search`; the flats are looked at whatever `target` and `rel` are.
+        """
         terms = Terms.of(self.space, weights)
         points: list[FloatArray] = []
-        stop, upper = StopReason.CONVERGED, 0.0
+        stop = StopReason.CONVERGED
         try:
             for top in self._candidates(terms):
                 points.append(top)
                 if deadline is not None and time.perf_counter() > deadline:
                     raise TimeoutError
         except TimeoutError:
-            stop, upper = StopReason.TIME_LIMIT, terms.size
+            stop = StopReason.TIME_LIMIT
         except KeyboardInterrupt:
-            stop, upper = StopReason.INTERRUPTED, terms.size
+            stop = StopReason.INTERRUPTED
         every = np.array(points) if points else np.zeros((0, self.space.rank))
         every = np.concatenate([every, -every])
         directions, values = distinct(every, terms.values(every), MOST_DIRECTIONS)
-        lower = float(values.max(initial=0.0))
+        found = self.space.outward(directions)
+        if stop is StopReason.CONVERGED:
+            shown = VectorSphere(self.space).search(weights, target, rel, deadline, found)
+            stop, upper, cones = shown.stop, shown.upper, shown.work
+        else:
+            upper, cones = terms.everywhere(terms.size), 0
         return VectorSeparation(
-            lower,
-            max(upper, lower * (1 + 1e-12) + 4 * terms.error),
-            self.space.outward(directions),
+            terms.surely(float(values.max(initial=0.0))),
+            upper,
+            found,
             values,
             self.name,
-            f"eigenvectors on {len(points)} cells of all flats",
+            f"eigenvectors on {len(points)} cells of all flats, and branch and bound over {cones} "
+            "cones of directions",
             stop,
             len(points),
         )

@@ -13,7 +13,8 @@ Vᵀ(X_k u)₊, pooled it averages them. In each case h(u) = Σ_i (x_iᵀu)₊ �
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -22,6 +23,7 @@ from numpy.typing import ArrayLike
 from relu_opt.arrays import FloatArray, IntArray, as_floats, as_positive, without_mask
 from relu_opt.errors import DataError
 from relu_opt.globally.bounds import RowSpace
+from relu_opt.program.units import Units, centre_of, exponent, scaled
 from relu_opt.vector.network import VectorNetwork, as_patches
 
 
@@ -65,6 +67,49 @@ class VectorProblem:
     @property
     def n(self) -> int:
         return len(self.X)
+
+    @cached_property
+    def units(self) -> Units:
+        """The powers of two that bring X and the targets to size one."""
+        return Units(exponent(self.X), exponent(self.Y - self.centres))
+
+    @cached_property
+    def centres(self) -> FloatArray:
+        """What each column of targets is measured from, (c,): not 0 only with constants."""
+        columns = self.Y.T if self.intercept else np.zeros((self.Y.shape[1], 1))
+        return np.array([centre_of(column) for column in columns])
+
+    @cached_property
+    def canonical(self) -> VectorProblem:
+        """The same problem in its `units`, and from its `centres`: what is solved.
+
+        Raises
+        ------
+        DataError
+            If λ is too small or too large beside X and Y to be held by a double there.
+        """
+        units = self.units
+        lam = units.in_strength(self.lam)
+        if not sys.float_info.min <= lam <= sys.float_info.max:
+            raise DataError(
+                f"lam is {self.lam:g}, which is beyond double precision beside X of size "
+                f"2^{units.x} and Y of size 2^{units.y}. Choose another lam.",
+                lam=self.lam,
+            )
+        return self.of_size_one(lam)
+
+    def of_size_one(self, lam: float) -> VectorProblem:
+        """Data and targets in `units`, targets from `centres`, with a λ."""
+        X, Y = self.units.in_data(self.X), self.units.in_targets(self.Y - self.centres)
+        return replace(self, X=X, Y=Y, lam=lam)
+
+    def as_given(self, network: VectorNetwork) -> VectorNetwork:
+        """A network of the canonical problem, in the units of this one."""
+        units = self.units
+        constants = scaled(network.constants, units.y) + self.centres
+        return VectorNetwork(
+            units.layer(network.hidden), units.layer(network.output), constants, network.patches
+        )
 
     @property
     def blocks(self) -> int:

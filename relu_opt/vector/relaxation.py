@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 from scipy.sparse import block_diag, csc_array, eye_array, hstack, vstack
 
-from relu_opt.arrays import BoolArray, FloatArray
+from relu_opt.arrays import BoolArray, FloatArray, IntArray
 from relu_opt.errors import DataError, did_you_mean
-from relu_opt.globally.bounds import EPS, RowSpace
+from relu_opt.globally.bounds import RowSpace
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.arrangement import enumerate_patterns
 from relu_opt.program.conic import (
@@ -35,7 +35,11 @@ from relu_opt.program.conic import (
     triangle_size,
 )
 from relu_opt.program_solution import solve_program
+from relu_opt.rounding import charge, depth
+from relu_opt.vector.definite import row_sums, semidefinite
+from relu_opt.vector.lifted import MARGINS
 from relu_opt.vector.problem import VectorProblem
+from relu_opt.vector.proof import lower_bound
 
 RELAXATIONS = ("dnn", "psd")
 
@@ -109,12 +113,12 @@ def relax(
     blocks = [symmetric(part) for part in model.triangles(found.x)]
     multipliers = model.multipliers(found.duals)
     points = [model.dual_point(blocks), *model.solver_point(found.duals)]
-    feasible = [problem.best_scale(V, model.largest(V, multipliers)) * V for V in points]
-    V = max(feasible, key=problem.dual_objective)
+    feasible = [lower_bound(problem, V, model.largest(V, multipliers)) for V in points]
+    best = max(feasible, key=lambda bound: bound.value)
     return Relaxation(
         kind,
-        V,
-        problem.dual_objective(V),
+        best.V,
+        best.value,
         found.objective,
         space.outward(model.candidates(blocks)),
         len(masks),
@@ -129,7 +133,7 @@ class _Model:
     def __init__(
         self, problem: VectorProblem, space: RowSpace, masks: BoolArray, kind: str
     ) -> None:
-        self.problem, self.x, self.left_out = problem, space.rows, space.left_out
+        self.problem, self.space, self.x = problem, space, space.rows
         self.masks = masks
         self.r, self.c = space.rank, problem.Y.shape[1]
         self.order = self.r + self.c
@@ -198,18 +202,35 @@ class _Model:
         return np.split(self.problem.lam * z, np.cumsum(sizes)[:-1])
 
     def largest(self, V: FloatArray, multipliers: list[FloatArray]) -> float:
-        """What M(V) does not exceed, by the multipliers, with an allowance for rounding."""
-        best = 0.0
+        """What M(V) does not exceed, as the multipliers show; inf where they show nothing."""
+        pieces = zip(self.masks, self.pairs, multipliers, strict=True)
+        bounds = [self._largest_in(V, mask, pairs, N) for mask, pairs, N in pieces]
+        strengths = np.linalg.norm(V, axis=1)
+        rest = float(self.space.rest @ strengths) * (1 + charge(sum(V.shape) + 2))
+        return (max(bounds, default=0.0) * self.space.stretch + rest) * (1 + charge(3))
+
+    def _largest_in(self, V: FloatArray, mask: BoolArray, pairs: IntArray, N: FloatArray) -> float:
+        """The same for a pattern: a μ with AᵀA + XᵀSNSX ≼ μ²I, which Cholesky's method shows."""
+        A = row_sums(V[mask], self.x[mask])
+        H = self._signed(mask)
+        weighted = row_sums(H[pairs[:, 0]] * N[:, None], H[pairs[:, 1]])
+        matrix = A.T @ A + weighted + weighted.T
         sizes = np.linalg.norm(self.x, axis=1)
-        reach = float(np.linalg.norm(V, axis=1) @ sizes)
-        for mask, pairs, N in zip(self.masks, self.pairs, multipliers, strict=True):
-            A = V[mask].T @ self.x[mask]
-            H = self._signed(mask)
-            weighted = (H[pairs[:, 0]] * N[:, None]).T @ H[pairs[:, 1]]
-            matrix = A.T @ A + weighted + weighted.T
-            error = 16 * EPS * len(V) * (reach**2 + 2 * float(N.sum()) * float(sizes.max()) ** 2)
-            best = max(best, float(np.linalg.eigvalsh(matrix)[-1]) + error)
-        return float(np.sqrt(best)) + self.left_out * float(np.linalg.norm(V))
+        n, count = len(V), len(pairs)
+        reach = float(np.linalg.norm(V, axis=1) @ sizes) * (1 + charge(n + sum(A.shape)))
+        own = float(N @ (sizes[pairs[:, 0]] * sizes[pairs[:, 1]])) * (1 + charge(count + self.r))
+        error = charge(2 * depth(n) + depth(count) + self.c + 8) * (reach**2 + 2 * own)
+        # A direction of the data's cone leaves that of the turned rows by what these leave out.
+        rest, (one, two) = self.space.rest, pairs.T
+        left = rest[one] * sizes[two] + rest[two] * sizes[one] + rest[one] * rest[two]
+        outside = 2 * float(N @ left) * (1 + charge(count + self.r))
+        square = max(float(np.linalg.eigvalsh(matrix)[-1]), 0.0)
+        for margin in MARGINS:
+            tried = square * (1 + margin) + 2 * error
+            room = tried * np.eye(self.r) - matrix
+            if semidefinite(room, error + charge(1) * tried):
+                return float(np.sqrt(tried + outside)) * (1 + charge(2))
+        return np.inf
 
     def candidates(self, blocks: list[FloatArray]) -> FloatArray:
         """Eigenvectors of the A_i that matter, of both signs, in the row space."""

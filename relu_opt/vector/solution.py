@@ -12,6 +12,7 @@ from relu_opt.vector.bounds import VectorSeparation
 from relu_opt.vector.certificate import VectorCertificate, vector_certificate
 from relu_opt.vector.network import VectorNetwork
 from relu_opt.vector.problem import VectorProblem
+from relu_opt.vector.proof import VectorBound
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,8 @@ class VectorSolution(TwoBounds):
         mine = self.certificate
         tol = mine.tol if tol is None else as_tolerance(tol, "tol")
         balanced = self.problem.fitting(network)
-        return vector_certificate(self.problem, balanced, mine.V, mine.proof, mine.statement, tol)
+        bound = VectorBound(mine.V, mine.dual)
+        return vector_certificate(self.problem, balanced, bound, mine.proof, mine.statement, tol)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the certificate; `VectorCertificate.load` reads it."""

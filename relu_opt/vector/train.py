@@ -13,6 +13,7 @@ from relu_opt.errors import DataError, did_you_mean
 from relu_opt.globally.separation import deadline_of
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.arrangement import MAX_PATTERNS
+from relu_opt.program.units import scaled
 from relu_opt.vector.bounds import VectorSeparation
 from relu_opt.vector.problem import VectorProblem
 from relu_opt.vector.relaxation import relax
@@ -105,11 +106,13 @@ def train_vector(
     time_limit = settled("time_limit", time_limit, None)
     deadline = deadline_of(time_limit)
     problem = VectorProblem.of(X, Y, lam, intercept, patches, is_pooled(pooling))
-    chosen = make_vector_oracle(problem, oracle, max_patterns)
+    chosen = make_vector_oracle(problem.canonical, oracle, max_patterns)
     run = ColumnGeneration(problem, chosen, tol, deadline)
     if method == "sdp":
         aim = max(RELAXED * tol, TIGHTEST)
-        found = relax(problem, relaxation, max_patterns, backend, aim, time_limit, options)
+        found = relax(
+            problem.canonical, relaxation, max_patterns, backend, aim, time_limit, options
+        )
         return run.beside(found)
     try:
         stop = run.run()
@@ -168,9 +171,15 @@ def vector_separation(
     problem = VectorProblem.of(X, as_floats(V, "V", 2), 1.0, False, patches, is_pooled(pooling))
     if not np.isfinite(target) or target < 0:
         raise DataError(f"target is {target}, and a number ≥ 0 is needed.", target=target)
-    chosen = make_vector_oracle(problem, oracle, max_patterns)
-    weights = problem.row_weights(problem.Y)
-    return chosen.search(weights, float(target), as_tolerance(tol, "tol"), deadline_of(time_limit))
+    canonical, power = problem.of_size_one(1.0), problem.units.x + problem.units.y
+    chosen = make_vector_oracle(canonical, oracle, max_patterns)
+    found = chosen.search(
+        canonical.row_weights(canonical.Y),
+        scaled(float(target), -power),
+        as_tolerance(tol, "tol"),
+        deadline_of(time_limit),
+    )
+    return found.in_units(power)
 
 
 def is_pooled(pooling: str | None) -> bool:

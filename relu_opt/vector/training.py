@@ -19,6 +19,7 @@ from relu_opt.vector.flats import VectorFlats
 from relu_opt.vector.master import group_lasso
 from relu_opt.vector.network import VectorNetwork
 from relu_opt.vector.problem import VectorProblem
+from relu_opt.vector.proof import ROOM, VectorBound, lower_bound
 from relu_opt.vector.relaxation import Relaxation
 from relu_opt.vector.sliding import slide
 from relu_opt.vector.solution import VectorRound, VectorSolution
@@ -31,6 +32,8 @@ VectorOracle = VectorSphere | VectorFlats | VectorAscent
 SPHERE_RANK = 6
 # Directions that join in a round, steps of a descent, and rounds.
 JOIN, STEPS, MAX_ROUNDS = 32, 300, 300
+# Share of the tolerance that training goes for.
+GOAL = 0.99
 # Share of the tolerance that the oracle and the master may each leave, and of the gap.
 AIM, SHARE = 0.25, 0.05
 # Random neurons of an exploration, their size as a share of the median, its steps, and the share of
@@ -61,9 +64,11 @@ class ColumnGeneration:
     """One run: the known neurons, and the best bounds so far."""
 
     def __init__(
-        self, problem: VectorProblem, oracle: VectorOracle, tol: float, deadline: float | None
+        self, given: VectorProblem, oracle: VectorOracle, tol: float, deadline: float | None
     ) -> None:
-        self.problem = problem
+        # What is solved, and how far: rounding and its proof take a little of the tolerance.
+        self.given, self.problem = given, given.canonical
+        problem, self.given_tol, tol = self.problem, tol, GOAL * tol
         self.oracle, self.ascent = oracle, VectorAscent(problem.space)
         self.tol, self.deadline = tol, deadline
         self.started = time.perf_counter()
@@ -117,12 +122,8 @@ class ColumnGeneration:
     def answer(self, stop: StopReason) -> VectorSolution:
         """What was found, with neurons of nearly one direction made one where that is no worse."""
         self._tidy()
-        proof = vector_certificate(
-            self.problem, self.network, self.V, self.found.proof, self.found.statement, self.tol
-        )
-        return VectorSolution(
-            proof, self.problem, "column_generation", self.found, tuple(self.rounds), stop
-        )
+        found = self.found
+        return self._solution("column_generation", found.proof, found.statement, found, stop)
 
     def beside(self, relaxed: Relaxation) -> VectorSolution:
         """The bound of a relaxation, and a network of the directions that it makes likely."""
@@ -131,16 +132,28 @@ class ColumnGeneration:
             self._join(self._likely(relaxed.directions))
             self._tell()
         self._tidy()
-        proof = vector_certificate(
-            self.problem,
-            self.network,
-            self.V,
-            "relaxed",
+        statement = (
             f"the {relaxed.kind} relaxation over {relaxed.patterns} patterns, solved by "
-            f"{relaxed.backend}; its multipliers were checked",
-            self.tol,
+            f"{relaxed.backend}; its multipliers were checked"
         )
-        return VectorSolution(proof, self.problem, "sdp", None, tuple(self.rounds), relaxed.stop)
+        return self._solution("sdp", "relaxed", statement, None, relaxed.stop)
+
+    def _solution(
+        self,
+        method: str,
+        kind: str,
+        statement: str,
+        found: VectorSeparation | None,
+        stop: StopReason,
+    ) -> VectorSolution:
+        """The answer in the units of the given problem."""
+        units = self.given.units
+        network = self.given.as_given(self.network)
+        bound = VectorBound(self.V, self.lower).in_units(units)
+        proof = vector_certificate(self.given, network, bound, kind, statement, self.given_tol)
+        if found is not None:
+            found = found.in_units(units.x + units.y)
+        return VectorSolution(proof, self.given, method, found, tuple(self.rounds), stop)
 
     # -- underneath ------------------------------------------------------------
 
@@ -171,10 +184,9 @@ class ColumnGeneration:
             self.deadline,
             self.directions,
         )
-        scaled = self.problem.best_scale(self.nu, found.upper) * self.nu
-        value = self.problem.dual_objective(scaled)
-        if value > self.lower or not self.rounds:
-            self.V, self.lower, self.found = scaled, value, found
+        bound = lower_bound(self.problem, self.nu, found.upper * (1 + ROOM * self.tol))
+        if bound.value > self.lower or not self.rounds:
+            self.V, self.lower, self.found = bound.V, bound.value, found
         return found
 
     def _join(self, fresh: FloatArray) -> None:
@@ -246,9 +258,10 @@ class ColumnGeneration:
     def _tell(self) -> None:
         seconds = time.perf_counter() - self.started
         count = len(self.directions)
-        self.rounds.append(VectorRound(self.primal, self.lower, count, seconds))
+        upper, lower = (self.given.units.objective(each) for each in (self.primal, self.lower))
+        self.rounds.append(VectorRound(upper, lower, count, seconds))
         event = ProgressEvent(
-            "solve", len(self.rounds), seconds, self.primal, self.lower, self.gap,
+            "solve", len(self.rounds), seconds, upper, lower, self.gap,
             f"{count} neurons, oracle {self.oracle.name}",
         )  # fmt: skip
         registry().notify("relu_opt_progress", event=event)

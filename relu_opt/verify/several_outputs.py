@@ -47,8 +47,6 @@ from relu_opt.verify.vector_search import reach_vector
 
 FloatArray = NDArray[np.float64]
 
-# What the search may be off by, as a share of `tol`, and relative to λ: no claim is then false.
-SEARCH_SHARE, SEARCH_MOST = 0.005, 5e-10
 PROOFS = ("searched", "relaxed", "lifted")
 
 
@@ -105,7 +103,7 @@ def check_several(given: SeveralClaim) -> Verification:
     """What is proved of a network with several outputs."""
     claim, unit = given.near_one()
     layers = (claim.hidden, claim.output, claim.constants)
-    if not in_range(*layers, claim.V, np.array(claim.lam)):
+    if not (in_range(*layers, claim.V, np.array(claim.lam)) and claim.lam):
         return undecided(given.terms, TOO_WIDE)
     # What is taken out of V's row `j`, the least one, so that columns sum to zero.
     rests = [remainders(column) if claim.free else [] for column in claim.V.T]
@@ -234,14 +232,13 @@ def _largest(claim: SeveralClaim) -> tuple[float, str]:
         omega = np.concatenate([claim.V / K] * K)
     else:
         omega = np.concatenate([np.kron(np.eye(K)[k], claim.V) for k in range(K)])
-    level = claim.lam * (1 + min(SEARCH_SHARE * claim.tol, SEARCH_MOST))
     # Dividing by K rounds once, relative to each entry.
     sizes = np.linalg.norm(rows, axis=1) @ np.linalg.norm(omega, axis=1)
     divided = 2 * UNIT * above(float(sizes), len(rows) + 8) if claim.pooled else 0.0
     if claim.proof == "lifted":
         bound = lifted(rows, omega, claim.lam)
-        problem = "" if bound <= level else "The lifted bound is not shown to be at most lam."
+        problem = "" if bound < math.inf else "No lifted bound is shown."
     else:
         # Whoever proved it, it is a statement about V alone.
-        bound, problem = reach_vector(rows, omega, level)
+        bound, problem = reach_vector(rows, omega, claim.lam)
     return bound + divided, problem

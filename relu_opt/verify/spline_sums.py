@@ -23,7 +23,7 @@ def rounded(value: int, shift: int) -> float:
     try:
         return value / (1 << shift) if shift >= 0 else float(value << -shift)
     except OverflowError:
-        return math.copysign(math.inf, value)
+        return math.inf if value > 0 else -math.inf
 
 
 def fits_and_targets(

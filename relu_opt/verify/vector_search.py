@@ -1,4 +1,4 @@
-r"""Whether |h(u)| ≤ level for every |u| ≤ 1, h(u) = Σ_i max(0, x_iᵀu) ω_i, for `relu_opt.verify`.
+r"""Whether |h(u)| ≤ b for every |u| ≤ 1, h(u) = Σ_i max(0, x_iᵀu) ω_i, for `relu_opt.verify`.
 
 A cone of directions is Σ_j θ_j v_j, θ ≥ 0, for r vectors v_j of one orthant, of length one up to
 rounding. With a_i(u) = Σ_j θ_j x_iᵀv_j and g_i = s_i a_i for some slope s_i in [0, 1], what
@@ -6,13 +6,13 @@ max(0, a_i) is above g_i is at most its interpolant c_i. So h = g + Σ_i t_i ω_
 |h|² = |g|² + Σ_i t_i ω_iᵀ(g + h) is at most a quadratic form in θ, which is compared with
 level²|u|² = level² θᵀ(v_jᵀv_k)θ entry by entry. A cone that fails is cut in two.
 
-Rounding. With T = Σ|x_i||ω_i|, in units where |u| = 1:
+Rounding. The level is b less all that rounding may hide. With T = Σ|x_i||ω_i|, where |u| = 1:
 
 * rows are taken in coordinates x = X Qᵀ; what X − xQ may add is at most Σ|X_i − x_i Q||ω_i|, and
   |Qu| ≤ (1 + ‖QQᵀ − I‖)^½;
 * the computed heights x_iᵀv_j are taken as they are: a_i is off by γ_r |x_i| Σθ_j|v_j|, and
   Σθ_j ≤ √r, as vectors of one orthant have no obtuse angle;
-* an entry of the form is off by 4T² times γ of the depth of all its sums;
+* an entry of the form is off by 4T²|v_j||v_k| times γ of the depth of all its sums;
 * the middle of an edge is rounded in each entry relative to itself, so that after L cuts every u
   is within 5uL of a cone that was looked at, and h has the Lipschitz constant T.
 """
@@ -25,6 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from relu_opt.verify.directions import orthants
 from relu_opt.verify.rounding import UNDERFLOW, UNIT, above, chunk_rows, depth, gamma
 from relu_opt.verify.search import MOST_RANK
 
@@ -32,12 +33,14 @@ FloatArray = NDArray[np.float64]
 
 # Cones that are looked at before the search gives up, and entries of a matrix of products.
 MOST_CONES, CHUNK_ENTRIES = 3_000_000, 2**20
+# Times that cones are cut, one after another.
+MOST_CUTS = 150
 # Singular values below this share of the largest are left out, and charged.
 LEFT_OUT = 1e-15
 
 
-def reach_vector(rows: FloatArray, omega: FloatArray, level: float) -> tuple[float, str]:
-    """A bound on |Σ_i max(0, x_iᵀu) ω_i|, |u| ≤ 1: `level` plus rounding, or inf and why not."""
+def reach_vector(rows: FloatArray, omega: FloatArray, wanted: float) -> tuple[float, str]:
+    """A bound on |Σ_i max(0, x_iᵀu) ω_i|, |u| ≤ 1: `wanted`, or inf and why it is not shown."""
     some = rows.any(axis=1) & omega.any(axis=1)
     if not some.any():
         return 0.0, ""
@@ -52,32 +55,35 @@ def reach_vector(rows: FloatArray, omega: FloatArray, level: float) -> tuple[flo
     total = above(float(np.linalg.norm(x, axis=1) @ strength), n + r + 4)
     left_out = _left_out(rows, x, Q, strength)
     terms = _Terms.of(x, omega)
-    # Of an entry of the form, in which no sum of sizes exceeds 4 (1 + …) T².
+    # Of an entry of the form at unit corners, where no sum of sizes exceeds 4 (1 + …) T².
     error = gamma(2 * depth(n) + 2 * (r + q) + 24) * 4.1 * total**2
-    off_heights = math.sqrt(r) * gamma(r + 2) * 1.1
-    corners = np.where(np.arange(2**r)[:, None] >> np.arange(r) & 1, -1.0, 1.0)
-    cones = corners[:, :, None] * np.eye(r)
-    step, looked, cuts = max(1, CHUNK_ENTRIES // (r * len(terms.x))), 0, 0
-    while len(cones):
+    gram = np.abs(Q @ Q.T - np.eye(r)) + gamma(h + 3) * (np.abs(Q) @ np.abs(Q.T))
+    longest = math.sqrt(1 + above(float(gram.sum(axis=1).max()), h + r + 4))
+    far = 5 * UNIT * MOST_CUTS
+    hidden = total * (math.sqrt(r) * gamma(r + 2) * 1.1 + far) + UNDERFLOW
+    level = (wanted - left_out) / (longest * (1 + far)) * (1 - gamma(8)) - above(hidden, 4)
+    if not level > 0:
+        return math.inf, "Rounding hides whether the largest |Vᵀ(Xu)₊| is at most lam."
+    cones = orthants(r)
+    step, looked = max(1, CHUNK_ENTRIES // (r * len(terms.x))), 0
+    for _ in range(MOST_CUTS):
         looked += len(cones)
         if looked > MOST_CONES:
-            return math.inf, "The search for directions is too long to repeat here."
+            break
         left = []
         for start in range(0, len(cones), step):
             part = cones[start : start + step]
             open_, highest = _open(part, terms, level, error)
-            if highest > level + 4 * gamma(depth(n) + r + 8) * total:
+            if highest > wanted + 4 * gamma(depth(n) + r + 8) * total:
                 return math.inf, f"A direction has |Vᵀ(Xu)₊| = {highest:.17g}, above lam."
             left.append(part[open_])
-        cones, cuts = np.concatenate(left), cuts + 1
-        if r == 1 and len(cones):
+        cones = np.concatenate(left)
+        if not len(cones):
+            return wanted, ""
+        if r == 1:
             return math.inf, "The bound on a ray is above lam by no more than its rounding."
         cones = _cut(cones)
-    far = 5 * UNIT * cuts
-    gram = np.abs(Q @ Q.T - np.eye(r)) + gamma(h + 3) * (np.abs(Q) @ np.abs(Q.T))
-    longest = math.sqrt(1 + above(float(gram.sum(axis=1).max()), h + r + 4))
-    bound = (level + total * (off_heights + far)) * (1 + far) * longest + left_out
-    return above(bound, 16) + UNDERFLOW, ""
+    return math.inf, "The search for directions is too long to repeat here."
 
 
 def _left_out(rows: FloatArray, x: FloatArray, Q: FloatArray, strength: FloatArray) -> float:
@@ -124,21 +130,21 @@ def _open(
     omega, strength = terms.omega, terms.strength
     g = terms.sums(slope * heights, omega[None])
     c = np.where(between, np.maximum(np.maximum(heights, 0.0) - slope * heights, 0.0), 0.0)
-    highest = float(np.linalg.norm(g + terms.sums(c, omega[None]), axis=2).max())
+    lengths = np.linalg.norm(cones, axis=2) * (1 + gamma(cones.shape[2] + 4))
+    highest = float((np.linalg.norm(g + terms.sums(c, omega[None]), axis=2) / lengths).max())
     # ω_iᵀ(g + h) = 2ω_iᵀg + ω_iᵀΣ t ω, and the last is at most |ω_i| Σ c|ω|.
     pull = 2 * g @ omega.T + strength * terms.sums(c, strength[None, :, None])
     mixed = terms.sums(c, np.maximum(pull, 0.0).transpose(0, 2, 1))
     form = g @ g.transpose(0, 2, 1) + 0.5 * (mixed + mixed.transpose(0, 2, 1))
     # All entries of a cosine have one sign.
     cosines = cones @ cones.transpose(0, 2, 1) * (1 - gamma(cones.shape[2] + 4))
-    shown = form + error <= level**2 * cosines * (1 - 4 * UNIT)
+    form += error * (lengths[:, :, None] * lengths[:, None, :])
+    shown = form <= level**2 * cosines * (1 - 4 * UNIT)
     return np.asarray(~shown.all(axis=(1, 2))), highest
 
 
 def _cut(cones: FloatArray) -> FloatArray:
     """Every cone in two, at the middle of its longest edge."""
-    if not len(cones):
-        return cones
     i, j = np.triu_indices(cones.shape[1], 1)
     longest = ((cones[:, i] - cones[:, j]) ** 2).sum(axis=2).argmax(axis=1)
     all_, one, two = np.arange(len(cones)), i[longest], j[longest]
