@@ -9,7 +9,7 @@ import numpy as np
 from relu_opt.arrays import FloatArray
 from relu_opt.errors import DataError
 from relu_opt.plugins.types import ConeMultipliers
-from relu_opt.program.network import TINY, ReLUNetwork
+from relu_opt.program.network import ReLUNetwork, contributing
 from relu_opt.program.patterns import Patterns
 
 INTERPOLATION = "interpolation"
@@ -59,7 +59,7 @@ class Formula:
 def network_of_blocks(blocks: FloatArray, signs: FloatArray) -> ReLUNetwork:
     """The balanced network of blocks w = |a| u (k, d) and their output signs; zeros are dropped."""
     norms = np.linalg.norm(blocks, axis=1)
-    on = norms > TINY
+    on = contributing(norms)
     root = np.sqrt(norms[on])
     return ReLUNetwork(blocks[on] / root[:, None], signs[on] * root)
 

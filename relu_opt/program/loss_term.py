@@ -15,6 +15,7 @@ from scipy.optimize import minimize_scalar
 from relu_opt.arrays import FloatArray, frozen
 from relu_opt.errors import DataError
 from relu_opt.program.losses import Loss
+from relu_opt.program.units import exponent, scaled
 
 
 def check_labels(y: FloatArray, loss: Loss) -> None:
@@ -52,7 +53,15 @@ def of_mean_one(weights: FloatArray) -> FloatArray:
         )
     _, power = np.frexp(weights.max())
     weights = np.ldexp(weights, -power)
-    return np.asarray(frozen(weights / weights.mean()))
+    # Scaled first, so that their sum does not overflow.
+    weights = scaled(weights, -exponent(weights))
+    shares = weights / weights.mean()
+    if not (shares > 0).all():
+        raise DataError(
+            "sample_weight has entries that vanish beside its largest in double precision. Drop "
+            "their rows, or weight the others less."
+        )
+    return np.asarray(frozen(shares))
 
 
 class LossTerm:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from relu_opt.arrays import (
+    BoolArray,
     FloatArray,
     IntArray,
     as_floats,
@@ -25,11 +26,12 @@ from relu_opt.arrays import (
 from relu_opt.errors import DataError
 from relu_opt.io import complete, need, read_npz, write_npz
 from relu_opt.program.convex import ConvexProgram
+from relu_opt.program.loss_term import of_mean_one
 from relu_opt.program.losses import Loss, get_loss
 from relu_opt.program.units import Units
 
-# Blocks of such a norm have squares that underflow; they are zero.
-TINY = 1e-150
+# Neurons that are this small beside the largest are none.
+TINY = 1e-100
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +144,7 @@ class ReLUNetwork:
                     f"sample_weight needs {len(values)} positive values, one a row.",
                     values=len(weights),
                 )
-            values = values * (weights / weights.mean())
+            values = values * of_mean_one(weights)
         return float(values.mean()) + strength * self.penalty()
 
     def balance(self) -> ReLUNetwork:
@@ -151,9 +153,9 @@ class ReLUNetwork:
         Neurons that contribute nothing are dropped.
         """
         norms = row_norms(self.hidden)
-        with np.errstate(over="ignore"):
-            keep = norms * np.abs(self.output) > TINY
-        size = np.sqrt(norms[keep]) * np.sqrt(np.abs(self.output[keep]))
+        sizes = np.sqrt(norms) * np.sqrt(np.abs(self.output))
+        keep = contributing(sizes)
+        size = sizes[keep]
         return ReLUNetwork(
             self.hidden[keep] / norms[keep, None] * size[:, None],
             np.sign(self.output[keep]) * size,
@@ -247,6 +249,11 @@ def row_norms(rows: FloatArray) -> FloatArray:
     return np.asarray(np.ldexp(norms, power))
 
 
+def contributing(sizes: FloatArray) -> BoolArray:
+    """Which neurons of these sizes are not zero beside the largest."""
+    return np.asarray(sizes > TINY * sizes.max(initial=0.0))
+
+
 def group_rows(rows: FloatArray, tol: float) -> tuple[IntArray, IntArray]:
     """The first row of each group of equal rows, and the group of every row.
 
@@ -269,7 +276,7 @@ def network_from_weights(
 ) -> ReLUNetwork:
     """The balanced network of a program's blocks: one neuron a non-zero block."""
     norms = row_norms(weights)
-    sign, which = np.nonzero(norms > TINY)
+    sign, which = np.nonzero(contributing(norms))
     blocks, root = weights[sign, which], np.sqrt(norms[sign, which])
     gates = prog.patterns.gates
     return ReLUNetwork(

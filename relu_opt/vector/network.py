@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from relu_opt.arrays import FloatArray, IntArray, as_floats, as_positive, frozen
 from relu_opt.errors import DataError
 from relu_opt.io import complete, need, read_npz, write_npz
-from relu_opt.program.network import TINY, as_inputs, as_weights, group_rows
+from relu_opt.program.network import as_inputs, as_weights, contributing, group_rows
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -168,9 +168,9 @@ class VectorNetwork:
         """
         inner = np.linalg.norm(self.hidden, axis=1)
         outer = np.sqrt((self.output**2).sum(axis=tuple(range(1, self.output.ndim))))
-        keep = inner * outer > TINY
-        inner, outer = inner[keep], outer[keep]
-        size = np.sqrt(inner) * np.sqrt(outer)
+        sizes = np.sqrt(inner) * np.sqrt(outer)
+        keep = contributing(sizes)
+        inner, outer, size = inner[keep], outer[keep], sizes[keep]
         along = (-1,) + (1,) * (self.output.ndim - 1)
         return VectorNetwork(
             self.hidden[keep] / inner[:, None] * size[:, None],
