@@ -25,6 +25,7 @@ from relu_opt.parallel.executors import opened, run_all
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.network import ReLUNetwork, locate_neurons
 from relu_opt.program.patterns import Patterns, unique_rows
+from relu_opt.program.signs import masks_of
 from relu_opt.progress import Announcer
 from relu_opt.proving import CONE_TOLERANCE, certificate_of
 from relu_opt.sets.answers import PredictionRange
@@ -251,11 +252,11 @@ class NearOptimalSet:
                 "The patterns have no gates, which say which neurons are active on other data. "
                 "Use sample_patterns, or pass gates to Patterns."
             )
-        masks, more = prog.patterns.unpack(slice(None)), (rows @ prog.patterns.gates >= 0).T
+        masks, more = prog.patterns.unpack(slice(None)), masks_of(rows, prog.patterns.gates).T
         if prog.activation == "gated":
             return with_columns(masks, more, prog.patterns.gates)
         place = locate_neurons(prog, self.network, CONE_TOLERANCE)
-        own = (rows @ self.network.hidden.T >= 0).T
+        own = masks_of(rows, self.network.hidden.T).T
         masks, more = np.vstack([masks, masks[place]]), np.vstack([more, own])
         keep = unique_rows(np.packbits(np.hstack([masks, more]), axis=1))
         return with_columns(masks[keep], more[keep], None)

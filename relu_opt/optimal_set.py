@@ -47,7 +47,8 @@ def optimal_set(sol: Solution, backend: str = "auto") -> OptimalSet:
     ----------
     sol : Solution
         Certified. If its gap is above 1e−12 it is solved on to that by `native`, from where it is:
-        whether a neuron may be on is read off from ‖v_b‖ = λ, and that needs an accurate ν.
+        whether a neuron may be on is read off from ‖v_b‖ = λ, and that needs an accurate ν. If
+        that does not tell its neurons, it is solved afresh.
     backend : str
         Who solves the linear, quadratic and integer programs over the set.
 
@@ -89,19 +90,31 @@ def optimal_set(sol: Solution, backend: str = "auto") -> OptimalSet:
             "speak of all optimal networks. Solve it without a time limit, or use a larger lam.",
             rel_gap=sol.rel_gap,
         )
+    try:
+        result = _described(sol, backend)
+    except NotCertified:
+        # A start may end with a tiny gap far from stationary, as near λ_max: solved afresh it is.
+        result = _described(solve(prog, "native", tol=ACCURACY), backend)
+    doubtful, rank = len(result.doubtful), result.polytope.doubtful_rank
+    if doubtful or rank:
+        warnings.warn(
+            f"{doubtful} blocks are so near to being equicorrelated that rounding decides, and are "
+            f"left out; {rank} singular values of the neurons' fits are near zero. The set may be "
+            "larger or smaller than described.",
+            DoubtWarning,
+            stacklevel=2,
+        )
+    return result
+
+
+def _described(sol: Solution, backend: str) -> OptimalSet:
+    """The set of a solution that is accurate enough to tell its neurons, or a NotCertified."""
+    prog = sol.program
     bound, found, sizes, intercept = sharpened(sol)
     contributions = activations(prog, found, prog.X)
     if not sizes.any():
         found, sizes, contributions = found.none(), sizes[:0], contributions[:, :0]
     polytope = size_polytope(prog, contributions, sizes, intercept, backend)
-    if len(found.doubtful) or polytope.doubtful_rank:
-        warnings.warn(
-            f"{len(found.doubtful)} blocks are so near to being equicorrelated that rounding "
-            f"decides, and are left out; {polytope.doubtful_rank} singular values of the neurons' "
-            "fits are near zero. The set may be larger or smaller than described.",
-            DoubtWarning,
-            stacklevel=2,
-        )
     return OptimalSet(prog, bound, found, contributions * prog.lam, sizes, polytope)
 
 

@@ -125,7 +125,8 @@ def solution_path(
             f"The path was stopped before its first point was solved: {stop.value}. {stop.advice}",
             stop=stop,
         )
-    return SolutionPath(prog, tuple(follower.points), eps, tol, stop, backend, dict(options or {}))
+    points = tuple(follower.points)
+    return _judged(SolutionPath(prog, points, eps, tol, stop, backend, dict(options or {})))
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,9 +225,7 @@ class SolutionPath:
     def is_certified(self) -> bool:
         """Whether the path is complete and keeps `tol` at the points and `eps` between them."""
         kept = self.eps is None or self.largest_gap <= self.eps
-        return (
-            self.stop is StopReason.CONVERGED and kept and bool((self.rel_gaps <= self.tol).all())
-        )
+        return self.stop.converged and kept and bool((self.rel_gaps <= self.tol).all())
 
     def bounds_at(self, lam: float) -> tuple[float, float]:
         """Upper and lower bound on p*(λ); the upper one is attained by `solution_at(lam)`.
@@ -356,7 +355,7 @@ class SolutionPath:
         stop = until_stopped(lambda: follower.locate(tol))
         if stop is StopReason.CONVERGED:
             stop = self.stop
-        return replace(self, points=tuple(follower.points), stop=stop)
+        return _judged(replace(self, points=tuple(follower.points), stop=stop))
 
     def continuity(self, pick: Callable[[OptimalSet], ReLUNetwork] | None = None) -> Continuity:
         """How far the weights move from point to point, beside the min-norm path.
@@ -426,3 +425,10 @@ class SolutionPath:
         """
         points, asked = load_points(path, program, tol)
         return cls(program, points, asked.eps, asked.tol, asked.stop)
+
+
+def _judged(path: SolutionPath) -> SolutionPath:
+    """A path at its end that does not keep what was asked for converged to a looser tolerance."""
+    if path.stop is StopReason.CONVERGED and not path.is_certified:
+        return replace(path, stop=StopReason.CONVERGED_LOOSE)
+    return path

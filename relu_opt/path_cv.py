@@ -145,7 +145,7 @@ class PathCV:
     @property
     def complete(self) -> bool:
         """Whether the path came to its end, and every fold reached all of its λ."""
-        return self.path.stop is StopReason.CONVERGED and not np.isnan(self.errors).any()
+        return self.path.stop.converged and not np.isnan(self.errors).any()
 
     @property
     def is_certified(self) -> bool:

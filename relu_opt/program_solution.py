@@ -235,15 +235,16 @@ def solve_program(
     duals = None if whole else raw.duals
     residuals = measure(program, raw.x, duals)
     tol = request.options.tol
+    verdict = judge(residuals, tol)
     return ProgramSolution(
         program,
         raw.x,
         duals,
         residuals,
-        judge(residuals, tol),
+        verdict,
         tol,
         raw.bound if whole else None,
-        raw.stop,
+        raw.stop.beside(verdict, residuals.rel_gap),
         request.info.name,
         {"seconds": seconds, **provenance(request, raw)},
         raw.state,

@@ -27,6 +27,7 @@ from relu_opt.program.network import (
     users_network,
 )
 from relu_opt.program.patterns import Patterns, unique_rows
+from relu_opt.program.signs import masks_of
 from relu_opt.verdicts import Verdict, judge, relative_gap
 
 if TYPE_CHECKING:
@@ -259,7 +260,7 @@ def _own_patterns(prog: ConvexProgram, network: ReLUNetwork) -> Patterns:
     """
     directions = network.hidden if network.gates is None else network.gates
     place = locate_neurons(prog, network, CONE_TOLERANCE)
-    theirs = np.packbits(prog.X @ directions[place < 0].T >= 0, axis=0).T
+    theirs = np.packbits(masks_of(prog.X, directions[place < 0].T), axis=0).T
     used = np.unique(place[place >= 0])
     packed = np.concatenate([prog.patterns.packed[used], np.ascontiguousarray(theirs)])
     gates = None

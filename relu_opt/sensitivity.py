@@ -27,6 +27,7 @@ from relu_opt.errors import DataError, NotDifferentiable, UnsupportedProgram
 from relu_opt.optimal_set import optimal_set
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.network import as_inputs, network_blocks
+from relu_opt.program.signs import masks_of
 from relu_opt.solution import Solution
 
 # A row this close to a neuron's hyperplane, relative to the norms, lies on it.
@@ -325,7 +326,7 @@ class Sensitivity:
         for j, (basis, sign) in enumerate(zip(system.bases, system.signs, strict=True)):
             turns = data @ basis
             if self.network.gates is not None:
-                parts.append(np.where((data @ self.network.gates[j] >= 0)[:, None], turns, 0.0))
+                parts.append(np.where(masks_of(data, self.network.gates[[j]].T), turns, 0.0))
                 continue
             unit = self.network.hidden[j] / np.linalg.norm(self.network.hidden[j])
             height, norms = data @ unit, np.linalg.norm(data, axis=1)

@@ -227,7 +227,7 @@ def solve(
         certificate.network,
         certificate.nu,
         certificate,
-        raw.stop,
+        raw.stop.beside(certificate.verdict, certificate.rel_gap),
         info.name,
         {"seconds": seconds, "moved_onto_cones": moved, **provenance(request, raw)},
     )
@@ -347,8 +347,7 @@ def _usable_weights(
     repaired = _onto_cones(prog, weights)
     before = prog.objective(weights, prog.best_intercept(prog.fits(weights)))
     after = prog.objective(repaired, prog.best_intercept(prog.fits(repaired)))
-    converged = raw.stop in (StopReason.CONVERGED, StopReason.CONVERGED_LOOSE)
-    if converged and abs(after - before) > REPAIR_LIMIT * abs(after):
+    if raw.stop.converged and abs(after - before) > REPAIR_LIMIT * abs(after):
         raise ContractViolation(
             f"Backend {info.name!r} returned blocks that leave their cones by {violation:.1e}; "
             f"moving them back changes the objective from {before:.9g} to {after:.9g}. Tighten "

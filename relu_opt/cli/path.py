@@ -219,13 +219,11 @@ def path_facts(path: SolutionPath) -> dict[str, Any]:
 
 def judge(path: SolutionPath) -> tuple[str, str]:
     """The verdict on a path, and the reason."""
-    from relu_opt import StopReason
-
     gap, high, low = path.largest_gap, path.lams[0], path.lams[-1]
     reason = f"The gap is at most {gap:.1e} at every lam from {high:.4g} to {low:.4g}."
     if path.is_certified:
         return "certified", reason
-    if path.stop is not StopReason.CONVERGED:
+    if not path.stop.converged:
         return "not_certified", f"Ended early: {path.stop.value}. {reason}"
     asked = f"{path.tol:.0e} at the points"
     if path.eps is not None:

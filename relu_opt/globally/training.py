@@ -25,7 +25,8 @@ from relu_opt.plugins.types import ConeMultipliers, ProgressEvent, StopReason
 from relu_opt.program.arrangement import MAX_PATTERNS
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.losses import Loss
-from relu_opt.program.patterns import Patterns, masks_of, sample_patterns, unique_rows
+from relu_opt.program.patterns import Patterns, sample_patterns, unique_rows
+from relu_opt.program.signs import masks_of
 from relu_opt.program.spike_free import is_spike_free
 from relu_opt.proving import certificate_of
 from relu_opt.solution import Solution, solve
@@ -212,7 +213,7 @@ class _Search:
             self._tell()
             if self.gap <= self.tol:
                 return StopReason.CONVERGED
-            if found.stop not in (StopReason.CONVERGED, StopReason.CONVERGED_LOOSE):
+            if not found.stop.converged:
                 return found.stop
             if self._join(found):
                 aim = max(AIM * self.tol, min(LOOSEST, SHARE * self.gap))
@@ -238,6 +239,7 @@ class _Search:
             multipliers, _ = feasibility(prog, self.nu, None)
             bound = DualBound(self.nu, multipliers, self.lower, prog.lam)
         proof = certificate_of(prog, solution.network.balance(), bound, "all", self.tol, coverage)
+        stop = stop.beside(proof.verdict, proof.rel_gap)
         return GlobalSolution(solution, proof, self.found, tuple(self.rounds), stop)
 
     # -- underneath ------------------------------------------------------------

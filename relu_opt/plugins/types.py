@@ -16,8 +16,11 @@ from relu_opt.arrays import BoolArray, FloatArray, IntArray
 from relu_opt.program.conic import ConicProgram
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
+from relu_opt.verdicts import Verdict
 
 API_VERSION = 1
+# The largest relative gap of what is said to have converged at all.
+LOOSE = 1e-3
 
 Program = ConvexProgram | LinearProgram | QuadraticProgram | ConicProgram
 
@@ -89,6 +92,20 @@ class StopReason(enum.Enum):
     def advice(self) -> str:
         """One sentence of advice."""
         return _ADVICE[self]
+
+    @property
+    def converged(self) -> bool:
+        """Whether it came to its end, to whatever tolerance."""
+        return self in (StopReason.CONVERGED, StopReason.CONVERGED_LOOSE)
+
+    def beside(self, verdict: Verdict, rel_gap: float) -> StopReason:
+        """This reason beside a verdict: what fails its tolerance did not converge to it.
+
+        It converged to a looser one if the gap is small, and else nobody knows why it stopped.
+        """
+        if self is not StopReason.CONVERGED or verdict is not Verdict.NOT_CERTIFIED:
+            return self
+        return StopReason.CONVERGED_LOOSE if abs(rel_gap) <= LOOSE else StopReason.UNKNOWN
 
 
 _ADVICE = {

@@ -28,6 +28,7 @@ from relu_opt.io import complete, need, read_npz, write_npz
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.loss_term import of_mean_one
 from relu_opt.program.losses import Loss, get_loss
+from relu_opt.program.signs import masks_of
 from relu_opt.program.units import Units
 
 # Neurons that are this small beside the largest are none.
@@ -94,7 +95,7 @@ class ReLUNetwork:
         linear = X @ self.hidden.T
         if self.gates is None:
             return np.maximum(linear, 0.0)
-        return np.where(X @ self.gates.T >= 0, linear, 0.0)
+        return np.where(masks_of(X, self.gates.T), linear, 0.0)
 
     def predict(self, X: ArrayLike) -> FloatArray:
         """Outputs at the rows of X: (n,).
@@ -322,8 +323,7 @@ def locate_neurons(prog: ConvexProgram, network: ReLUNetwork, tol: float) -> Int
     """
     place: IntArray = np.full(len(network), -1, dtype=np.intp)
     source = network.hidden if network.gates is None else network.gates
-    linear = prog.X @ source.T
-    own = np.packbits((linear >= 0).T, axis=1)
+    own = np.packbits(masks_of(prog.X, source.T).T, axis=1)
     lookup = {row.tobytes(): i for i, row in enumerate(prog.patterns.packed)}
     for j in range(len(network)):
         place[j] = lookup.get(own[j].tobytes(), -1)

@@ -26,6 +26,7 @@ from relu_opt.arrays import (
 from relu_opt.errors import DataError
 from relu_opt.program.cells import sample_cells
 from relu_opt.program.lines import distinct_lines
+from relu_opt.program.signs import masks_of
 
 # How `sample_patterns` draws gates.
 METHODS = ("gaussian", "corners")
@@ -162,11 +163,6 @@ class Patterns:
         step = max(1, CHUNK_BYTES // (bytes_each * self.n))
         for start in range(0, len(self), step):
             yield slice(start, min(start + step, len(self)))
-
-
-def masks_of(X: FloatArray, gates: FloatArray) -> BoolArray:
-    """1[X g ≥ 0] for each column g of `gates`: (n, k)."""
-    return np.asarray(X @ gates >= 0)
 
 
 def unique_rows(packed: ByteArray) -> np.ndarray:

@@ -6,7 +6,6 @@ import os
 from importlib.metadata import version
 
 from relu_opt.io import write_text
-from relu_opt.plugins.types import StopReason
 from relu_opt.report import pictures
 from relu_opt.report.evidence import Evidence
 from relu_opt.report.markup import Markup, anchor, figure, fold, section, sentence, table, tag
@@ -144,7 +143,7 @@ def path_part(evidence: Evidence) -> list[object]:
         f"{followed.lams[-1]:.4g}. Between them the relative gap of the mixed networks is at most "
         f"{followed.largest_gap:.1e}."
     )
-    if followed.stop is not StopReason.CONVERGED:
+    if not followed.stop.converged:
         words += f" It ended early: {followed.stop.value}. {followed.stop.advice}"
     caption = "Over lam, which falls to the right; the dashed line is the lam of the model."
     drawn = pictures.embedded(pictures.path(followed, evidence.program.lam))

@@ -9,6 +9,7 @@ from relu_opt.arrays import FloatArray
 from relu_opt.errors import NotCertified
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.network import as_inputs
+from relu_opt.program.signs import masks_of
 from relu_opt.sets.equicorrelation import Equicorrelation
 from relu_opt.sets.polytope import ZERO, Polytope, independent_rows
 
@@ -23,7 +24,7 @@ def activations(prog: ConvexProgram, found: Equicorrelation, X: FloatArray) -> F
         return np.maximum(linear, 0.0) * found.signs
     gates = prog.patterns.gates
     assert gates is not None  # noqa: S101 - gated programs have them
-    return np.where(X @ gates[:, found.places] >= 0, linear, 0.0)
+    return np.where(masks_of(X, gates[:, found.places]), linear, 0.0)
 
 
 def prediction_rows(

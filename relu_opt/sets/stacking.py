@@ -22,6 +22,7 @@ from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.loss_bounds import BOUNDS, LossBounds, bounds_of
 from relu_opt.program.losses import Loss, Squared
 from relu_opt.program.patterns import Patterns
+from relu_opt.program.signs import masks_of
 from relu_opt.rounding import charge
 from relu_opt.solution import Solution, solve
 
@@ -191,7 +192,7 @@ def one_more_row(prog: ConvexProgram, row: FloatArray) -> Patterns:
     """The program's patterns on one more row: both ways for relu, by the gates for gated."""
     masks = prog.patterns.unpack(slice(None))
     if prog.activation == "gated":
-        return with_columns(masks, (row @ _gates(prog) >= 0)[:, None], _gates(prog))
+        return with_columns(masks, masks_of(row[None], _gates(prog)).T, _gates(prog))
     both = np.repeat([False, True], len(masks))[:, None]
     return with_columns(np.tile(masks, (2, 1)), both, None)
 

@@ -106,7 +106,7 @@ def fit_spline(
         neurons.network(),
         neurons,
         certificate,
-        masters.stop,
+        masters.stop.beside(certificate.verdict, certificate.rel_gap),
         masters.used or "closed form",
         {"rounds": masters.rounds, "seconds": seconds},
     )
@@ -166,7 +166,7 @@ def _with_bias(
         proof.network,
         Neurons.of_network(proof.network),
         proof,
-        solution.stop,
+        solution.stop.beside(proof.verdict, proof.rel_gap),
         solution.backend,
         {"patterns": len(program.patterns), "seconds": solution.stats["seconds"]},
     )

@@ -153,6 +153,7 @@ class ColumnGeneration:
         proof = vector_certificate(self.given, network, bound, kind, statement, self.given_tol)
         if found is not None:
             found = found.in_units(units.x + units.y)
+        stop = stop.beside(proof.verdict, proof.rel_gap)
         return VectorSolution(proof, self.given, method, found, tuple(self.rounds), stop)
 
     # -- underneath ------------------------------------------------------------

@@ -126,7 +126,9 @@ def test_wrong_weights_are_not_certified_whatever_is_claimed(ask, truth, x, stop
     raw = raw_of(truth, x=x(truth.weights), stop=stop, objective=truth.objective)
     sol = ask(truth.program, raw)
     assert sol.certificate.verdict == ro.Verdict.NOT_CERTIFIED
-    assert sol.stop is stop
+    # Who says that it converged is not repeated beside a gap that says otherwise.
+    assert sol.stop is stop.beside(sol.certificate.verdict, sol.rel_gap)
+    assert sol.stop is not StopReason.CONVERGED
     check_bounds(sol, truth)
     assert sol.stats["claimed_objective"] == truth.objective
 
@@ -525,3 +527,19 @@ def test_and_so_is_one_that_changes_a_conic_program(ask_conic, make_program, nam
 
     with pytest.raises(ContractViolation, match="changed the arrays of the program"):
         ask_conic(make_program(3), answer)
+
+
+@pytest.mark.parametrize(
+    ("factor", "expected"),
+    [
+        (1.0, StopReason.CONVERGED),
+        (1 + 1e-3, StopReason.CONVERGED_LOOSE),
+        (0.5, StopReason.UNKNOWN),
+    ],
+)
+def test_nothing_has_converged_beside_a_verdict_that_says_otherwise(ask, truth, factor, expected):
+    sol = ask(truth.program, raw_of(truth, x=factor * truth.weights))
+    assert sol.stop is expected
+    assert (sol.stop is StopReason.CONVERGED) == (sol.certificate.verdict == "certified")
+    for stop in (StopReason.TIME_LIMIT, StopReason.NUMERICAL, StopReason.INTERRUPTED):
+        assert ask(truth.program, raw_of(truth, x=factor * truth.weights, stop=stop)).stop is stop

@@ -437,3 +437,18 @@ def test_elements_must_be_of_the_set(make_program):
     stranger = ro.ReLUNetwork([[1.0, 2.0, 3.0]], [1.0])
     with pytest.raises(DataError, match="directions of optimal neurons"):
         path.continuity(lambda S: stranger)
+
+
+def test_located_events_are_those_of_the_path():
+    """Just below λ_max a start ends with a tiny gap and a stationarity of 1e-3."""
+    rng = np.random.default_rng(2)
+    X, y = rng.standard_normal((15, 3)), rng.standard_normal(15)
+    prog = ro.ConvexProgram(X, y, 1.0, ro.sample_patterns(X, 6, seed=2), activation="gated")
+    path = ro.solution_path(prog, eps=1e-3, lam_min_ratio=0.02)
+    located = path.located(1e-3)
+    kinds = [sorted((e.kind, e.sign, e.pattern) for e in p.events) for p in (path, located)]
+    assert ("enters", 1.0, 4) in kinds[0]
+    assert kinds[0] == kinds[1]
+    assert all(event.lam_high <= event.lam_low * (1 + 1e-3) for event in located.events)
+    assert all(each.unique is not None for each in located.uniqueness)
+    assert len(located.min_norm()) == len(located) == len(located.continuity().lams)
