@@ -29,7 +29,7 @@ from relu_opt.program.integers import (
     independent_columns,
     one_sided,
     shortest,
-    signs,
+    strictly_on,
 )
 from relu_opt.program.lines import TooClose, distinct_lines, too_close
 from relu_opt.program.patterns import Patterns, unique_rows
@@ -85,7 +85,7 @@ def enumerate_patterns(X: ArrayLike, max_patterns: int = MAX_PATTERNS) -> Patter
     except TooClose:
         parts = [_in_integers(data)]
     packed = np.concatenate([masks for masks, _ in parts])
-    if len(unique_rows(packed)) < len(packed):
+    if not _distinct(packed):
         raise too_close()
     gates = np.concatenate([points for _, points in parts], axis=1)
     return Patterns.from_packed(packed, len(data), gates, complete=True)
@@ -168,6 +168,14 @@ def count_patterns_bound(X: ArrayLike) -> int:
     return _Arrangement(as_floats(X, "X", 2)).bound
 
 
+def _distinct(packed: ByteArray) -> bool:
+    """Whether no two rows are equal: most quickly, whether no two of their fingerprints are."""
+    weights = np.random.default_rng(0).integers(2**63, size=packed.shape[1], dtype=np.uint64)
+    if len(np.unique(packed.astype(np.uint64) @ weights)) == len(packed):
+        return True
+    return len(unique_rows(packed)) == len(packed)
+
+
 class _Arrangement:
     """The distinct lines of a data matrix: in doubles, and in integers when these are asked for."""
 
@@ -216,8 +224,7 @@ class _Arrangement:
 
     def inside(self, sides: BoolArray, gates: FloatArray) -> BoolArray:
         """Which gates, (d, p), lie strictly on these sides, (p, m), of all lines."""
-        wanted = np.where(sides, 1, -1).T
-        return np.asarray((signs(self.data[self.first], gates) == wanted).all(axis=0))
+        return strictly_on(self.data[self.first], gates, sides)
 
     def gate_of(self, sides: tuple[bool, ...], point: Whole) -> FloatArray:
         """A double inside of a cell, of norm 1 up to 1e-10, where an integer point is.

@@ -14,7 +14,7 @@ from fractions import Fraction
 import numpy as np
 from scipy.linalg import qr
 
-from relu_opt.arrays import FloatArray, IntArray
+from relu_opt.arrays import BoolArray, FloatArray, IntArray
 from relu_opt.rounding import gamma
 
 Whole = tuple[int, ...]
@@ -47,22 +47,33 @@ def dot(a: Sequence[int], b: Sequence[int]) -> int:
     return sum(x * z for x, z in zip(a, b, strict=True))
 
 
-def signs(X: FloatArray, gates: FloatArray) -> IntArray:
-    """The signs −1, 0, 1 of X @ gates, (n, p), exactly."""
+def strictly_on(X: FloatArray, gates: FloatArray, sides: BoolArray) -> BoolArray:
+    """Which gates, (d, p), have products with all rows of the signs that sides, (p, n), say.
+
+    Nothing is rounded: doubles decide where they can.
+    """
+    d = X.shape[1]
     rows = np.ldexp(X, -np.frexp(np.abs(X).max(axis=1))[1][:, None])
     points = np.ldexp(gates, -np.frexp(np.abs(gates).max(axis=0))[1])
-    products = rows @ points
+    products = points.T @ rows.T
+    np.negative(products, out=products, where=~sides)
     # Entries are below 1, so that no sum of absolute products is above d.
-    d = X.shape[1]
-    found: IntArray = np.sign(products).astype(np.intp)
-    for k, j in np.argwhere(np.abs(products) <= d * gamma(d + 2) + LEAST).tolist():
-        total = sum(map(_product, X[k].tolist(), gates[:, j].tolist()), start=Fraction(0))
-        found[k, j] = (total > 0) - (total < 0)
+    doubt = d * gamma(d + 2) + LEAST
+    least = products.min(axis=1)
+    found = np.asarray(least > doubt)
+    for j in np.flatnonzero(np.abs(least) <= doubt):
+        close = np.flatnonzero(np.abs(products[j]) <= doubt)
+        exact = [_product(X[k], gates[:, j]) for k in close]
+        found[j] = all(
+            value > 0 if side else value < 0
+            for value, side in zip(exact, sides[j, close], strict=True)
+        )
     return found
 
 
-def _product(a: float, b: float) -> Fraction:
-    return Fraction(a) * Fraction(b)
+def _product(a: FloatArray, b: FloatArray) -> Fraction:
+    pairs = zip(a.tolist(), b.tolist(), strict=True)
+    return sum((Fraction(x) * Fraction(z) for x, z in pairs), start=Fraction(0))
 
 
 def independent_columns(rows: list[Whole], guess: int, floats: FloatArray) -> IntArray | None:
