@@ -11,8 +11,9 @@ from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.loss_bounds import bounds_of
 from relu_opt.program.loss_proof import loss_above
 from relu_opt.program.network import ReLUNetwork
+from relu_opt.program.signs import masks_of
 from relu_opt.program.units import scaled
-from relu_opt.rounding import UNDERFLOW, charge, in_reach, nonnegative, scaled_up
+from relu_opt.rounding import UNDERFLOW, charge, in_reach, scaled_up
 
 # Entries of a hidden layer that are held at a time.
 CHUNK_ENTRIES = 2**22
@@ -79,13 +80,11 @@ def hidden_part(
     fits = np.zeros(len(X))
     if not m:
         return fits, fits
-    if gates is not None:
-        gates = np.ldexp(gates, -np.frexp(np.abs(gates).max(axis=1, keepdims=True))[1])
     step = max(1, CHUNK_ENTRIES // m)
     for start in range(0, len(X), step):
         rows = X[start : start + step]
         linear = rows @ hidden.T
-        active = linear > 0 if gates is None else nonnegative(rows, gates)
+        active = linear > 0 if gates is None else masks_of(rows, gates.T)
         fits[start : start + step] = np.where(active, linear, 0.0) @ output
     sizes = np.abs(X) @ (np.abs(hidden).T @ np.abs(output))
     return fits, charge(d + m + 8) * (1 + charge(d + m + 8)) * sizes

@@ -21,7 +21,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relu_opt.arrays import BoolArray, FloatArray
+from relu_opt.arrays import FloatArray
 
 UNIT = 2.0**-53
 # More than all that underflows where numbers lie within 2^±200.
@@ -95,15 +95,6 @@ def exact_dot(*pairs: tuple[ArrayLike, ArrayLike]) -> float:
     for a, b in pairs:
         parts += two_products(*np.broadcast_arrays(np.asarray(a, float), np.asarray(b, float)))
     return math.fsum(np.concatenate([np.ravel(part) for part in parts]).tolist())
-
-
-def nonnegative(X: FloatArray, G: FloatArray) -> BoolArray:
-    """Whether x·g ≥ 0 exactly, for the rows of X (n, d) and G (m, d); (n, m)."""
-    products = X @ G.T
-    doubtful = np.abs(products) <= gamma(X.shape[1] + 2) * (np.abs(X) @ np.abs(G).T)
-    for k, j in zip(*np.nonzero(doubtful), strict=True):
-        products[k, j] = exact_dot((X[k], G[j]))
-    return np.asarray(products >= 0)
 
 
 def remainders(values: ArrayLike) -> list[float]:
