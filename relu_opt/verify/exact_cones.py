@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import operator
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,7 +21,7 @@ from relu_opt.verify.exact_integers import integers, primitive, root_above
 Vector = list[int]
 
 # Cones that a search looks at, and the rank beyond which there are too many.
-MOST_CONES, MOST_RANK = 300_000, 8
+MOST_CONES, MOST_RANK = 100_000, 8
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def search(
     settled : callable
         Whether h is shown to be small on a whole cone.
     """
-    r, left = len(g[0]), list[Cone]()
+    r, left = len(g[0]), deque[Cone]()
     for signs in itertools.product((1, -1), repeat=r):
         axes = [[sign * (i == j) for j in range(r)] for i, sign in enumerate(signs)]
         corners = [Corner(v, [dot(row, v) for row in a]) for v in axes]
@@ -72,7 +73,7 @@ def search(
     for _ in range(MOST_CONES):
         if not left:
             return ""
-        cone = _refined(left.pop(), a, omega)
+        cone = _refined(left.popleft(), a, omega)
         if exceeds(cone):
             return "a direction exceeds lam"
         if not settled(cone):
