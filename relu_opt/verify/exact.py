@@ -26,13 +26,14 @@ from relu_opt.verify.exact_integers import (
     mask,
     masks,
     products,
+    root_above,
     root_below,
 )
 from relu_opt.verify.exact_logs import ENCLOSED
 from relu_opt.verify.exact_losses import Term
 from relu_opt.verify.exact_outcome import ExactBounds, concluded_exactly
 from relu_opt.verify.exact_search import reach
-from relu_opt.verify.exact_spikes import stretch
+from relu_opt.verify.exact_spikes import directions, stretch
 from relu_opt.verify.outcome import Verification
 from relu_opt.verify.scope import scope_of
 from relu_opt.verify.two_layer import network_statement
@@ -68,8 +69,7 @@ def exact_bounds(claim: Claim, X: FloatArray, y: FloatArray) -> ExactBounds:
     square = _longest(claim, x, nu)
     problem, doubts = "", []
     if claim.coverage == "spike_free":
-        longer, problem = _stretch(claim, x, len(y))
-        square *= longer
+        square, problem = _stretched(claim, x, nu, square)
     elif claim.coverage == "searched":
         level = lam
         bound, problem = reach(x, nu, level)
@@ -87,13 +87,28 @@ def exact_bounds(claim: Claim, X: FloatArray, y: FloatArray) -> ExactBounds:
     return ExactBounds(primal, max(Fraction(0), term.dual(nu, t)), tuple(doubts))
 
 
-def _stretch(claim: Claim, x: Integers, n: int) -> tuple[Fraction, str]:
-    """The square of what `spike_free` leaves to charge, and why the pattern listed may not do."""
+def _stretched(claim: Claim, x: Integers, nu: Integers, square: Fraction) -> tuple[Fraction, str]:
+    """The square of a bound for all patterns from that of the listed one, and why it may not do.
+
+    Rows that are multiples of others but for R_k are taken for multiples: that changes a block by
+    Σ(|ν_k| + ρ_k)‖R_k‖ at most, and |νᵀ(Xu)₊| by as much again.
+    """
+    n = len(nu.values)
     rows = x.rows(len(x.values) // n)
     everywhere = mask(map(any, rows))
     if all(listed & everywhere != everywhere for listed in masks(claim.patterns, n)):
-        return Fraction(1), "the pattern that is active everywhere is not listed"
-    return stretch(rows)
+        return square, "the pattern that is active everywhere is not listed"
+    independent, missed = directions(rows)
+    longer, problem = stretch(independent)
+    pulls = [Fraction(abs(value), 1 << nu.shift) for value in nu.values]
+    for samples, values in claim.rho.values():
+        for k, value in zip(samples.tolist(), values.tolist(), strict=True):
+            pulls[k] += Fraction(value)
+    change = sum((p * miss for p, miss in zip(pulls, missed, strict=True)), Fraction(0))
+    if not change:
+        return square * longer, problem
+    change /= 1 << x.shift
+    return ((root_above(square) + change) * root_above(longer) + change) ** 2, problem
 
 
 def _penalty(claim: Claim) -> Fraction:

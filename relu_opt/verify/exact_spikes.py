@@ -2,34 +2,56 @@ r"""How far spike-free data are from it, in exact arithmetic."""
 
 from __future__ import annotations
 
-import operator
 from fractions import Fraction
 
-from relu_opt.verify.exact_integers import primitive
+from relu_opt.verify.exact_cones import dot, size
+from relu_opt.verify.exact_integers import root_above
 
 # Directions of rows whose Gram matrix is inverted.
 MOST_DIRECTIONS = 50
+# Rows are of one direction if the rest of one is less than its size by this factor, squared.
+SAME = 2**80
+
+
+def directions(rows: list[list[int]]) -> tuple[list[list[int]], list[Fraction]]:
+    """Rows of which all others are multiples; and by how much each row is not one, at most."""
+    found: list[list[int]] = []
+    missed = [Fraction(0)] * len(rows)
+    for k, row in enumerate(rows):
+        square = dot(row, row)
+        for other in found:
+            along = dot(row, other)
+            rest = square - Fraction(along**2, dot(other, other))
+            if along > 0 and rest * SAME <= square:
+                missed[k] = root_above(rest)
+                break
+        else:
+            found += [row] if square else []
+    return found, missed
 
 
 def stretch(rows: list[list[int]]) -> tuple[Fraction, str]:
     r"""How much longer than u the v of (Xu)₊ = Xv may be, squared; or why no bound is known.
 
-    With r independent directions a_k of the rows, G their Gram matrix and E_kl = max(0, (G⁻¹)_kl),
-    k ≠ l, u has ‖u‖² ≥ zᵀG⁻¹z for z = Au, and z₊ and z₋ have no common entry, so that
+    With G the Gram matrix of independent rows a_k, those of X up to factors, and
+    E_kl = max(0, (G⁻¹)_kl), k ≠ l, u has ‖u‖² ≥ zᵀG⁻¹z for z = Au, and z₊ and z₋ have no common
+    entry, so that
 
         ‖u‖² ≥ ‖v‖² + ‖w‖² − 2 z₊ᵀE z₋ ≥ ‖v‖² + ‖w‖² − 2e‖v‖‖w‖ ≥ (1 − e²)‖v‖²
 
     with v, w of least norm for z₊, z₋ and e = ‖E‖‖G‖ (Frobenius norm and trace here). Spike-free
     data have E = 0.
     """
-    directions = {primitive(row) for row in rows if any(row)}
-    if len(directions) > min(len(rows[0]), MOST_DIRECTIONS):
-        return Fraction(0), f"the rows have {len(directions)} directions, which is too many"
+    if not rows:
+        return Fraction(1), ""
+    if len(rows) > min(len(rows[0]), MOST_DIRECTIONS):
+        return Fraction(0), f"the rows have {len(rows)} directions, which is too many"
     # Rows of about one size, so that e is not that of the scales.
-    sizes = {row: max(map(abs, row)).bit_length() for row in sorted(directions)}
-    most = max(sizes.values(), default=0)
-    units = [[value << most - size for value in row] for row, size in sizes.items()]
-    gram = [[sum(map(operator.mul, a, b)) for b in units] for a in units]
+    sizes = [size(row) for row in rows]
+    units = [
+        [value << max(sizes) - each for value in row] for row, each in zip(rows, sizes, strict=True)
+    ]
+    gram = [[dot(a, b) for b in units] for a in units]
     adjugate, determinant = _adjugate(gram)
     if not determinant:
         return Fraction(0), "the rows are linearly dependent"

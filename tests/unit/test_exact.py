@@ -436,3 +436,27 @@ def test_unknown_arithmetic():
     certificate, X, y = diagonal((1, 2, 4))
     with pytest.raises(DataError, match="'float' or 'exact'"):
         verify(certificate, X, y, arithmetic="rational")
+
+
+def test_rows_that_are_nearly_one_are_charged():
+    e = 2e-13
+    X, y = np.array([[1, e], [1, 2 * e], [1, 3 * e]]), np.array([1.0, -2.0, 1.0]) / e
+    program = ro.ConvexProgram(X, y, 0.1, ro.Patterns(np.ones((3, 1), dtype=bool)))
+    forged = Fake(ro.solve(program).certificate).but(
+        scope=lambda scope: "all", coverage=lambda coverage: "spike_free"
+    )
+    found = verify(forged, X, y, arithmetic="exact")
+    assert not found.valid
+    # Another network has this objective.
+    assert found.dual <= 2.3333e25
+
+
+def test_rows_that_are_multiples_up_to_rounding_are_one_direction():
+    base = np.linalg.qr(np.random.default_rng(1).standard_normal((4, 3)))[0].T
+    X = np.vstack([base, 3 * base[:1], 0.1 * base[1:2]])
+    y = np.array([1.0, -2.0, 0.5, 3.0, -1.0])
+    program = ro.ConvexProgram(X, y, 0.05, ro.Patterns(np.ones((5, 1), dtype=bool)))
+    proof = Fake(ro.solve(program).certificate).but(
+        scope=lambda scope: "all", coverage=lambda coverage: "spike_free"
+    )
+    assert verify(proof, X, y, scope="all", arithmetic="exact").valid
