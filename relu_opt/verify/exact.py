@@ -152,7 +152,8 @@ def _longest(claim: Claim, x: Integers, nu: Integers) -> Fraction:
         block: (samples.tolist(), list(itertools.islice(r, len(samples))))
         for block, (samples, _) in blocks
     }
-    most = sum(map(abs, v)) + max((sum(values) for _, values in multipliers.values()), default=0)
+    # At least 1, as the rows themselves are packed.
+    most = 1 + sum(map(abs, v)) + max((sum(r) for _, r in multipliers.values()), default=0)
     packing = Packing(len(rows[0]), most * largest(rows))
     packed = [packing.pack(row) for row in rows]
     pulls = [value * row for value, row in zip(v, packed, strict=True)]

@@ -304,6 +304,7 @@ def some(values, factor):
 
 FORGERIES = {
     "a shorter nu": {"nu": lambda nu: 0.99 * nu},
+    "no nu": {"nu": lambda nu: 0.0 * nu, "rho_values": lambda rho: 0.0 * rho},
     "signs of nu": {"nu": lambda nu: some(nu, -1.0)},
     "nu far from its sum": {"nu": lambda nu: nu + 0.01},
     "no multipliers": {"rho_values": lambda rho: 0.0 * rho},
