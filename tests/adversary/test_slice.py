@@ -9,13 +9,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from .campaign import Workshop, spoil_one
+from .campaign import Workshop, deep_often, spoil_one
 from .exact import Network, predictions, softplus
 from .judge import Judge, in_scope, objective, own
 from .truths import TRUTHS, make
 
 SEED, SPOILED, DAMAGED = 0, 8, 8
-KINDS = sorted(kind for kind in TRUTHS if not kind.endswith(("all", "spline-squared")))
 
 
 def told(tally):
@@ -23,9 +22,11 @@ def told(tally):
     return [f"{code} {trial.spoils}: {trial.failure}" for code, trial in tally.failures]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", sorted(TRUTHS))
 def test_no_false_verdict(kind):
-    tally = spoil_one(kind, SEED, range(SPOILED))
+    # The first seed whose problem the library takes.
+    seed = next(seed for seed in range(SEED, SEED + 9) if make(kind, seed) is not None)
+    tally = spoil_one(kind, seed, range(SPOILED))
     assert told(tally) == []
     assert tally.total("spoil") == SPOILED
 
@@ -35,6 +36,11 @@ def test_no_damaged_file_does_harm(tmp_path):
     tallies = [shop.damage(name, SEED, range(DAMAGED)) for name in shop.hosts]
     assert [line for tally in tallies for line in told(tally)] == []
     assert sum(tally.total("file") for tally in tallies) == DAMAGED * len(shop.hosts)
+
+
+def test_no_deep_network_beats_a_formula():
+    tallies = [deep_often("formula", seed, range(DAMAGED)) for seed in range(6)]
+    assert [line for tally in tallies for line in told(tally)] == []
 
 
 # -- the judge -----------------------------------------------------------------
