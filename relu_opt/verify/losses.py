@@ -24,6 +24,7 @@ from relu_opt.verify.rounding import (
     exact_dot,
     gamma,
     remainders,
+    total,
 )
 
 # Losses whose targets are the labels −1 and +1.
@@ -84,8 +85,8 @@ def mean_loss_above(
         size = (np.abs(residual) + error * (1 + 8 * UNIT)) * (1 + 2 * UNIT)
         near = np.minimum(size, term.delta) if term.loss == "huber" else size
         losses = near * (size - near / 2)
-    total = above(math.fsum((term.weight * losses).tolist()) / len(y), 10)
-    return total + UNDERFLOW if losses.any() else total
+    mean = above(total(term.weight * losses) / len(y), 10)
+    return mean + UNDERFLOW if losses.any() else mean
 
 
 def _of_margins(loss: str, margins: FloatArray, error: FloatArray) -> FloatArray:
@@ -129,7 +130,7 @@ def dual_point(term: Term, nu: FloatArray, y: FloatArray, free_constant: bool) -
     linear = exact_dot((nu, y), *(([-part], [y[row]]) for part in parts))
     square = 0.0
     if term.loss != "hinge":
-        square = above(n / 2 * math.fsum((settled * settled / term.weight).tolist()), 8) + UNDERFLOW
+        square = above(n / 2 * total(settled * settled / term.weight), 8) + UNDERFLOW
 
     def below(t: float) -> float:
         t *= share

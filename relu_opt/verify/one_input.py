@@ -43,7 +43,7 @@ from relu_opt.verify.outcome import (
     in_units,
     undecided,
 )
-from relu_opt.verify.rounding import UNIT, above, exact_dot, gamma, remainders
+from relu_opt.verify.rounding import UNIT, above, exact_dot, gamma, remainders, total
 from relu_opt.verify.spline_sums import fits_and_targets, largest_hinge, mending_cost, rounded
 from relu_opt.verify.units import RANGE, TOO_WIDE, exponent, in_range, scaled
 
@@ -151,7 +151,7 @@ def check_spline(given: SplineClaim, x: FloatArray, y: FloatArray) -> Verificati
     unit = high - wide if given.demanded else 2 * high
     loss, missed, away = _fit(given, claim, x, y, (wide, high))
     sizes = np.abs(given.weights).tolist()
-    cost = float(scaled(np.array(above(math.fsum(sizes), 2)), wide - high))
+    cost = float(scaled(np.array(above(total(sizes), 2)), wide - high))
     false = [missed] if missed else []
     if given.loss == "interpolation":
         primal = above(cost + loss, 2)

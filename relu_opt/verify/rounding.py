@@ -59,6 +59,14 @@ def two_products(a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
     return product, np.asarray(low)
 
 
+def total(values: ArrayLike) -> float:
+    """The sum of nonnegative numbers, rounded once; inf where no double is as large."""
+    try:
+        return math.fsum(np.ravel(np.asarray(values, float)).tolist())
+    except OverflowError:
+        return math.inf
+
+
 def exact_dot(*pairs: tuple[ArrayLike, ArrayLike]) -> float:
     """Σ a·b over all pairs of arrays, rounded once."""
     parts: list[FloatArray] = []

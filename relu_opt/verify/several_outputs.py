@@ -41,7 +41,7 @@ from relu_opt.verify.outcome import (
     in_units,
     undecided,
 )
-from relu_opt.verify.rounding import UNDERFLOW, UNIT, above, exact_dot, gamma, remainders
+from relu_opt.verify.rounding import UNDERFLOW, UNIT, above, exact_dot, gamma, remainders, total
 from relu_opt.verify.units import TOO_WIDE, exponent, in_range, scaled
 from relu_opt.verify.vector_search import reach_vector
 
@@ -202,9 +202,9 @@ def _primal(claim: SeveralClaim) -> float:
     # An offset of the targets costs one rounding: c − Y comes first.
     shift = claim.constants - claim.Y
     off = (np.abs(fits + shift) + off + UNIT * np.abs(shift)) * (1 + 4 * UNIT)
-    loss = math.fsum((off * off).ravel().tolist()) / (2 * n)
+    loss = total(off * off) / (2 * n)
     layers = [np.ravel(each * each).tolist() for each in (claim.hidden, claim.output)]
-    penalty = claim.lam / 2 * math.fsum(layers[0] + layers[1])
+    penalty = claim.lam / 2 * total(layers[0] + layers[1])
     primal = above(loss + penalty, 8)
     nothing = not (m or claim.Y.any() or claim.constants.any())
     return primal if nothing else primal + UNDERFLOW
@@ -217,7 +217,7 @@ def _dual(claim: SeveralClaim, rests: list[list[float]], j: int, t: float) -> fl
     linear = exact_dot((claim.V, claim.Y), *((np.array(a), np.array(b)) for a, b in taken))
     rows = np.abs(np.delete(claim.V, j, axis=0)).ravel().tolist()
     rows += [abs(a) + math.fsum(map(abs, part)) for a, part in zip(v, rests, strict=True)]
-    square = len(claim.Y) / 2 * above(math.fsum(value * value for value in rows), 8)
+    square = len(claim.Y) / 2 * above(total([value * value for value in rows]), 8)
     value = t * linear - t * t * square
     if not claim.V.any():
         return 0.0

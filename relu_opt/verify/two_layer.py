@@ -31,7 +31,7 @@ from relu_opt.verify.outcome import (
     in_units,
     undecided,
 )
-from relu_opt.verify.rounding import UNDERFLOW, UNIT, above, chunk_rows, depth, gamma
+from relu_opt.verify.rounding import UNDERFLOW, UNIT, above, chunk_rows, depth, gamma, total
 from relu_opt.verify.scope import scope_of
 from relu_opt.verify.search import reach
 from relu_opt.verify.units import RANGE, TOO_WIDE, exponent, in_range, scaled
@@ -166,14 +166,14 @@ def _loss_above(claim: Claim, X: FloatArray, y: FloatArray) -> float:
 
 def _penalty_above(claim: Claim, unit: int) -> float:
     """(λ/2) Σ_j (‖u_j‖² + a_j²) in 2^unit."""
-    total = 0.0
+    penalty = 0.0
     strength, power = math.frexp(claim.lam)
     for layer in (claim.hidden, claim.output[:, None]):
         size = exponent(layer)
         squares = (scaled(layer, -size) ** 2).sum(axis=1)
-        value = strength * above(math.fsum(squares.tolist()), layer.shape[1] + 4)
-        total += in_units(value, 2 * size + power - 1 - unit, math.inf)
-    return above(total, 2)
+        value = strength * above(total(squares), layer.shape[1] + 4)
+        penalty += in_units(value, 2 * size + power - 1 - unit, math.inf)
+    return above(penalty, 2)
 
 
 # -- feasibility ---------------------------------------------------------------
@@ -224,8 +224,8 @@ def _norms(vectors: FloatArray, error: FloatArray, d: int) -> tuple[FloatArray, 
 
 def _shrink(claim: Claim, X: FloatArray, point: DualPoint, largest: float) -> float:
     """The t for which t times the dual point is feasible."""
-    total = point.share * largest * (1 + 4 * UNIT)
+    norm = point.share * largest * (1 + 4 * UNIT)
     for row, size in point.moves:
-        total += size * above(float(np.linalg.norm(X[row])), X.shape[1] + 2)
-    lam, total = min(claim.lam, 2.0**RANGE), above(total, 2 + len(point.moves))
-    return 1.0 if total <= lam * (1 - 2 * UNIT) else lam / total * (1 - 8 * UNIT)
+        norm += size * above(float(np.linalg.norm(X[row])), X.shape[1] + 2)
+    lam, norm = min(claim.lam, 2.0**RANGE), above(norm, 2 + len(point.moves))
+    return 1.0 if norm <= lam * (1 - 2 * UNIT) else lam / norm * (1 - 8 * UNIT)

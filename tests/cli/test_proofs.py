@@ -234,7 +234,19 @@ def swapped(columns):
         ({"target_centre": lambda mean: mean + 1}, "not those of the columns 'y'"),
         ({"standardize": lambda flag: False}, "The means or deviations"),
     ],
-    ids=str,
+    ids=[
+        "fewer",
+        "swapped",
+        "other-order",
+        "target-among-features",
+        "one-twice",
+        "other-target",
+        "other-scale",
+        "other-mean",
+        "other-unit",
+        "other-offset",
+        "not-standardised",
+    ],
 )
 def test_a_preparation_that_is_not_the_table_s_own_is_a_problem(run, trained, changes, problem):
     forged(trained, **changes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
+from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from fractions import Fraction
 
@@ -14,6 +15,7 @@ import pytest
 import relu_opt as ro
 from relu_opt.errors import DataError
 from relu_opt.verify import verify
+from relu_opt.verify.losses import mean_loss_above
 
 LOSSES = ["squared", "logistic", "squared_hinge", "hinge", "huber"]
 DELTA = 0.75
@@ -330,3 +332,18 @@ def test_a_gap_above_the_bound_is_told_relative_to_the_bound():
     nothing = found_of(X, y, 0.01, network, 0 * y, np.ones((1, 2), dtype=bool))
     assert nothing.rel_gap == math.inf
     assert "no positive lower bound" in nothing.statement
+
+
+@dataclass(frozen=True)
+class Term:
+    loss: str
+    delta: float
+    weight: np.ndarray
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_losses_beyond_doubles_are_infinite(loss):
+    y, huge = np.array([1.0, -1.0, 1.0]), np.array([-1.7e308, 1.7e308, -1.7e308])
+    with np.errstate(all="ignore"):
+        mean = mean_loss_above(Term(loss, 2.0, np.ones(3)), huge, 0 * huge, 0.0, y)
+    assert mean == math.inf
