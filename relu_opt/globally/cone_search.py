@@ -3,9 +3,11 @@
 Space is covered by the cones of all signs. A cone whose bound is above the goal is cut in two
 across its longest edge, until none is left, or there is no more time or memory.
 
-Corners are not of norm 1: they stay on Σ_k |v_k| = 1, where a cone is cut at a dyadic point of an
-edge without any rounding, so that the cones leave no gap. For u = Σ_j θ_j v_j there with θ ≥ 0,
-Σ_j θ_j ≤ √r ‖u‖.
+Corners are not of norm 1: they stay on Σ_k |v_k| = 1, where Σ_j θ_j ≤ √r ‖u‖ for u = Σ_j θ_j v_j,
+θ ≥ 0. A cone is cut in eighths of an edge, which is exact while there are bits enough. Then each
+entry of a corner is rounded by a share of 2u; entries of one orthant have one sign, so that after
+L cuts each entry of any direction is within a share of 2uL of one in some cone: `GAP` is for
+`MOST_CUTS` of them.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from relu_opt.arrays import FloatArray
 from relu_opt.errors import DataError
 from relu_opt.globally.bounds import RowSpace
 from relu_opt.plugins.types import StopReason
+from relu_opt.rounding import gamma
 
 # Entries of all open cones.
 MOST_ENTRIES = 50_000_000
@@ -27,8 +30,10 @@ MOST_ENTRIES = 50_000_000
 MOST_RANK = 12
 # Cones whose longest edge is shorter are lost in rounding.
 NARROWEST = 1e-6
-# A cut is at a multiple of 1/PARTS of an edge; entries of corners are multiples of 1/GRID.
-PARTS, GRID = 8, 2.0**48
+# A cut is at a multiple of 1/PARTS of an edge, and there are at most so many, one after another.
+PARTS, MOST_CUTS = 8, 120
+# How far a unit vector may be from all cones.
+GAP = gamma(2 * MOST_CUTS)
 
 
 class ConeSearch(ABC):
@@ -72,7 +77,7 @@ class ConeSearch(ABC):
         bounds = np.full(len(cones), self.anything)
         try:
             self.begin(deadline)
-            while len(cones):
+            for _ in range(MOST_CUTS):
                 self._look(cones, bounds, deadline)
                 closed = bounds <= self.goal
                 self.upper = max(self.upper, float(bounds[closed].max(initial=0.0)))
@@ -84,6 +89,7 @@ class ConeSearch(ABC):
                     self._give_up(StopReason.ITERATION_LIMIT, bounds)
                     return
                 cones, bounds = smaller, np.concatenate([bounds, bounds])
+            self._give_up(StopReason.ITERATION_LIMIT, bounds)
         except TimeoutError:
             self._give_up(StopReason.TIME_LIMIT, bounds)
         except KeyboardInterrupt:
@@ -136,7 +142,7 @@ def halves(cones: FloatArray) -> FloatArray | None:
     # Near the middle of the angle: the share of the shorter corner is the larger one.
     parts = np.rint(PARTS * norms[every, j] / (norms[every, i] + norms[every, j]))[:, None]
     middle = (parts * cones[every, i] + (PARTS - parts) * cones[every, j]) / PARTS
-    if lengths.max(axis=1).min() < NARROWEST or (np.rint(middle * GRID) != middle * GRID).any():
+    if lengths.max(axis=1).min() < NARROWEST:
         return None
     first, second = cones.copy(), cones.copy()
     first[every, i] = second[every, j] = middle

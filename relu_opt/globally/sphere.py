@@ -26,10 +26,10 @@ import numpy as np
 
 from relu_opt.arrays import BoolArray, FloatArray
 from relu_opt.globally.bounds import Kinks, RowSpace, Separation, separation_of
-from relu_opt.globally.cone_search import ConeSearch, searchable
+from relu_opt.globally.cone_search import GAP, ConeSearch, searchable
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.cones import least_squares
-from relu_opt.rounding import chunk_rows, depth, gamma
+from relu_opt.rounding import above, chunk_rows, depth, gamma
 
 # Entries of a matrix of products that are held at a time.
 CHUNK_ENTRIES = 2_000_000
@@ -70,7 +70,7 @@ class SphereOracle:
             self.X,
             nu,
             self.space.outward(np.array([search.best, *search.points])),
-            self.space.whole(search.upper + search.kinks.error, nu),
+            self.space.whole(search.everywhere, nu),
             f"branch and bound over {search.cones} cones of directions",
             search.stop,
             search.cones,
@@ -93,6 +93,11 @@ class _Search(ConeSearch):
         self.lower = 0.0
         self.best: FloatArray = np.zeros(self.rank)
         self.points: list[FloatArray] = []
+
+    @property
+    def everywhere(self) -> float:
+        """What |νᵀ(rows w)₊| does not exceed, between the cones and for merged rows too."""
+        return above(self.upper * (1 + GAP) + GAP * self.kinks.size + self.kinks.error, 4)
 
     @property
     def goal(self) -> float:
@@ -138,7 +143,7 @@ class _Search(ConeSearch):
         bound = np.linalg.norm(g, axis=1) * (1 + gamma(self.rank + 4))
         missed = (F - (cones @ g[:, :, None])[:, :, 0]).max(axis=1)
         missed = np.maximum(missed + gamma(self.rank + 4) * bound, 0.0)
-        return np.asarray((bound + math.sqrt(self.rank) * missed) * (1 + gamma(4)))
+        return np.asarray(bound * (1 + gamma(4)) + math.sqrt(self.rank) * missed * (1 + 2.0**-40))
 
     def _moreau(
         self, sign: float, convex: BoolArray, above: BoolArray, crossing: BoolArray

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from relu_opt.verify.directions import cut, orthants
+from relu_opt.verify.directions import GAP, MOST_CUTS, cut, orthants
 from relu_opt.verify.rounding import UNDERFLOW, above, chunk_rows, depth, gamma
 
 FloatArray = NDArray[np.float64]
@@ -80,7 +80,8 @@ def reach(X: FloatArray, nu: FloatArray, level: float) -> tuple[float, str]:
         problem = _one_side(side, allowed)
         if problem:
             return math.inf, problem
-    return above(allowed * stretch + merged * stretch + rest, 4), ""
+    within = allowed * (1 + GAP) + GAP * form.size + merged
+    return above(within * stretch + rest, 6), ""
 
 
 def _rotated(X: FloatArray, nu: FloatArray) -> tuple[FloatArray, float, float]:
@@ -133,7 +134,9 @@ def _one_side(form: Form, allowed: float) -> str:
     r, looked = len(form.b), 0
     cones: FloatArray | None = orthants(r)
     step = max(1, CHUNK_ENTRIES // (r * max(1, len(form.a))))
-    while cones is not None:
+    for _ in range(MOST_CUTS):
+        if cones is None:
+            break
         looked += len(cones)
         if looked > MOST_CONES:
             return "the search for directions with |νᵀ(Xu)₊| > lam is too long to repeat here"
@@ -186,7 +189,7 @@ def _settled(form: Form, V: FloatArray, heights: FloatArray, allowed: float) -> 
         shortest = np.minimum(size, shortest)
     size = shortest * (1 + gamma(r + 4))
     miss = (F - (V @ best[:, :, None])[:, :, 0]).max(axis=1) + gamma(r + 4) * size
-    return np.asarray((size + math.sqrt(r) * np.maximum(miss, 0.0)) * (1 + 2 * EPS) <= allowed)
+    return np.asarray((size + math.sqrt(r) * np.maximum(miss, 0.0)) * (1 + 2.0**-45) <= allowed)
 
 
 def _settled_exactly(form: Form, heights: FloatArray, allowed: float) -> bool:
