@@ -108,12 +108,12 @@ def not_differentiable(registry, monkeypatch):
 SAYS = {
     config_error: (
         errors.ConfigError,
-        ("RELU_OPT_TOL is '-1'", "a number greater than zero is needed"),
+        ("RELU_OPT_TOL is '-1'", "a number above 0 and below 1 is needed"),
         {"source": "RELU_OPT_TOL", "setting": "tol", "value": "-1"},
     ),
     data_error: (
         errors.DataError,
-        ("lam is 0.0", "a number greater than zero is needed"),
+        ("lam is 0.0", "a number above 0 and below 1 is needed"),
         {"name": "lam", "value": 0.0},
     ),
     unknown_backend: (
