@@ -85,7 +85,7 @@ def test_levels_above_the_maximum_are_settled(seed, share):
     bound, problem = reach(X, nu, level)
     assert problem == ""
     size = float(np.abs(nu) @ np.linalg.norm(X, axis=1))
-    assert bound <= level + 1e-13 * size + 1e-140
+    assert bound <= level * (1 + 1e-13) + 2e-13 * size + 1e-140
 
 
 def test_merged_rows_are_charged():
