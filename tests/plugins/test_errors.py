@@ -113,7 +113,7 @@ SAYS = {
     ),
     data_error: (
         errors.DataError,
-        ("lam is 0.0", "a number above 0 and below 1 is needed"),
+        ("lam is 0.0", "a number greater than zero is needed"),
         {"name": "lam", "value": 0.0},
     ),
     unknown_backend: (
