@@ -146,10 +146,8 @@ class ProgramSolution:
             If gap or residuals are above the tolerance, or cannot be told.
         """
         if self.verdict is not Verdict.CERTIFIED:
-            converged = self.stop is StopReason.CONVERGED
-            advice = (
-                "Compare with another backend (cross_check)." if converged else self.stop.advice
-            )
+            unclear = self.stop in (StopReason.CONVERGED, StopReason.UNKNOWN)
+            advice = "Compare with another backend (cross_check)." if unclear else self.stop.advice
             raise NotCertified(
                 f"The answer of backend {self.backend!r} is {self.verdict.value}: gap "
                 f"{self.rel_gap:.1e}, primal residual {self.residuals.primal:.1e}, dual residual "
