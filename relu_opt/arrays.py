@@ -26,6 +26,8 @@ def frozen(array: NDArray[Any]) -> NDArray[Any]:
 
 # What a number is not, although Python or NumPy would make one of it.
 NO_NUMBERS = (str, bytes, complex, np.complexfloating, np.datetime64, np.timedelta64)
+# What can be counted: the positions of an array.
+MOST = int(np.iinfo(np.intp).max)
 # Integers up to this are doubles.
 LAST_EXACT = 2**53
 
@@ -53,6 +55,17 @@ def without_mask(values: Any, name: str) -> Any:
     return values
 
 
+def as_array(values: Any, name: str) -> NDArray[Any]:
+    """The values as an array of whatever type; a DataError if they are masked or ragged."""
+    try:
+        return np.asarray(without_mask(values, name))
+    except ValueError as error:
+        raise DataError(
+            f"{name} is ragged: its rows have different lengths. Pass a rectangular array.",
+            name=name,
+        ) from error
+
+
 def as_doubles(values: ArrayLike, name: str) -> FloatArray:
     """A C-ordered float64 copy of real numbers, each equal to the one that was given.
 
@@ -66,15 +79,7 @@ def as_doubles(values: ArrayLike, name: str) -> FloatArray:
             f"{name} is a scipy.sparse matrix, and dense data are needed. Pass {name}.toarray().",
             name=name,
         )
-    values = without_mask(values, name)
-    try:
-        raw = np.asarray(values)
-    except ValueError as error:
-        raise DataError(
-            f"{name} is ragged: its rows have different lengths. Pass a rectangular array.",
-            name=name,
-        ) from error
-    array = raw
+    array = raw = as_array(values, name)
     if raw.dtype.kind == "O" and not any(isinstance(each, NO_NUMBERS) for each in raw.flat):
         with contextlib.suppress(TypeError, ValueError, OverflowError):
             array = raw.astype(np.float64)
@@ -261,11 +266,13 @@ def as_number(value: object, name: str) -> float:
 
 
 def as_count(value: object, name: str, least: int = 1) -> int:
-    """An integer of at least `least`, or a DataError."""
+    """An integer of at least `least` that can count things in memory, or a DataError."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise DataError(
             f"{name} is {value!r}, and an integer of at least {least} is needed.",
             name=name,
             value=value,
         )
+    if value > MOST:
+        raise DataError(f"{name} is {value}, more than {MOST}.", name=name, value=int(value))
     return int(value)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-import numpy as np
 from numpy.typing import ArrayLike
 
-from relu_opt.arrays import FloatArray, as_count, as_floats, as_positive, as_targets
+from relu_opt.arrays import FloatArray, as_array, as_count, as_floats, as_positive, as_targets
 from relu_opt.certificate import Certificate, Coverage
 from relu_opt.closed.formula import INTERPOLATION, LOSSES, Formula, ones_pattern
 from relu_opt.closed.rank_one import TOLERANCE as RANK_ONE_TOLERANCE
@@ -141,7 +140,7 @@ def closed_form(
         If rounding keeps the proof from closing.
     """
     data = as_floats(X, "X", 2)
-    if np.ndim(y) == 2:
+    if as_array(y, "y").ndim == 2:
         return _several_outputs(data, y, lam, loss, depth)
     targets = as_targets(y, "y", len(data), "X")
     if as_count(depth, "depth") != 2:

@@ -20,6 +20,7 @@ from relu_opt.certified import CertifiedNetwork
 from relu_opt.dual_bound import DualBound
 from relu_opt.errors import DataError, DoubtWarning, NotCertified, UnsupportedProgram, did_you_mean
 from relu_opt.near_optimal import NearOptimalSet
+from relu_opt.plugins.options import as_options
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.network import ReLUNetwork
 from relu_opt.sets.answers import Membership, Narrowest, NeuronRanges, PredictionRange
@@ -405,7 +406,7 @@ class OptimalSet:
         """
         eps = as_positive(eps, "eps")
         network = self.element(self.polytope.start)
-        return NearOptimalSet(self.program, self.bound, network, eps, backend, dict(options or {}))
+        return NearOptimalSet(self.program, self.bound, network, eps, backend, as_options(options))
 
     def element(self, x: FloatArray) -> CertifiedNetwork:
         """The network of a point of the polytope, certified.

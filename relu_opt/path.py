@@ -34,6 +34,7 @@ from relu_opt.paths.point import PathPoint
 from relu_opt.paths.segment import Segment
 from relu_opt.plotting.paths import plot_path
 from relu_opt.plugins.dispatch import can_start
+from relu_opt.plugins.options import as_options
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.network import ReLUNetwork
@@ -105,7 +106,7 @@ def solution_path(
     settings = load_settings().with_arguments(tol=tol, time_limit=time_limit)
     tol = settings.tol if eps is None else min(settings.tol, POINT_SHARE * eps)
     limit = math.inf if settings.time_limit is None else settings.time_limit
-    follower = Follower(prog, backend, tol, dict(options or {}), time.perf_counter() + limit)
+    follower = Follower(prog, backend, tol, as_options(options), time.perf_counter() + limit)
 
     def follow() -> None:
         follower.points.append(follower.solve(float(grid[0]), None))
@@ -126,7 +127,7 @@ def solution_path(
             stop=stop,
         )
     points = tuple(follower.points)
-    return _judged(SolutionPath(prog, points, eps, tol, stop, backend, dict(options or {})))
+    return _judged(SolutionPath(prog, points, eps, tol, stop, backend, as_options(options)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,7 @@ import numpy as np
 from relu_opt.arrays import FloatArray
 from relu_opt.errors import DataError, NotCertified, SolveFailed
 from relu_opt.plugins.dispatch import make_request, run, with_start
+from relu_opt.plugins.options import as_options
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.conic import ConicProgram
 from relu_opt.program.embedding import check_convex
@@ -210,7 +211,7 @@ def solve_program(
     started = time.perf_counter()
     if isinstance(program, QuadraticProgram):
         check_convex(program.P)
-    request = make_request(program, backend, tol, time_limit, dict(options or {}))
+    request = make_request(program, backend, tol, time_limit, as_options(options))
     if warm_start is not None:
         same = warm_start.backend == request.info.name
         if len(warm_start.x) != len(program.c):

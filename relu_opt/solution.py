@@ -26,6 +26,7 @@ from relu_opt.plugins.dispatch import (
     with_start,
 )
 from relu_opt.plugins.manager import registry
+from relu_opt.plugins.options import as_options
 from relu_opt.plugins.types import BackendInfo, ConeMultipliers, RawSolution, StopReason
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.network import (
@@ -188,14 +189,14 @@ def solve(
         )
     # Backends see data of size one, whatever the user's units are.
     own, units = prog.canonical, prog.units
-    request = make_request(own, backend, tol, time_limit, dict(options or {}))
+    request = make_request(own, backend, tol, time_limit, as_options(options))
     request = with_start(request, _warm_weights(prog, warm_start), _warm_proof(prog, warm_start))
     info, chosen = request.info, request.options
     ready = time.perf_counter()
     if executor is None:
         raw = run(request, own, units)
     else:
-        raw = _run_in_shards(request, own, units, dict(options or {}), executor)
+        raw = _run_in_shards(request, own, units, as_options(options), executor)
     if raw.objective is not None:
         raw = replace(raw, objective=units.objective(raw.objective))
     solved = time.perf_counter()

@@ -13,7 +13,7 @@ neurons that an optimal ν shows.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -28,12 +28,14 @@ from relu_opt.interpolation import (
     listed_program,
     prove_interpolant,
     solve_conic,
+    users_interpolant,
 )
 from relu_opt.least_cost import FIT_TOLERANCE, Face, polished_dual
 from relu_opt.program.arrangement import count_patterns_bound
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.linear import LinearProgram
-from relu_opt.program.network import ReLUNetwork
+from relu_opt.program.network import ReLUNetwork, users_network
+from relu_opt.program.units import Units, exponent
 from relu_opt.program_solution import solve_program
 from relu_opt.progress import Announcer
 from relu_opt.recovery import Recovery, recovery
@@ -140,6 +142,16 @@ def sparsest_interpolant(
     data = as_floats(X, "X", 2)
     targets = as_targets(y, "y", len(data), "X")
     limit = as_count(max_sets, "max_sets")
+    units = Units(exponent(data), exponent(targets))
+    found = _sparsest(units.in_data(data), units.in_targets(targets), limit, backend)
+    least = users_interpolant(found.least_norm, units)
+    return replace(
+        found, cost=least.cost, sparsest=users_network(found.sparsest, units), least_norm=least
+    )
+
+
+def _sparsest(data: FloatArray, targets: FloatArray, limit: int, backend: str) -> Sparsity:
+    """`sparsest_interpolant` of data and targets of size one."""
     patterns = count_patterns_bound(data)
     if math.comb(2 * patterns, 2) > limit:
         raise _too_many(math.comb(2 * patterns, 2), patterns, limit)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from relu_opt.arrays import FloatArray, IntArray, as_floats, without_mask
+from relu_opt.arrays import FloatArray, IntArray, as_array, as_floats
 from relu_opt.errors import DataError
 from relu_opt.program.network import as_weights
 
@@ -182,7 +182,7 @@ def labels_of(Y: FloatArray) -> IntArray | None:
 
 def _classes(labels: ArrayLike, n: int) -> tuple[NDArray[np.generic], IntArray]:
     """The labels that there are, and the number of each sample's."""
-    given = np.asarray(without_mask(labels, "labels"))
+    given = as_array(labels, "labels")
     if given.ndim == 2:
         found = labels_of(as_floats(given, "labels", 2))
         if found is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relu_opt.arrays import as_floats
+from relu_opt.arrays import as_array, as_floats
 from relu_opt.deep.collapse import NeuralCollapse, labels_of, neural_collapse
 from relu_opt.deep.layers import Layers
 from relu_opt.deep.network import DeepNetwork
@@ -124,7 +124,7 @@ def compare_deep(network: DeepNetwork, X: ArrayLike, Y: ArrayLike, lam: float) -
         activation=network.activation,
         bias="none" if network.bias is None else "last_hidden",
     )
-    targets = as_floats(Y, "Y", np.ndim(Y))
+    targets = as_floats(Y, "Y", as_array(Y, "Y").ndim)
     labels = labels_of(targets) if targets.ndim == 2 else None
     pair: list[NeuralCollapse | None] = [None, None]
     if labels is not None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relu_opt.arrays import FloatArray, as_floats, as_positive
+from relu_opt.arrays import FloatArray, as_array, as_floats, as_positive
 from relu_opt.errors import DataError
 from relu_opt.io import complete, need, read_npz, write_npz
 from relu_opt.program.network import as_inputs, as_weights
@@ -213,7 +213,7 @@ class DeepNetwork:
         """
         strength = as_positive(lam, "lam")
         outputs = self.predict(X)
-        targets = as_floats(Y, "Y", np.ndim(Y) if np.ndim(Y) in (1, 2) else 2)
+        targets = as_floats(Y, "Y", 1 if as_array(Y, "Y").ndim == 1 else 2)
         if targets.ndim == 2 and targets.shape[1] == 1:
             targets = targets[:, 0]
         if targets.shape != outputs.shape:

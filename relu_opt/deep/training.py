@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relu_opt.arrays import FloatArray, as_count, as_floats, as_positive
+from relu_opt.arrays import FloatArray, as_array, as_count, as_floats, as_positive
 from relu_opt.closed.rank_one import TOLERANCE as RANK_ONE_TOLERANCE
 from relu_opt.closed.rank_one import distance_from_rank_one
 from relu_opt.closed.whitened import TOLERANCE as WHITENED_TOLERANCE
@@ -191,14 +191,14 @@ def train_deep(
 
 def _as_data(X: ArrayLike, Y: ArrayLike) -> tuple[FloatArray, FloatArray]:
     """X (n, d) and Y (n, K), of sizes whose squares are numbers."""
-    if np.ndim(X) == 1:
+    if as_array(X, "X").ndim == 1:
         raise DataError(
             f"X has shape {np.shape(X)}, and two axes, (n, d), are needed. Pass X[:, None] for one "
             "feature, X[None, :] for one sample.",
             shape=np.shape(X),
         )
     data = as_floats(X, "X", 2)
-    axes = np.ndim(Y)
+    axes = as_array(Y, "Y").ndim
     targets = as_floats(Y, "Y", axes if axes in (1, 2) else 2)
     targets = targets[:, None] if targets.ndim == 1 else targets
     if len(targets) != len(data):

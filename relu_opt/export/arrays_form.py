@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relu_opt.arrays import FloatArray, without_mask
+from relu_opt.arrays import FloatArray, as_array
 from relu_opt.errors import DataError
 from relu_opt.program.network import ReLUNetwork, as_weights
 
@@ -48,7 +48,7 @@ def from_arrays(
     """
     first = as_weights(hidden, "hidden", 2)
     neurons = len(first)
-    last = np.asarray(without_mask(output, "output"))
+    last = as_array(output, "output")
     if last.ndim == 2 and len(last) != 1:
         raise DataError(
             f"output has shape {last.shape}, which is {len(last)} outputs, and networks here have "

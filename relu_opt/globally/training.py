@@ -21,6 +21,7 @@ from relu_opt.globally.separation import ScaledOracle, deadline_of, make_oracle
 from relu_opt.parallel.executors import opened
 from relu_opt.plugins.dispatch import can_start
 from relu_opt.plugins.manager import registry
+from relu_opt.plugins.options import as_options
 from relu_opt.plugins.types import ConeMultipliers, ProgressEvent, StopReason
 from relu_opt.program.arrangement import MAX_PATTERNS
 from relu_opt.program.convex import ConvexProgram
@@ -119,7 +120,7 @@ def train_globally(
         return _over_ones(prog, tol, time_limit, backend, options)
     with opened(1 if executor is None else executor) as workers:
         chosen = make_oracle(data, oracle, max_patterns, None if executor is None else workers)
-        search = _Search(prog, chosen, tol, deadline, backend, dict(options or {}))
+        search = _Search(prog, chosen, tol, deadline, backend, as_options(options))
         try:
             stop = search.run()
         except KeyboardInterrupt:

@@ -41,6 +41,17 @@ def make_options(info: BackendInfo, given: Mapping[str, object]) -> SolveOptions
     return SolveOptions(**common, extra=values)  # type: ignore[arg-type]
 
 
+def as_options(given: object) -> dict[str, object]:
+    """Options by name, of a mapping or None; an OptionError for anything else."""
+    if given is None or isinstance(given, Mapping):
+        return dict(given or {})
+    raise OptionError(
+        f"options is {given!r:.60}, and a mapping from names to values is needed, such as "
+        "{'threads': 1}.",
+        value=given,
+    )
+
+
 def check_option(backend: str, spec: OptionSpec, value: object) -> object:
     """The value of an option in its declared type, or an OptionError."""
     try:

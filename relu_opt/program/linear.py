@@ -22,7 +22,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import csc_array
 
-from relu_opt.arrays import BoolArray, FloatArray, as_doubles, as_number, frozen, without_mask
+from relu_opt.arrays import (
+    BoolArray,
+    FloatArray,
+    as_array,
+    as_doubles,
+    as_number,
+    frozen,
+    without_mask,
+)
 from relu_opt.errors import DataError
 
 
@@ -147,7 +155,7 @@ class LinearProgram(_Constrained):
         super().__post_init__()
         if self.integrality is None:
             return
-        marked = np.asarray(without_mask(self.integrality, "integrality"))
+        marked = as_array(self.integrality, "integrality")
         if marked.shape != (self.columns,) or marked.dtype.kind != "b":
             raise DataError(
                 f"integrality has shape {marked.shape} and dtype {marked.dtype}, and a boolean "
@@ -259,7 +267,7 @@ def as_vector(values: ArrayLike, name: str, size: int | None) -> FloatArray:
         If it is something else.
     """
     if isinstance(values, np.ndarray) and values.dtype == np.float64:
-        array = np.asarray(without_mask(values, name))
+        array = as_array(values, name)
     else:
         array = as_doubles(values, name)
     if size is not None and array.ndim == 0:

@@ -17,11 +17,11 @@ from relu_opt.arrays import (
     BoolArray,
     FloatArray,
     IntArray,
+    as_array,
     as_floats,
     as_number,
     as_positive,
     frozen,
-    without_mask,
 )
 from relu_opt.errors import DataError
 from relu_opt.io import complete, need, read_npz, write_npz
@@ -224,7 +224,7 @@ class ReLUNetwork:
 
 def as_weights(values: ArrayLike, name: str, ndim: int) -> FloatArray:
     """Finite weights as `as_floats` makes them, of which there may be none, or a DataError."""
-    array = np.asarray(without_mask(values, name))
+    array = as_array(values, name)
     if array.ndim == ndim and not array.size:
         return np.asarray(frozen(np.zeros(array.shape)))
     return as_floats(array, name, ndim)

@@ -57,6 +57,10 @@ def train_with_margins(problem: SplineProblem, masters: Masters) -> Trained:
     """The optimum for the hinge loss, or the cheapest spline with a hard margin."""
     if np.ptp(problem.y) == 0:
         return constant_fit(problem, float(problem.y[0]))
+    if len(problem.positions) == 1:
+        # The mean hinge loss of a constant in [−1, 1] falls towards the heavier class.
+        heavier = float(np.sign(problem.sample_scale @ problem.y))
+        return constant_fit(problem, heavier)
     hard = problem.constrained
     knots = _separating(problem) if hard else start_knots(problem)
     cuts = np.zeros(len(problem.positions), dtype=np.bool_)

@@ -29,11 +29,11 @@ from numpy.typing import ArrayLike
 from relu_opt.arrays import (
     FloatArray,
     IntArray,
+    as_array,
     as_floats,
     as_positive,
     as_targets,
     frozen,
-    without_mask,
 )
 from relu_opt.errors import DataError
 from relu_opt.program.loss_term import LossTerm, check_labels, of_mean_one
@@ -258,7 +258,7 @@ def _at_most(sums: np.ndarray, shared: FloatArray, steps: np.ndarray) -> float:
 
 def as_inputs(x: ArrayLike) -> FloatArray:
     """The inputs, (n,), of one axis or one column, or a DataError."""
-    array = np.asarray(without_mask(x, "x"))
+    array = as_array(x, "x")
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     return as_floats(array, "x", 1)

@@ -145,9 +145,8 @@ def start_knots(problem: SplineProblem) -> Knots:
 
 def constant_fit(problem: SplineProblem, value: float) -> Trained:
     """A constant that is optimal."""
-    fits, nothing = np.full(problem.n, value), np.zeros(problem.n)
-    smooth = not problem.constrained and problem.loss.smooth
-    nu = problem.dual_candidate(nothing) if smooth else nothing
+    fits = np.full(problem.n, value)
+    nu = np.zeros(problem.n) if problem.constrained else problem.dual_start()
     bound = lower_bound(problem, nu)
     knots = Knots.of(problem, np.zeros(1, dtype=np.intp))
     return Trained(knots, np.full(len(knots), value), problem.mean_loss(fits), bound)

@@ -11,6 +11,7 @@ from relu_opt.arrays import FloatArray
 from relu_opt.errors import ReluOptError, UnsupportedProgram
 from relu_opt.plugins.dispatch import make_request, run
 from relu_opt.plugins.manager import observe, registry
+from relu_opt.plugins.options import as_options
 from relu_opt.plugins.routes import Route, find_route, route_or_none
 from relu_opt.plugins.types import (
     Availability,
@@ -91,7 +92,7 @@ class Subject:
     ) -> None:
         self.name, self.programs, self.tol = name, programs, tol
         self.time_limit, self.time_slack = time_limit, time_slack
-        self.options, self.patience = dict(options or {}), patience
+        self.options, self.patience = as_options(options), patience
         self._probed: Availability | None = None
         self._raw: dict[str, Answer | Failed] = {}
 

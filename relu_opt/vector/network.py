@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relu_opt.arrays import FloatArray, IntArray, as_floats, as_positive, frozen
+from relu_opt.arrays import FloatArray, IntArray, as_array, as_floats, as_positive, frozen
 from relu_opt.errors import DataError
 from relu_opt.io import complete, need, read_npz, write_npz
 from relu_opt.program.network import as_inputs, as_weights, contributing, group_rows
@@ -53,7 +53,7 @@ class VectorNetwork:
     def __post_init__(self) -> None:
         settle = object.__setattr__
         settle(self, "hidden", as_weights(self.hidden, "hidden", 2))
-        axes = 3 if np.ndim(self.output) == 3 else 2
+        axes = 3 if as_array(self.output, "output").ndim == 3 else 2
         settle(self, "output", as_weights(self.output, "output", axes))
         if len(self.hidden) != len(self.output):
             raise DataError(

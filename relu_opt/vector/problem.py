@@ -20,7 +20,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relu_opt.arrays import FloatArray, IntArray, as_floats, as_positive, without_mask
+from relu_opt.arrays import FloatArray, IntArray, as_array, as_floats, as_positive
 from relu_opt.errors import DataError
 from relu_opt.globally.bounds import RowSpace
 from relu_opt.program.units import Units, centre_of, exponent, scaled
@@ -50,7 +50,7 @@ class VectorProblem:
     ) -> VectorProblem:
         """The problem of checked input, or a DataError."""
         data = as_floats(X, "X", 2)
-        raw = np.asarray(without_mask(Y, "Y"))
+        raw = as_array(Y, "Y")
         targets = as_floats(raw[:, None] if raw.ndim == 1 and raw.size else raw, "Y", 2)
         if len(data) != len(targets):
             raise DataError(

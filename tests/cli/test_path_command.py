@@ -36,6 +36,7 @@ KEYS = {
     "slopes",
     "stop",
     "tol",
+    "tol_from",
     "validation",
     "verdict",
 }

@@ -882,3 +882,13 @@ print(ro.solve(prog).backend)
 """
     found = python(code, RELU_OPT_PLUGINS="native")
     assert found.stdout.splitlines() == ["['native']", "native"], found.stderr
+
+
+@pytest.mark.parametrize("options", [3, "threads", ["threads"], 1j, {1}])
+def test_options_are_a_mapping(options):
+    X = np.eye(3)
+    program = ro.ConvexProgram(X, [1.0, 2.0, 3.0], 0.1, ro.sample_patterns(X, 4))
+    with pytest.raises(OptionError, match="mapping"):
+        ro.solve(program, options=options)
+    with pytest.raises(OptionError, match="mapping"):
+        ro.solution_path(program, options=options)

@@ -177,3 +177,32 @@ def test_programs_of_real_numbers_stay_as_they_are():
     assert prog.A.dtype == np.float64
     assert np.array_equal(prog.A.toarray(), A.toarray())
     assert LinearProgram(c=[1, 2], A=prog.A).A is prog.A
+
+
+RAGGED = [[1.0], [1.0, 2.0]]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: ro.ReLUNetwork(RAGGED, [1.0]),
+        lambda: ro.ReLUNetwork(np.eye(2), RAGGED),
+        lambda: ro.VectorNetwork(RAGGED, np.eye(2)),
+        lambda: ro.VectorNetwork(np.eye(2), RAGGED),
+        lambda: ro.train_vector(np.eye(2), RAGGED, 0.1),
+        lambda: ro.fit_spline(RAGGED, [1.0, 2.0], 0.1),
+        lambda: ro.train_deep(RAGGED, np.eye(2), 0.1, 3),
+        lambda: ro.train_deep(np.eye(2), RAGGED, 0.1, 3),
+        lambda: ro.closed_form(np.eye(2), RAGGED, 0.1),
+        lambda: ro.export.from_arrays(np.eye(2), RAGGED),
+    ],
+    ids=range(10),
+)
+def test_ragged_lists_are_named(call):
+    with pytest.raises(DataError, match="ragged"):
+        call()
+
+
+def test_a_count_is_of_things_that_fit_a_memory():
+    with pytest.raises(DataError, match="more than"):
+        ro.sample_patterns(np.eye(2), 2**70)

@@ -371,3 +371,14 @@ def test_the_fewest_neurons_are_a_claim_and_their_cost_is_proved():
     assert ro.verify(found.least_norm, X, y).valid
     with pytest.raises(DataError, match="carries no proof"):
         ro.verify(found, X, y)
+
+
+@pytest.mark.parametrize("power", [-60, 300])
+def test_the_fewest_neurons_do_not_depend_on_units(power):
+    rng = np.random.default_rng(7)
+    X, y = rng.standard_normal((3, 2)), rng.standard_normal(3)
+    here, there = ro.sparsest_interpolant(X, y), ro.sparsest_interpolant(X, np.ldexp(y, power))
+    assert (there.l0, there.l1, there.is_unique) == (here.l0, here.l1, here.is_unique)
+    assert there.cost == np.ldexp(here.cost, power)
+    misfit = there.sparsest.predict(X) - np.ldexp(y, power)
+    assert np.abs(misfit).max() <= 1e-12 * np.abs(np.ldexp(y, power)).max()

@@ -199,3 +199,13 @@ def test_the_gap_is_relative_to_the_lower_bound():
     fit = ro.fit_spline(x, y, 1e-3, time_limit=1e-9)
     assert fit.objective <= (1 + fit.rel_gap) * fit.lower_bound * (1 + 1e-15)
     assert fit.rel_gap == pytest.approx((fit.objective - fit.lower_bound) / fit.lower_bound)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_inputs_that_are_all_one_take_the_best_constant(loss):
+    x, y = np.full(5, 0.3), np.array([1.0, -1.0, 1.0, 1.0, -1.0])
+    found = ro.fit_spline(x, y, 0.1, loss=loss)
+    assert ro.verify(found, x, y).valid
+    constants = np.linspace(-2, 2, 401)
+    best = min(found.problem.mean_loss(np.full(5, c)) for c in constants)
+    assert found.objective <= best + 1e-12
