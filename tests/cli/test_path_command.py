@@ -114,7 +114,7 @@ def test_a_person_gets_a_table_and_what_to_do_next(run, data):
     result = run(*path(data, "--folds", "2", "--lam-min-ratio", "0.01"))
     assert result.code == 0
     assert result.err == ""
-    for word in ("objective", "to next", "neurons", "CV loss", "±", "best", "1 SE", "certified."):
+    for word in ("objective", "to next", "neurons", "CV loss", "±", "best", "1 SE", "certified at"):
         assert word in result.out
     assert "The gap is at most" in " ".join(result.out.split())
     lines = result.out.splitlines()
@@ -209,7 +209,7 @@ with observe(interrupt):
     ("message", "words"),
     [
         ("path, point 2", ["Ended early: interrupted", "stopped before all of them", "--lam LAM"]),
-        ("fold 2 of 2", ["certified.", "stopped before all of them", "--lam LAM"]),
+        ("fold 2 of 2", ["certified at tol", "stopped before all of them", "--lam LAM"]),
     ],
 )
 def test_after_ctrl_c_what_was_reached_is_shown_and_written(folder, data, message, words):

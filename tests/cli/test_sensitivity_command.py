@@ -7,6 +7,7 @@ import pytest
 
 import relu_opt as ro
 from relu_opt.model import Model
+from relu_opt.standing import Standing
 from relu_opt.tables import read_table
 
 
@@ -60,6 +61,9 @@ def test_no_number_without_a_derivative(run, trained, monkeypatch):
 
     prog = crosspolytope([1.0, 2.0, -1.5], lam=0.02)
     monkeypatch.setattr(Model, "optimum", lambda *_: ro.solve(prog, tol=1e-12))
+    # The model's network is not of that program.
+    own = Standing(True, 1.0, 0.0, None)
+    monkeypatch.setattr("relu_opt.standing.standing", lambda *_: own)
     found = run("sensitivity", trained.model, trained.data, "--rows", "0", "--json").json
     assert not found["differentiable"]
     assert found["reason"].startswith("Not differentiable: ")
