@@ -58,7 +58,7 @@ def group_lasso(
     for step in range(MOST_STEPS):
         if here.objective < best.objective or here.gap < best.gap:
             best = Master(here.W, here.objective, here.gap, step)
-        if here.gap <= tol * max(1e-12, abs(here.objective)):
+        if here.gap <= tol * here.objective:
             break
         eta, following = model.descend(eta, here)
         if following is None:
