@@ -57,8 +57,9 @@ def without_mask(values: Any, name: str) -> Any:
 
 def as_array(values: Any, name: str) -> NDArray[Any]:
     """The values as an array of whatever type; a DataError if they are masked or ragged."""
+    values = without_mask(values, name)
     try:
-        return np.asarray(without_mask(values, name))
+        return np.asarray(values)
     except ValueError as error:
         raise DataError(
             f"{name} is ragged: its rows have different lengths. Pass a rectangular array.",

@@ -66,15 +66,16 @@ def exact_bounds(claim: Claim, X: FloatArray, y: FloatArray) -> ExactBounds:
     if claim.has_constant:
         nu = balanced(nu)
     primal = term.mean(_fits(claim, x, len(y))) + lam / 2 * _penalty(claim)
-    square = _longest(claim, x, nu)
     problem, doubts = "", []
+    if claim.coverage == "searched":
+        # Of all directions, and so of those in the patterns that are listed.
+        bound, problem = reach(x, nu, lam)
+        square = bound**2
+    else:
+        square = _longest(claim, x, nu)
     if claim.coverage == "spike_free":
         square, problem = _stretched(claim, x, nu, square)
-    elif claim.coverage == "searched":
-        level = lam
-        bound, problem = reach(x, nu, level)
-        square = max(square, bound**2)
-    else:
+    elif claim.coverage != "searched":
         doubts = scope_of(claim, X)[0]
     if claim.coverage == "oracle":
         doubts.append(f"{claim.oracle[0].upper()}{claim.oracle[1:]}, which is not re-checked here.")

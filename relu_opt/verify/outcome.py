@@ -177,6 +177,7 @@ def concluded(
     statement: Callable[[float], str],
     trusted: str = "",
     unit: int = 0,
+    most: float | None = None,
 ) -> Verification:
     """Compare what was recomputed with what is claimed.
 
@@ -195,15 +196,24 @@ def concluded(
         A sentence on what is left to trust when all else holds.
     unit : int
         The verdict is made in this unit, so that it does not depend on that of the data.
+    most : float, optional
+        What the file's dual point proves if it is feasible as it is, in the same unit: a file that
+        says so much is not false, though less may be shown here.
     """
     terms, rel_gap = claim.terms, relative_gap(primal, dual)
     false, doubts = list(false), list(doubts)
     upper, lower = in_units(primal, unit, math.inf), in_units(dual, unit, -math.inf)
-    found = {"primal": (upper, 1), "dual": (lower, -1), "rel_gap": (rel_gap, 1)}
-    for name, (value, side) in found.items():
+    most = dual if most is None else max(dual, most)
+    least_gap, most_said = relative_gap(primal, most), in_units(most, unit, math.inf)
+    found = {
+        "primal": (upper, upper, 1),
+        "dual": (lower, most_said, -1),
+        "rel_gap": (rel_gap, least_gap, 1),
+    }
+    for name, (value, best, side) in found.items():
         said, scale = claim.numbers[name], 1.0 if name == "rel_gap" else max(upper, lower)
         apart = rel_gap if name == "rel_gap" else upper - lower
-        worse = side * (said - value)
+        worse = side * (said - best)
         better = CLAIM_TOL * scale + OF_GAP * abs(apart) + TINY
         allowed = -better <= worse <= WEAKER * scale + 4 * abs(apart) + TINY
         nothing_said = name == "rel_gap" and said == math.inf

@@ -51,13 +51,15 @@ def check_network(claim: Claim, X: FloatArray, y: FloatArray) -> Verification:
     dual = -math.inf
     false: list[str] = []
     if point is not None:
-        largest, false = _largest(near, rows, point)
-        largest *= stretch
         if claim.coverage == "searched":
+            # Of all directions, and so of those in the patterns that are listed.
             bound, problem = reach(rows, near.nu, near.lam)
             sizes = float(np.abs(near.nu) @ np.linalg.norm(rows, axis=1))
-            largest = max(largest, bound + gamma(point.roundings) * above(sizes, len(rows) + 40))
+            largest = bound + gamma(point.roundings) * above(sizes, len(rows) + 40)
             doubts += [f"The scope is all patterns, and {problem}."] if problem else []
+        else:
+            largest, false = _largest(near, rows, point)
+            largest *= stretch
         dual = max(0.0, point.below(_shrink(near, rows, point, largest)))
     trusted = ""
     if claim.coverage == "oracle":
@@ -67,7 +69,8 @@ def check_network(claim: Claim, X: FloatArray, y: FloatArray) -> Verification:
         upper, lower = in_units(primal, unit, math.inf), in_units(dual, unit, -math.inf)
         return network_statement(claim, upper, lower, rel_gap, "float")
 
-    return concluded(claim, primal, dual, false, doubts, "network", statement, trusted, unit)
+    most = dual if point is None else point.below(1.0)
+    return concluded(claim, primal, dual, false, doubts, "network", statement, trusted, unit, most)
 
 
 def network_statement(

@@ -270,3 +270,34 @@ def test_networks_that_do_not_fit_are_refused():
         found.certify(ro.ReLUNetwork(np.ones((1, 2)), np.ones(1), 1.0))
     with pytest.raises(DataError, match="gates"):
         found.certify(ro.ReLUNetwork(np.ones((1, 2)), np.ones(1), 0.0, np.ones((1, 2))))
+
+
+def nearly_parallel():
+    """Pressures in pascal beside a column of ones, and rows that 2e-13 tells apart."""
+    k = np.arange(10.0)
+    e = 2e-13
+    return [
+        (np.c_[101325 + k, np.ones(10)], np.abs(k - 4), 1e-7, 1e-4, 0.0299),
+        (
+            np.array([[1, e], [1, 2 * e], [1, 3 * e]]),
+            np.array([1.0, -2, 1]) / e,
+            0.1,
+            1e-8,
+            2.34e25,
+        ),
+    ]
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_rows_that_are_nearly_parallel_end_honestly(which):
+    """A network with an objective below `known` is there; no bound may be above it."""
+    X, y, lam, tol, known = nearly_parallel()[which]
+    best = ro.train_globally(X, y, lam, tol=tol)
+    assert best.dual_objective <= known
+    assert best.certificate.verdict != "certified" or best.objective <= known * (1 + tol)
+    assert ro.verify(best, X, y).verdict == best.certificate.verdict
+    listed = ro.solve(ro.ConvexProgram(X, y, lam, ro.enumerate_patterns(X)), tol=tol)
+    proof = ro.certify(listed.program, listed, scope="all", tol=tol)
+    assert proof.dual <= known
+    assert proof.verdict != "certified" or proof.primal <= known * (1 + tol)
+    assert ro.verify(proof, X, y).verdict == proof.verdict
