@@ -137,10 +137,15 @@ def with_progress(options: SolveOptions, units: Units = PLAIN) -> SolveOptions:
     return replace(options, progress=tell)
 
 
-def _in_users_units(event: ProgressEvent, units: Units) -> ProgressEvent:
-    objective = None if event.objective is None else units.objective(event.objective)
-    bound = None if event.bound is None else units.objective(event.bound)
-    return replace(event, objective=objective, bound=bound)
+def _in_users_units(event: object, units: Units) -> object:
+    """What a backend tells, its bounds in the user's units; what is no event stays as it is."""
+
+    def told(value: float | None) -> float | None:
+        return units.objective(value) if isinstance(value, int | float) else value
+
+    if not isinstance(event, ProgressEvent):
+        return event
+    return replace(event, objective=told(event.objective), bound=told(event.bound))
 
 
 def run(request: Request, program: Program, units: Units = PLAIN) -> RawSolution:
