@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from relu_opt.arrays import (
@@ -243,6 +244,8 @@ class ReLUEstimator(BaseEstimator, ABC):
         features, targets = validate_data(
             self, X, y, dtype=np.float64, y_numeric=numeric, ensure_min_samples=self._least_rows()
         )
+        if not numeric:
+            check_classification_targets(targets)
         if sample_weight is None:
             everything = np.ones(len(features), dtype=bool)
             return Samples(features, targets, None, self._folds(features, targets, everything))

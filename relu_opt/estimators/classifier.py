@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets
 
 from relu_opt.arrays import FloatArray, IntArray, as_positive
 from relu_opt.defaults import vector_lam
@@ -64,7 +63,6 @@ class _Classifier(ClassifierMixin, ReLUEstimator):
             If the data or a parameter cannot be used.
         """
         samples = self._samples(X, y, sample_weight, numeric=False)
-        check_classification_targets(samples.targets)
         classes, which = np.unique(samples.targets, return_inverse=True)
         if len(classes) < 2:
             raise DataError(
