@@ -24,6 +24,7 @@ from relu_opt.errors import DataError
 from relu_opt.globally.bounds import RowSpace
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.arrangement import MAX_PATTERNS, count_patterns_bound, enumerate_patterns
+from relu_opt.program.lines import merge
 from relu_opt.vector.bounds import MOST_DIRECTIONS, Terms, VectorSeparation, distinct, null_basis
 from relu_opt.vector.sphere import VectorSphere
 
@@ -130,6 +131,8 @@ class VectorFlats:
         others = others[np.linalg.norm(others, axis=1) > 1e-10]
         if not len(others):
             return np.eye(Q.shape[1])[:, :1]
-        gates = enumerate_patterns(others).gates
+        # Flats are found in doubles, so that parallel rows on them are so up to rounding.
+        lines, _, _ = merge(others / np.linalg.norm(others, axis=1, keepdims=True))
+        gates = enumerate_patterns(lines).gates
         assert gates is not None  # noqa: S101 - the enumeration gives them
         return gates
