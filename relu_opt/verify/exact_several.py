@@ -24,8 +24,6 @@ from relu_opt.verify.exact_outcome import ExactBounds, concluded_exactly
 from relu_opt.verify.outcome import Verification
 from relu_opt.verify.several_outputs import SeveralClaim, several_statement
 
-# What the search may be off by, as a share of `tol`.
-SEARCH_SHARE = Fraction(1, 200)
 # Binary digits of a slope.
 SLOPE = 30
 
@@ -38,8 +36,7 @@ def check_several_exactly(claim: SeveralClaim) -> Verification:
         columns = [balanced(Integers(list(column), V.shift)) for column in zip(*v, strict=True)]
         v = [list(row) for row in zip(*(column.values for column in columns), strict=True)]
     doubts, t = list[str](), Fraction(1)
-    level = lam * (1 + SEARCH_SHARE * Fraction(claim.tol))
-    bound, problem = _reach(claim, v, V.shift, level)
+    bound, problem = _reach(claim, v, V.shift, lam)
     if problem:
         doubts, t = [f"The scope is all patterns, and {problem}."], Fraction(0)
     elif bound > lam:
