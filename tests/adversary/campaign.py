@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
@@ -173,9 +173,12 @@ def replay(code: str) -> Tally:
 
 
 def campaign(seconds: float, seed: int) -> Tally:
-    """Trials of all kinds in turn, with new seeds in each round, until the time is over."""
+    """Trials of all kinds in turn, with new seeds in each round, until the time is over.
+
+    An interrupt ends it with what was counted so far.
+    """
     tally, ends, last = Tally(), time.monotonic() + seconds, time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, suppress(KeyboardInterrupt):
         shop = Workshop(Path(folder))
         for work in _endless(shop, seed):
             if time.monotonic() > ends:
