@@ -26,8 +26,6 @@ def frozen(array: NDArray[Any]) -> NDArray[Any]:
 
 # What a number is not, although Python or NumPy would make one of it.
 NO_NUMBERS = (str, bytes, complex, np.complexfloating, np.datetime64, np.timedelta64)
-# What can be counted: the positions of an array.
-MOST = int(np.iinfo(np.intp).max)
 # Integers up to this are doubles.
 LAST_EXACT = 2**53
 
@@ -267,13 +265,11 @@ def as_number(value: object, name: str) -> float:
 
 
 def as_count(value: object, name: str, least: int = 1) -> int:
-    """An integer of at least `least` that can count things in memory, or a DataError."""
+    """An integer of at least `least`, or a DataError."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise DataError(
             f"{name} is {value!r}, and an integer of at least {least} is needed.",
             name=name,
             value=value,
         )
-    if value > MOST:
-        raise DataError(f"{name} is {value}, more than {MOST}.", name=name, value=int(value))
     return int(value)

@@ -33,6 +33,9 @@ METHODS = ("gaussian", "corners")
 # Bytes of unpacked masks held at a time by loops over patterns.
 CHUNK_BYTES = 32 * 2**20
 
+# Random gates that an array can hold.
+MOST_GATES = 2**31
+
 
 @dataclass(frozen=True, init=False, eq=False)
 class Patterns:
@@ -240,6 +243,8 @@ def sample_patterns(
     """
     data = as_floats(X, "X", 2)
     count = as_count(n_gates, "n_gates")
+    if count > MOST_GATES:
+        raise DataError(f"n_gates is {count}, more than {MOST_GATES}.", n_gates=count)
     rng = np.random.default_rng(as_count(seed, "seed", least=0))
     if method not in METHODS:
         raise DataError(
