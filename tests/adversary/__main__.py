@@ -6,7 +6,7 @@ import argparse
 import resource
 import sys
 
-from .campaign import GROUPS, Tally, in_parallel, replay
+from .campaign import GROUPS, Tally, failed, in_parallel, replay
 
 VERDICTS = (
     "certified",
@@ -41,7 +41,7 @@ def shown(tally: Tally) -> str:
         for group in GROUPS:
             if any(each == group for each, _, _ in counts):
                 lines += ["", f"-- {title} --", *table(dict(counts), group)]
-    lines += ["", *(f"{code} {trial.spoils}: {trial.failure}" for code, trial in tally.failures)]
+    lines += ["", *(failed(*each) for each in tally.failures)]
     totals = [f"{tally.total(group)} {group}" for group in GROUPS]
     errors = sum(trial.verdict == "error" for _, trial in tally.failures)
     false = len(tally.failures) - errors

@@ -23,7 +23,7 @@ from .trials import Trial, attempt, fault, honest
 from .truths import TRUTHS, make
 
 # Trials of one true answer, attacks on each file in one round, and rounds of truths between these.
-SPOILED, DAMAGED, BETWEEN = 1000, 100, 10
+SPOILED, DAMAGED, BETWEEN = 1000, 200, 10
 GROUPS = ("honest", "spoil", "file", "call", "deep")
 # Odd arguments for each function in one round.
 ODD = 8
@@ -183,7 +183,10 @@ def campaign(seconds: float, seed: int) -> Tally:
         for work in _endless(shop, seed):
             if time.monotonic() > ends:
                 return tally
-            tally.merge(work())
+            more = work()
+            tally.merge(more)
+            for each in more.failures:
+                print(failed(*each), flush=True)
             if time.monotonic() - last > 60:
                 last = time.monotonic()
                 announce(tally)
@@ -216,6 +219,11 @@ def in_parallel(seconds: float, seed: int, jobs: int) -> Tally:
         for run in runs:
             tally.merge(run.result())
     return tally
+
+
+def failed(code: str, trial: Trial) -> str:
+    """One line on a failure, with the code that repeats it."""
+    return f"{code} {trial.spoils}: {trial.failure}"
 
 
 def announce(tally: Tally) -> None:

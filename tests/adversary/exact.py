@@ -1,7 +1,7 @@
 """Objectives in exact rationals, of the doubles as they are.
 
 Sums of products are made of Python's integers times a common power of two. The logistic loss, which
-is not rational, is computed to 100 digits.
+is not rational, is computed to 100 digits or more.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 DIGITS = decimal.Context(
-    prec=100, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN, traps=[decimal.InvalidOperation]
+    prec=200, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN, traps=[decimal.InvalidOperation]
 )
 # e^-z is below the last digit that is kept from here on.
 FLAT = 2000
@@ -113,9 +113,10 @@ def softplus(z: Fraction) -> Fraction:
     positive, size = max(z, Fraction(0)), abs(z)
     if size > FLAT:
         return positive
-    power = DIGITS.exp(-DIGITS.divide(decimal.Decimal(size.numerator), size.denominator))
+    # No operator here: it would round to the 28 digits of the context that is in force.
+    power = DIGITS.exp(DIGITS.divide(decimal.Decimal(-size.numerator), size.denominator))
     # log(1 + p) = p - p²/2 + … where 1 + p would lose the digits of p.
-    small = power < decimal.Decimal("1e-60")
+    small = power < decimal.Decimal("1e-100")
     grown = power if small else DIGITS.ln(DIGITS.add(1, power))
     return positive + Fraction(grown)
 
