@@ -97,10 +97,14 @@ def removal_order(
 
 
 def mean_losses(prog: ConvexProgram, fits: Callable[[slice], FloatArray], count: int) -> FloatArray:
-    """F of many fits, which a function gives as the rows of a slice of 0, …, count − 1."""
+    """F of many fits, which a function gives as the rows of a slice of 0, …, count − 1.
+
+    It is inf where no double is as large.
+    """
     losses = np.empty(count)
     step = max(1, CHUNK_ENTRIES // prog.n)
     for start in range(0, count, step):
         part = slice(start, min(start + step, count))
-        losses[part] = prog.loss.value(fits(part), prog.y) @ prog.sample_scale
+        with np.errstate(over="ignore"):
+            losses[part] = prog.loss.value(fits(part), prog.y) @ prog.sample_scale
     return losses

@@ -83,8 +83,9 @@ class LossTerm:
         return ones / count
 
     def mean_loss(self, fits: FloatArray) -> float:
-        """F(z)."""
-        return float(self.sample_scale @ self.loss.value(fits, self.y))
+        """F(z); inf where no double is as large."""
+        with np.errstate(over="ignore"):
+            return float(self.sample_scale @ self.loss.value(fits, self.y))
 
     def loss_gradient(self, fits: FloatArray) -> FloatArray:
         """∇F(z), (n,)."""

@@ -21,6 +21,7 @@ from relu_opt.arrays import (
     as_floats,
     as_number,
     as_positive,
+    as_targets,
     frozen,
 )
 from relu_opt.errors import DataError
@@ -127,26 +128,22 @@ class ReLUNetwork:
     ) -> float:
         """F(predictions) + (λ/2) Σ_j (‖u_j‖² + a_j²), F the weighted *mean* loss.
 
+        It is inf where no double is as large.
+
         Raises
         ------
         DataError
             If the data do not fit the network or λ ≤ 0.
         """
         strength = as_positive(lam, "lam")
-        targets = as_floats(y, "y", 1)
-        predictions = self.predict(X)
-        if len(targets) != len(predictions):
-            raise DataError(f"X has {len(predictions)} rows and y has {len(targets)} values.")
-        values = get_loss(loss).value(predictions, targets)
-        if sample_weight is not None:
-            weights = as_floats(sample_weight, "sample_weight", 1)
-            if len(weights) != len(values) or (weights <= 0).any():
-                raise DataError(
-                    f"sample_weight needs {len(values)} positive values, one a row.",
-                    values=len(weights),
-                )
-            values = values * of_mean_one(weights)
-        return float(values.mean()) + strength * self.penalty()
+        with np.errstate(over="ignore"):
+            predictions = self.predict(X)
+            targets = as_targets(y, "y", len(predictions), "X")
+            values = get_loss(loss).value(predictions, targets)
+            if sample_weight is not None:
+                weights = as_targets(sample_weight, "sample_weight", len(values), "X")
+                values = values * of_mean_one(weights)
+            return float(values.mean()) + strength * self.penalty()
 
     def balance(self) -> ReLUNetwork:
         """The same function with ‖u_j‖ = |a_j|, which never raises the penalty.

@@ -73,14 +73,16 @@ class Equicorrelation:
         return np.bincount(self.neuron, minlength=len(self.units))
 
 
-def equicorrelated(prog: ConvexProgram, bound: DualBound, grey: float = GREY) -> Equicorrelation:
+def equicorrelated(
+    prog: ConvexProgram, bound: DualBound, grey: float = GREY, within: float = IN
+) -> Equicorrelation:
     """The equicorrelation set at a dual point, which should be optimal to `ACCURACY`.
 
-    Blocks whose slack is between `IN` and `grey` are in doubt.
+    Blocks whose slack is between `within` and `grey` are in doubt.
     """
     blocks, points, rows = _candidates(prog, bound, grey)
     slacks = 1.0 - np.linalg.norm(points, axis=1) / prog.lam
-    inside, doubtful = slacks <= IN, (slacks > IN) & (slacks <= grey)
+    inside, doubtful = slacks <= within, (slacks > within) & (slacks <= grey)
     others = slacks[slacks > grey]
     chosen = blocks[inside]
     units = points[inside] / np.linalg.norm(points[inside], axis=1, keepdims=True)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 
 from relu_opt.active_system import ActiveSystem, active_system, newton_step
 from relu_opt.arrays import FloatArray
 from relu_opt.dual_bound import DualBound, lower_bound
+from relu_opt.errors import NotCertified
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.sets.assembly import sizes_of
-from relu_opt.sets.equicorrelation import FINE_GREY, Equicorrelation, equicorrelated
+from relu_opt.sets.equicorrelation import FINE_GREY, GREY, Equicorrelation, equicorrelated
 from relu_opt.solution import Solution
 
 # With more coordinates the equations are too large to be worth it.
@@ -21,7 +24,11 @@ FAINT = 1e-6
 ROUNDING = 1e-12
 
 
-def sharpened(sol: Solution) -> tuple[DualBound, Equicorrelation, FloatArray, float]:
+# A lower bound, the neurons at its ν, their sizes, and the intercept.
+Sharp: TypeAlias = tuple[DualBound, Equicorrelation, FloatArray, float]
+
+
+def sharpened(sol: Solution) -> Sharp:
     """Lower bound, neurons, their sizes ‖w_j‖ and the intercept of a solution, to the last digits.
 
     Raises
@@ -32,14 +39,31 @@ def sharpened(sol: Solution) -> tuple[DualBound, Equicorrelation, FloatArray, fl
     prog = sol.program
     bound = lower_bound(prog, sol.nu, sol.certificate.multipliers)
     found = equicorrelated(prog, bound)
-    sizes, intercept = sizes_of(prog, found, sol.weights), sol.network.intercept
-    fine = polished(prog, found, sizes, intercept)
-    if fine is not None:
-        proved = lower_bound(prog, prog.dual_candidate(prog.fits(fine[0])), bound.multipliers)
-        if proved.value >= bound.value - ROUNDING * abs(bound.value):
-            bound, found = proved, equicorrelated(prog, proved, FINE_GREY)
-            sizes, intercept = sizes_of(prog, found, fine[0]), fine[1]
-    return bound, found, sizes, intercept
+    try:
+        return _last_digits(sol, bound, found) or (bound, found, *_sizes(sol, found))
+    except NotCertified:
+        # A neuron that has just entered hardly moves the objective, and ν is not yet exact.
+        better = _last_digits(sol, bound, equicorrelated(prog, bound, within=GREY))
+        if better is None:
+            raise
+        return better
+
+
+def _sizes(sol: Solution, found: Equicorrelation) -> tuple[FloatArray, float]:
+    return sizes_of(sol.program, found, sol.weights), sol.network.intercept
+
+
+def _last_digits(sol: Solution, bound: DualBound, found: Equicorrelation) -> Sharp | None:
+    """From the neurons that are thought to be on; None where there is no way."""
+    prog = sol.program
+    fine = polished(prog, found, *_sizes(sol, found))
+    if fine is None:
+        return None
+    proved = lower_bound(prog, prog.dual_candidate(prog.fits(fine[0])), bound.multipliers)
+    if proved.value < bound.value - ROUNDING * abs(bound.value):
+        return None
+    found = equicorrelated(prog, proved, FINE_GREY)
+    return proved, found, sizes_of(prog, found, fine[0]), fine[1]
 
 
 def polished(

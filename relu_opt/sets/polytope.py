@@ -74,12 +74,19 @@ class Polytope:
 
     @cached_property
     def linear(self) -> LinearProgram:
-        """The polytope as a linear program without a cost."""
+        """The polytope as a linear program without a cost.
+
+        Solvers drop tiny coefficients and keep each row to a tolerance: rows of norm 1 make this a
+        tolerance of the sizes, however weak the direction that a row fixes.
+        """
+        norms = np.linalg.norm(self.M, axis=1)
+        rows = self.M / np.where(norms > 0, norms, 1.0)[:, None]
+        fixed = rows @ self.start
         return LinearProgram(
             c=np.zeros(len(self.bounded)),
-            A=csc_array(self.M),
-            row_lower=self.b,
-            row_upper=self.b,
+            A=csc_array(rows),
+            row_lower=fixed,
+            row_upper=fixed,
             lower=np.where(self.bounded, 0.0, -np.inf),
         )
 

@@ -37,8 +37,8 @@ def walk_vertices(polytope: Polytope, limit: int, seed: int = 0) -> Walk:
     """
     M, bounded = polytope.M, polytope.bounded
     shift = np.where(bounded, SHIFT * (1 + np.random.default_rng(seed).random(len(bounded))), 0.0)
-    moved = polytope.b + M @ shift
-    first = _first_basis(polytope, moved, seed)
+    moved = replace(polytope, b=polytope.b + M @ shift, start=polytope.start + shift, _last=None)
+    first = _first_basis(moved, seed)
     queue, seen = [first], {tuple(first)}
     found: dict[bytes, FloatArray] = {}
     tell = Announcer("vertices")
@@ -51,7 +51,7 @@ def walk_vertices(polytope: Polytope, limit: int, seed: int = 0) -> Walk:
         if (point[bounded] >= -ZERO).all():
             point = np.where(bounded & (np.abs(point) <= ZERO), 0.0, point)
             found.setdefault(np.round(point / ZERO / 10).astype(np.int64).tobytes(), point)
-        for neighbour in _neighbours(M, bounded, basis, inverse, inverse @ moved):
+        for neighbour in _neighbours(M, bounded, basis, inverse, inverse @ moved.b):
             if tuple(neighbour) not in seen:
                 seen.add(tuple(neighbour))
                 queue.append(neighbour)
@@ -59,15 +59,14 @@ def walk_vertices(polytope: Polytope, limit: int, seed: int = 0) -> Walk:
     return Walk(vertices[:limit], not queue and len(vertices) <= limit)
 
 
-def _first_basis(polytope: Polytope, moved: FloatArray, seed: int) -> IntArray:
+def _first_basis(moved: Polytope, seed: int) -> IntArray:
     """A feasible basis of the moved polytope: the support of one of its vertices."""
-    shifted = replace(polytope, b=moved, _last=None)
-    cost = np.random.default_rng(seed).random(len(polytope.bounded)) + 0.5
-    vertex, _ = shifted.minimise(np.where(polytope.bounded, cost, 0.0))
-    basis = np.flatnonzero((vertex > 0) | ~polytope.bounded)
-    if len(basis) != len(polytope.b):
+    cost = np.random.default_rng(seed).random(len(moved.bounded)) + 0.5
+    vertex, _ = moved.minimise(np.where(moved.bounded, cost, 0.0))
+    basis = np.flatnonzero((vertex > 0) | ~moved.bounded)
+    if len(basis) != len(moved.b):
         raise NotCertified(
-            f"A vertex has {len(basis)} entries that are not zero, and {len(polytope.b)} are "
+            f"A vertex has {len(basis)} entries that are not zero, and {len(moved.b)} are "
             "expected: the sizes of its neurons are too small to tell from zero. Use a larger lam.",
             entries=len(basis),
         )

@@ -7,6 +7,7 @@ met by stored weights up to rounding only; what mending it costs makes an upper 
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +69,7 @@ def cost_above(neurons: Neurons) -> float:
 def mending_cost(x: FloatArray, off: Objects, shift: int) -> float:
     """What adding the spline through −off costs at most; off at one x are the same, or it is inf.
 
-    The cost is that of `splines.problem`, with every slope rounded.
+    The cost is that of `splines.problem`, in integers up to the last step.
     """
     if not off.any():
         return 0.0
@@ -77,17 +78,14 @@ def mending_cost(x: FloatArray, off: Objects, shift: int) -> float:
     steps, rises = np.diff(inputs[order]), np.diff(off[order])
     if any(rise for step, rise in zip(steps, rises, strict=True) if not step):
         return math.inf
-    slopes = [
-        quotient(rise << along, step << shift)
-        for step, rise in zip(steps, rises, strict=True)
-        if step
-    ]
+    slopes = [(rise << along) // step for step, rise in zip(steps, rises, strict=True) if step]
     if not slopes:
         return 0.0
-    lost = charge(2) * math.fsum(map(abs, slopes))
-    variation = math.fsum(np.abs(np.diff(slopes)).tolist()) + lost
-    ends = abs(slopes[0] + slopes[-1]) + lost
-    return max(variation, (variation + ends) / 2) * (1 + charge(4))
+    # Each slope is rounded down to an integer.
+    variation = sum(abs(two - one) for one, two in pairwise(slopes)) + 2 * len(slopes)
+    ends = abs(slopes[0] + slopes[-1]) + 2
+    cost = quotient(max(variation, (variation + ends + 1) // 2), 1 << shift)
+    return cost * (1 + charge(1))
 
 
 def quotient(part: int, whole: int) -> float:

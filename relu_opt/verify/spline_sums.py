@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relu_opt.verify.exact_integers import Integers, integers
-from relu_opt.verify.rounding import UNIT, above
+from relu_opt.verify.rounding import above
 
 FloatArray = NDArray[np.float64]
 
@@ -89,14 +89,11 @@ def mending_cost(x: FloatArray, misses: list[int], shift: int) -> float:
     if any(one[0] == two[0] for one, two in pairwise(points)):
         return math.inf
     slopes = [
-        rounded((two[1] - one[1] << places.shift) // (two[0] - one[0]), shift)
-        for one, two in pairwise(points)
+        (two[1] - one[1] << places.shift) // (two[0] - one[0]) for one, two in pairwise(points)
     ]
     if not slopes:
         return 0.0
-    changes = math.fsum(abs(two - one) for one, two in pairwise(slopes))
-    # Each slope is rounded, and its integer rounded down.
-    lost = 4 * UNIT * math.fsum(map(abs, slopes)) + 4 * len(slopes) * rounded(1, shift)
-    variation = above(changes + lost, 4)
-    ends = above(abs(slopes[0] + slopes[-1]) + lost, 4)
-    return max(variation, above((variation + ends) / 2, 2))
+    # Each slope is rounded down to an integer.
+    variation = sum(abs(two - one) for one, two in pairwise(slopes)) + 2 * len(slopes)
+    ends = abs(slopes[0] + slopes[-1]) + 2
+    return above(rounded(max(variation, (variation + ends + 1) // 2), shift), 1)

@@ -225,8 +225,9 @@ class Judge:
         if str(found.verdict) not in SPOKEN:
             return ""
         certified = str(found.verdict) == "certified"
-        numbers = (found.primal, found.dual, *([found.rel_gap] if certified else []))
-        if not all(map(math.isfinite, numbers)):
+        # An objective beyond the range of doubles is bounded by inf; it certifies nothing.
+        numbers = (found.dual, *((found.primal, found.rel_gap) if certified else ()))
+        if not all(map(math.isfinite, numbers)) or math.isnan(found.primal):
             return "a verdict was spoken about numbers that are not finite"
         values = [*self.best(answer), *self.values(answer, more)]
         if not values:

@@ -113,7 +113,7 @@ def demands(rng: Rng, answer: Answer) -> dict[str, Any]:
     lam, loss = answer.claims.get("lam"), answer.claims.get("loss")
     every = {
         "scope": str(rng.choice(SCOPES)),
-        "lam": lam * rng.choice([1.0, 1 + 1e-9, 2.0]) if type(lam) is float else 0.1,
+        "lam": lam * float(rng.choice([1.0, 1 + 1e-9, 2.0])) if type(lam) is float else 0.1,
         "loss": str(rng.choice([str(loss), "squared", "hinge"])),
         "tol": float(rng.choice([1e-12, 1e-6, 0.5])),
     }

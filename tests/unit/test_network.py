@@ -226,6 +226,13 @@ def test_merging_leaves_different_neurons():
 # -- the solution map --------------------------------------------------------------------
 
 
+def test_an_objective_beyond_all_doubles_is_inf():
+    network = ReLUNetwork([[1e100]], [1e100])
+    assert network.objective([[1.0]], [0.0], 1.0) == np.inf
+    assert ReLUNetwork([[1.0]], [1.0]).objective([[1e200]], [0.0], 1.0) == np.inf
+    assert ReLUNetwork([[1e200]], [1.0]).objective([[0.0]], [0.0], 1.0) == np.inf
+
+
 @pytest.mark.parametrize(
     ("loss", "activation", "intercept", "weighted"),
     list(product(("squared", "logistic"), ("relu", "gated"), (False, True), (False, True))),

@@ -351,3 +351,21 @@ def test_an_element_that_cannot_be_certified_is_not_returned():
     S = set_of(crosspolytope([1.0, 1.0]))
     with pytest.raises(NotCertified):
         S.element(S.polytope.start * 1.01)
+
+
+# Where a neuron has just entered: the seed, λ/λ_max, and the neurons that are on. In the first a
+# neuron is about to go over to the cone next to it, and its twin there differs by 1e-5; in the
+# second its block has 2e-4 of the weight and, at a gap of 4e-14, a slack of 1.1e-9.
+ENTERED = [(14, 0.020277613501294915, 8), (17, 0.47772467645115646, 2)]
+
+
+@pytest.mark.parametrize(("seed", "ratio", "on"), ENTERED)
+def test_the_set_is_told_where_a_neuron_has_just_entered(seed, ratio, on):
+    rng = np.random.default_rng(seed)
+    n, d = int(rng.integers(8, 21)), int(rng.integers(2, 5))
+    X, y = rng.standard_normal((n, d)), rng.standard_normal(n)
+    prog = ro.ConvexProgram(X, y, 1.0, ro.sample_patterns(X, 6, seed=seed))
+    prog = prog.with_lam(ratio * prog.lam_max)
+    found = ro.optimal_set(ro.solve(prog))
+    assert (int(found.support.sum()), found.network_dim, len(found.doubtful)) == (on, 0, 0)
+    assert len(found.min_norm()) == on

@@ -186,6 +186,14 @@ def test_both_ways_to_fits_and_mending_are_the_rationals():
         assert cost <= Fraction(found) <= cost * (1 + Fraction(1e-12))
 
 
+def test_mending_a_miss_beyond_all_doubles_costs_inf():
+    # The slopes are doubles up to 2^1020; then two whose difference is none; then none are.
+    for size, finite in ((1020, True), (1023, False), (1100, False)):
+        x, misses = np.array([0.0, 1.0, 2.0]), [0, 1 << size, 0]
+        for cost in (re_mended(x, misses, 0), mending_cost(x, np.array(misses, dtype=object), 0)):
+            assert np.isfinite(cost) == finite and cost > 0
+
+
 def test_a_fit_that_is_missed_has_no_objective():
     x, y = data("interpolation")
     fit = ro.fit_spline(x, y, loss="interpolation")
