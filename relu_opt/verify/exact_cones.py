@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,6 +21,9 @@ Vector = list[int]
 
 # Cones that a search looks at, and the rank beyond which there are too many.
 MOST_CONES, MOST_RANK = 100_000, 8
+# Binary digits of a corner, about one for each cut. Guesses have fewer: a cone that they do not
+# settle by then touches the level.
+MOST_DIGITS = 128
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def search(
     settled : callable
         Whether h is shown to be small on a whole cone.
     """
-    r, left = len(g[0]), deque[Cone]()
+    r, left = len(g[0]), list[Cone]()
     for signs in itertools.product((1, -1), repeat=r):
         axes = [[sign * (i == j) for j in range(r)] for i, sign in enumerate(signs)]
         corners = [Corner(v, [dot(row, v) for row in a]) for v in axes]
@@ -73,11 +75,14 @@ def search(
     for _ in range(MOST_CONES):
         if not left:
             return ""
-        cone = _refined(left.popleft(), a, omega)
+        cone = _refined(left.pop(), a, omega)
         if exceeds(cone):
             return "a direction exceeds lam"
-        if not settled(cone):
-            left += _halves(cone)
+        if settled(cone):
+            continue
+        if max(size(corner.v) for corner in cone.corners) > MOST_DIGITS:
+            return "a direction reaches lam, or cannot be told from one that does"
+        left += _halves(cone)
     return "an exact search of the directions is too long"
 
 

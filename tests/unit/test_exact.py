@@ -17,6 +17,8 @@ from relu_opt.closed.spike_free import spike_free_program, train_spike_free
 from relu_opt.errors import DataError
 from relu_opt.verify.claim import Claim
 from relu_opt.verify.exact import exact_bounds
+from relu_opt.verify.exact_integers import integers
+from relu_opt.verify.exact_search import reach
 
 ZERO = Fraction(0)
 EXACT = ["squared", "huber", "hinge", "squared_hinge"]
@@ -461,3 +463,16 @@ def test_rows_that_are_multiples_up_to_rounding_are_one_direction():
         scope=lambda scope: "all", coverage=lambda coverage: "spike_free"
     )
     assert verify(proof, X, y, scope="all", arithmetic="exact").valid
+
+
+def test_a_search_that_cannot_end_says_so():
+    """Two rows are parallel up to rounding, and λ is below the last digits of a huge ν."""
+    X = [
+        [-0.9735092681000501, -0.24750002975088198],
+        [-0.619233087151146, -0.15743066092400898],
+        [-0.2287645888770706, 0.8998158412711554],
+        [-0.3196557687198361, 1.2573245092682563],
+    ]
+    nu = [-689970143408878.0, 1084716471484206.6, 1460786022545215.0, -1045424943285843.6]
+    _, problem = reach(integers(X), integers(nu), Fraction(0.06080222746172749))
+    assert "cannot be told" in problem

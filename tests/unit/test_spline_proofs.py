@@ -191,7 +191,8 @@ def test_mending_a_miss_beyond_all_doubles_costs_inf():
     for size, finite in ((1020, True), (1023, False), (1100, False)):
         x, misses = np.array([0.0, 1.0, 2.0]), [0, 1 << size, 0]
         for cost in (re_mended(x, misses, 0), mending_cost(x, np.array(misses, dtype=object), 0)):
-            assert np.isfinite(cost) == finite and cost > 0
+            assert np.isfinite(cost) == finite
+            assert cost > 0
 
 
 def test_a_fit_that_is_missed_has_no_objective():
