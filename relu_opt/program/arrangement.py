@@ -38,10 +38,10 @@ from relu_opt.program.patterns import Patterns, unique_rows
 MAX_PATTERNS = 100_000
 # Elementary steps that an exact count may take: about a minute.
 COUNT_STEPS = 200_000_000
-# Signs of cells that are found in integers, where doubles cannot: some seconds.
-EXACT_SIGNS = 200_000
-# Lengths of one inner point that are rounded at a time, and the bits in which lengths differ.
-TRIALS, LENGTHS = 32, 42
+# Signs of cells that are found in integers, where doubles cannot: some twenty seconds.
+EXACT_SIGNS = 2_000_000
+# Binary digits of an inner point of norm 1, and the most doubles whose sum one of its entries is.
+DIGITS, MOST_LAYERS = 400, 8
 # Patterns that a stream yields at a time.
 CHUNK = 10_000
 
@@ -62,13 +62,14 @@ def enumerate_patterns(X: ArrayLike, max_patterns: int = MAX_PATTERNS) -> Patter
     Returns
     -------
     Patterns
-        With `complete=True` and unit gates with masks = (X @ gates > 0) on non-zero rows.
+        With `complete=True` and unit gates with masks = (X @ gates > 0) on non-zero rows. Where a
+        cell is too thin to hold a double, as in data in tenths, `remainders` say what is missing.
 
     Raises
     ------
     DataError
         If there may be more patterns than `max_patterns`, or if rows are so nearly dependent
-        that no double was found inside some cell.
+        that doubles cannot tell the cells apart, and too many for integers.
     """
     data = as_floats(X, "X", 2)
     limit = as_count(max_patterns, "max_patterns")
@@ -83,7 +84,7 @@ def enumerate_patterns(X: ArrayLike, max_patterns: int = MAX_PATTERNS) -> Patter
     try:
         parts = list(_chunks(data, CHUNK))
     except TooClose:
-        parts = [_in_integers(data)]
+        return _in_integers(data)
     packed = np.concatenate([masks for masks, _ in parts])
     if not _distinct(packed):
         raise too_close()
@@ -226,23 +227,32 @@ class _Arrangement:
         """Which gates, (d, p), lie strictly on these sides, (p, m), of all lines."""
         return strictly_on(self.data[self.first], gates, sides)
 
-    def gate_of(self, sides: tuple[bool, ...], point: Whole) -> FloatArray:
-        """A double inside of a cell, of norm 1 up to 1e-10, where an integer point is.
+    def points_in(self, cells: dict[tuple[bool, ...], Whole]) -> list[FloatArray]:
+        """Unit points strictly inside cells, (d, p), as the exact sums of a few arrays.
 
-        Each of many lengths of the point is rounded in another way. In cells as thin as rounding
-        few are inside.
+        The first is a double next to the point; in cells thinner than rounding more are needed.
         """
-        size = math.isqrt(dot(point, point) << 2 * LENGTHS)
-        gates = np.zeros((self.data.shape[1], TRIALS))
-        for start in (0, *(TRIALS * 2**k for k in range(4))):
-            for j in range(TRIALS):
-                gates[self.columns, j] = [
-                    entry * (2**LENGTHS + start + j) / size for entry in point
-                ]
-            found = np.flatnonzero(self.inside(np.tile(sides, (TRIALS, 1)), gates))
-            if len(found):
-                return np.asarray(gates[:, found[0]])
-        raise too_close()
+        sides = np.array(list(cells), dtype=np.bool_)
+        lengths = [math.isqrt(dot(point, point) << 2 * DIGITS) for point in cells.values()]
+        rest = np.array(
+            [
+                [(entry << 2 * DIGITS) // length for entry in point]
+                for point, length in zip(cells.values(), lengths, strict=True)
+            ],
+            dtype=object,
+        ).T
+        layers, inside = list[FloatArray](), np.zeros(len(sides), dtype=np.bool_)
+        while not inside.all():
+            if len(layers) == MOST_LAYERS:
+                raise too_close()
+            rest[:, inside] = 0
+            layers.append(np.zeros((self.data.shape[1], len(sides))))
+            nearest = rest.astype(np.float64)
+            rest = rest - np.vectorize(int, otypes=[object])(nearest)
+            layers[-1][self.columns] = np.ldexp(nearest, -DIGITS)
+            rows = np.tile(self.data[self.first], len(layers))
+            inside = strictly_on(rows, np.concatenate(layers), sides)
+        return layers
 
 
 def _chunks(data: FloatArray, chunk: int) -> Iterator[tuple[ByteArray, FloatArray]]:
@@ -266,15 +276,16 @@ def _chunks(data: FloatArray, chunk: int) -> Iterator[tuple[ByteArray, FloatArra
         raise too_close()
 
 
-def _in_integers(data: FloatArray) -> tuple[ByteArray, FloatArray]:
-    """The same at once, for data whose cells doubles cannot tell apart."""
+def _in_integers(data: FloatArray) -> Patterns:
+    """All patterns at once, for data whose cells doubles cannot tell apart."""
     arrangement = _Arrangement(data)
     if arrangement.bound * len(arrangement.lines) > EXACT_SIGNS:
         raise too_close()
     cells = all_cells(arrangement.whole)
-    gates = np.array([arrangement.gate_of(*cell) for cell in cells.items()]).T
-    sides = np.array(list(cells), dtype=np.bool_)
-    return np.packbits(arrangement.masks(sides), axis=1), gates
+    gates, *rest = arrangement.points_in(cells)
+    packed = np.packbits(arrangement.masks(np.array(list(cells), dtype=np.bool_)), axis=1)
+    remainders = np.array(rest) if rest else None
+    return Patterns.from_packed(packed, len(data), gates, True, remainders)
 
 
 def _ones(d: int) -> FloatArray:

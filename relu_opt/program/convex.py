@@ -126,6 +126,11 @@ class ConvexProgram(LossTerm):
                 "A gated network predicts through its gates, and these patterns have none. "
                 "Use sample_patterns, or pass gates to Patterns."
             )
+        if self.activation == "gated" and patterns.remainders is not None:
+            raise DataError(
+                "Some of these patterns are cells too thin to hold a double, so that no gate of a "
+                "gated network has them. Use sample_patterns, or the relu activation."
+            )
         if patterns.gates is not None and len(patterns.gates) != self.d:
             raise DataError(
                 f"The gates have {len(patterns.gates)} entries, and X has {self.d} columns."

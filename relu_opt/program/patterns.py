@@ -50,6 +50,10 @@ class Patterns:
         them, since a gated neuron predicts through its gate.
     complete : bool
         Whether these are all patterns of the data, as `enumerate_patterns` returns.
+    remainders : (k, d, p) array, optional
+        What the gates, as doubles, lack of points strictly inside their cones: cells thinner than
+        rounding hold no double. The exact sums gates + remainders[0] + … are inside. A gated
+        neuron cannot have such a pattern.
 
     Attributes
     ----------
@@ -66,9 +70,14 @@ class Patterns:
     n: int
     gates: FloatArray | None
     complete: bool
+    remainders: FloatArray | None
 
     def __init__(
-        self, masks: ArrayLike, gates: ArrayLike | None = None, complete: bool = False
+        self,
+        masks: ArrayLike,
+        gates: ArrayLike | None = None,
+        complete: bool = False,
+        remainders: ArrayLike | None = None,
     ) -> None:
         masks = without_mask(masks, "masks")
         try:
@@ -86,11 +95,16 @@ class Patterns:
         ):
             raise DataError("masks holds values other than 0 and 1. Pass booleans.")
         packed = np.packbits(array.astype(np.bool_).T, axis=1)
-        self._fill(packed, array.shape[0], gates, complete)
+        self._fill(packed, array.shape[0], gates, complete, remainders)
 
     @classmethod
     def from_packed(
-        cls, packed: ByteArray, n: int, gates: ArrayLike | None = None, complete: bool = False
+        cls,
+        packed: ByteArray,
+        n: int,
+        gates: ArrayLike | None = None,
+        complete: bool = False,
+        remainders: ArrayLike | None = None,
     ) -> Patterns:
         """Patterns from bits that are packed already: (p, ceil(n/8)) uint8."""
         packed = np.asarray(packed)
@@ -102,10 +116,17 @@ class Patterns:
                 f"not {packed.shape[1]}."
             )
         patterns = object.__new__(cls)
-        patterns._fill(packed.copy(), n, gates, complete)
+        patterns._fill(packed.copy(), n, gates, complete, remainders)
         return patterns
 
-    def _fill(self, packed: ByteArray, n: int, gates: ArrayLike | None, complete: bool) -> None:
+    def _fill(
+        self,
+        packed: ByteArray,
+        n: int,
+        gates: ArrayLike | None,
+        complete: bool,
+        remainders: ArrayLike | None,
+    ) -> None:
         checked = None if gates is None else as_floats(gates, "gates", 2)
         if checked is not None and checked.shape[1] != len(packed):
             raise DataError(
@@ -114,6 +135,13 @@ class Patterns:
                 gates=checked.shape[1],
                 masks=len(packed),
             )
+        rest = None if remainders is None else as_floats(remainders, "remainders", 3)
+        if rest is not None and (checked is None or rest.shape[1:] != checked.shape):
+            raise DataError(
+                f"remainders has shape {rest.shape}, and needs one or more layers of the shape of "
+                "gates.",
+                shape=rest.shape,
+            )
         # Bits beyond the last sample have no meaning; equal patterns must have equal bytes.
         if n % 8:
             packed[:, -1] &= 0xFF << (8 - n % 8) & 0xFF
@@ -121,6 +149,7 @@ class Patterns:
         object.__setattr__(self, "n", int(n))
         object.__setattr__(self, "gates", checked)
         object.__setattr__(self, "complete", bool(complete))
+        object.__setattr__(self, "remainders", rest)
 
     def __len__(self) -> int:
         return len(self.packed)
@@ -141,7 +170,8 @@ class Patterns:
     def select(self, which: IntArray) -> Patterns:
         """Some of the patterns with their gates, by position, (k,) int."""
         gates = None if self.gates is None else self.gates[:, which]
-        return Patterns.from_packed(self.packed[which], self.n, gates)
+        rest = None if self.remainders is None else self.remainders[:, :, which]
+        return Patterns.from_packed(self.packed[which], self.n, gates, remainders=rest)
 
     def with_rows(self, rows: ArrayLike) -> Patterns:
         """The distinct patterns on some of the samples, each with its first gate.
@@ -159,7 +189,8 @@ class Patterns:
         )
         keep = unique_rows(packed)
         gates = None if self.gates is None else self.gates[:, keep]
-        return Patterns.from_packed(packed[keep], len(chosen), gates, self.complete)
+        rest = None if self.remainders is None else self.remainders[:, :, keep]
+        return Patterns.from_packed(packed[keep], len(chosen), gates, self.complete, rest)
 
     def chunks(self, bytes_each: int = 8) -> Iterator[slice]:
         """Slices of the patterns that keep unpacked chunks within `CHUNK_BYTES`."""

@@ -29,6 +29,8 @@ ByteArray = NDArray[np.uint8]
 VERDICTS = ("certified", "not_certified", "inconclusive")
 # Entries of a temporary matrix.
 CHUNK_ENTRIES = 2**22
+# Layers of remainders that witnesses may have.
+MOST_LAYERS = 16
 # How far the weights' mean may be from 1.
 MEAN_TOL = 1e-9
 
@@ -67,7 +69,7 @@ class Claim:
     gate_bits: ByteArray | None
     nu: FloatArray
     patterns: ByteArray
-    witnesses: FloatArray | None
+    witnesses: tuple[FloatArray, ...]
     rho: dict[int, tuple[IntArray, FloatArray]]
     weight: FloatArray
     lam: float
@@ -190,9 +192,7 @@ def read_claim(
         weight = read_entry(arrays, "sample_weight", np.float64, (n,))
         if (weight <= 0).any() or not abs(weight.mean() - 1) <= MEAN_TOL:
             raise Flaw("The entry 'sample_weight' should be positive and have mean 1.")
-    witnesses = None
-    if "pattern_gates" in arrays:
-        witnesses = read_entry(arrays, "pattern_gates", np.float64, (d, len(patterns)))
+    witnesses = _witnesses(arrays, d, len(patterns))
     delta = math.nan
     if loss == "huber":
         delta = read_number(parameters, "delta", lambda value: 0 < value < math.inf)
@@ -219,6 +219,19 @@ def read_claim(
         verdict=read_choice(meta, "verdict", VERDICTS),
         numbers={name: read_number(meta, name) for name in ("primal", "dual", "rel_gap")},
     )
+
+
+def _witnesses(arrays: Mapping[str, np.ndarray], d: int, p: int) -> tuple[FloatArray, ...]:
+    """Arrays (d, p) whose exact sum has a point of each pattern in each column; () if not given."""
+    if "pattern_gates" not in arrays:
+        return ()
+    gates = read_entry(arrays, "pattern_gates", np.float64, (d, p))
+    if "pattern_remainders" not in arrays:
+        return (gates,)
+    rest = read_entry(arrays, "pattern_remainders", np.float64, (None, d, p))
+    if len(rest) > MOST_LAYERS:
+        raise Flaw(f"The entry 'pattern_remainders' has more than {MOST_LAYERS} layers.")
+    return (gates, *rest)
 
 
 def _coverage(meta: Mapping[str, Any]) -> str:

@@ -64,10 +64,12 @@ def _spike_doubts(claim: Claim, X: FloatArray) -> tuple[list[str], float]:
 def _incompleteness(claim: Claim, X: FloatArray) -> list[str]:
     """Why the patterns may not be all patterns; nothing here is rounded."""
     p, counts = len(claim.patterns), X.any(axis=1)
-    if claim.witnesses is None:
+    if not claim.witnesses:
         return ["The scope is all patterns, and the entry 'pattern_gates' is missing."]
+    # The sums of the witnesses' parts are not rounded either.
+    rows, points = np.tile(X[counts], len(claim.witnesses)), np.concatenate(claim.witnesses)
     for part in parts(p, len(X)):
-        sides = signs(X[counts], claim.witnesses[:, part].T)
+        sides = signs(rows, points[:, part].T)
         active = np.unpackbits(claim.patterns[part], axis=1, count=len(X)).T[counts]
         wrong = (sides != np.where(active, 1, -1)).any(axis=0)
         if wrong.any():

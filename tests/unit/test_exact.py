@@ -48,7 +48,7 @@ def claim_of(seed, loss, *, gated=False, weighted=False, constant=False, scale=1
             gate_bits=None if gates is None else np.packbits((X @ gates.T >= 0).T, axis=1),
             nu=nu,
             patterns=np.packbits(masks, axis=1),
-            witnesses=None,
+            witnesses=(),
             rho=rho,
             weight=weight,
             lam=0.1,

@@ -37,7 +37,7 @@ class Fake:
         """A copy with other entries; None removes an entry."""
         arrays, meta = dict(self.arrays), dict(self.description)
         for name, value in changes.items():
-            home = arrays if name in ARRAYS else meta
+            home = arrays if name in [*ARRAYS, *RARE] else meta
             # The network's constant and the problem's setting have one name.
             home = meta if name == "intercept" and isinstance(value, bool) else home
             if value is None:
@@ -51,6 +51,8 @@ NETWORK = ["hidden", "output", "intercept", "gates"]
 PATTERNS = ["patterns", "pattern_gates", "nu", "sample_weight"]
 RHO = ["rho_blocks", "rho_starts", "rho_rows", "rho_values"]
 ARRAYS = [*NETWORK, *PATTERNS, *RHO]
+# What most certificates have none of.
+RARE = ["pattern_remainders"]
 
 
 def fingerprint(X, y):
@@ -257,6 +259,14 @@ TAMPERED = {
     "witness moved": lambda c: c.but(pattern_gates=c.arrays["pattern_gates"][:, ::-1]),
     "witness on a hyperplane": lambda c: c.but(
         pattern_gates=c.arrays["pattern_gates"] * [[0.0], [1], [1]]
+    ),
+    "witness moved by remainders": lambda c: c.but(
+        pattern_remainders=-2 * c.arrays["pattern_gates"][None]
+    ),
+    "remainders of another shape": lambda c: c.but(pattern_remainders=np.zeros((1, 3, 1))),
+    "remainders without an axis": lambda c: c.but(pattern_remainders=np.zeros(8)),
+    "too many remainders": lambda c: c.but(
+        pattern_remainders=np.tile(0 * c.arrays["pattern_gates"], (99, 1, 1))
     ),
     "no witnesses": lambda c: c.but(pattern_gates=None),
     "constant not allowed": lambda c: c.but(intercept=np.array(1e-3)),
