@@ -32,8 +32,9 @@ IntArray = NDArray[np.int64]
 
 # Convex kinks in a cone whose sides are looked at one by one.
 MOST_KINKS = 2
-# Cones that are looked at before the search gives up, and entries of a matrix of products.
-MOST_CONES = 3_000_000
+# Cones that are looked at before the search gives up, those of them whose sides are, and entries of
+# a matrix of products.
+MOST_CONES, MOST_TRIES = 3_000_000, 100_000
 CHUNK_ENTRIES = 2**21
 # Beyond this rank the orthants alone are too many.
 MOST_RANK = 12
@@ -131,7 +132,7 @@ def _kinks(rows: FloatArray, nu: FloatArray) -> tuple[Form, float]:
 
 def _one_side(form: Form, allowed: float) -> str:
     """Why h(u) ≤ allowed may not hold for all ‖u‖ ≤ 1."""
-    r, looked = len(form.b), 0
+    r, looked, tried = len(form.b), 0, 0
     cones: FloatArray | None = orthants(r)
     step = max(1, CHUNK_ENTRIES // (r * max(1, len(form.a))))
     for _ in range(MOST_CUTS):
@@ -149,7 +150,9 @@ def _one_side(form: Form, allowed: float) -> str:
             if highest > allowed + 2 * math.sqrt(r) * form.rounding:
                 return f"a direction has |νᵀ(Xu)₊| = {highest:.17g}"
             open_ = ~_settled(form, part, heights, allowed)
-            for k in np.flatnonzero(open_):
+            hard = np.flatnonzero(open_)[: MOST_TRIES - tried]
+            tried += len(hard)
+            for k in hard:
                 open_[k] = not _settled_exactly(form, heights[k], allowed)
             left.append(part[open_])
         open_cones = np.concatenate(left)
