@@ -15,7 +15,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from relu_opt.verify.exact_integers import integers, primitive, root_above
+from relu_opt.verify.exact_integers import integers, primitive, root_above, rounded
 
 Vector = list[int]
 
@@ -191,5 +191,5 @@ def size(vector: Vector) -> int:
 
 
 def floats(vector: Vector, digits: int) -> list[float]:
-    """The entries over 2^digits."""
-    return [entry / (1 << digits) for entry in vector]
+    """The entries over 2^digits; ±inf where no double is as large."""
+    return [rounded(entry, digits) for entry in vector]

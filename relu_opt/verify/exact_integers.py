@@ -131,3 +131,11 @@ def primitive(row: Sequence[int]) -> tuple[int, ...]:
     """The shortest integer vector in the direction of a row that is not zero."""
     divisor = math.gcd(*row)
     return tuple(value // divisor for value in row)
+
+
+def rounded(value: int, shift: int) -> float:
+    """value · 2^−shift, rounded once; inf where that is too large."""
+    try:
+        return value / (1 << shift) if shift >= 0 else float(value << -shift)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf

@@ -38,6 +38,8 @@ from relu_opt.verify.exact_integers import Integers
 MOST_KINKS = 2
 # Binary digits of a guess, and by how much it is raised, relative to the level, so that it holds.
 GUESS, RAISE = 60, 2.0**-44
+# What is this many times the level is not settled by any guess.
+FAR = 2.0**400
 
 
 def reach(x: Integers, nu: Integers, level: Fraction) -> tuple[Fraction, str]:
@@ -123,6 +125,8 @@ class _Side:
         target = -np.array(floats(z, self._digits + GUESS))
         while pulls:
             columns = np.array([floats(pull, self._digits) for pull in pulls]).T
+            if max(np.abs(columns).max(), np.abs(target).max()) > FAR:
+                break
             shares = nnls(columns, target)[0]
             full = [share >= limit for share, limit in zip(shares, most, strict=True)]
             done = full if any(full) else [True] * len(pulls)
@@ -165,6 +169,8 @@ class _Side:
                 for f, v in zip(values, corners, strict=True)
             ]
         )
+        if np.abs(h).max() > FAR:
+            return None
         lengths = np.linalg.norm(V, axis=1)
         try:
             inverse = np.linalg.inv(V / lengths[:, None])

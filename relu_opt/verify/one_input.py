@@ -33,6 +33,7 @@ from relu_opt.verify.claim import (
     read_entry,
     read_number,
 )
+from relu_opt.verify.exact_integers import rounded
 from relu_opt.verify.losses import LABELLED, DualPoint, dual_point, mean_loss_above
 from relu_opt.verify.outcome import (
     ARITHMETIC,
@@ -44,7 +45,7 @@ from relu_opt.verify.outcome import (
     undecided,
 )
 from relu_opt.verify.rounding import UNIT, above, exact_dot, gamma, remainders, total
-from relu_opt.verify.spline_sums import fits_and_targets, largest_hinge, mending_cost, rounded
+from relu_opt.verify.spline_sums import fits_and_targets, largest_hinge, mending_cost
 from relu_opt.verify.units import RANGE, TOO_WIDE, exponent, in_range, scaled
 
 LOSSES = ("squared", "logistic", "squared_hinge", "hinge", "huber", "interpolation", "hard_margin")

@@ -12,18 +12,10 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from relu_opt.verify.exact_integers import Integers, integers
+from relu_opt.verify.exact_integers import Integers, integers, rounded
 from relu_opt.verify.rounding import above
 
 FloatArray = NDArray[np.float64]
-
-
-def rounded(value: int, shift: int) -> float:
-    """value · 2^−shift, rounded once; inf where that is too large."""
-    try:
-        return value / (1 << shift) if shift >= 0 else float(value << -shift)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
 
 
 def fits_and_targets(

@@ -476,3 +476,7 @@ def test_a_search_that_cannot_end_says_so():
     nu = [-689970143408878.0, 1084716471484206.6, 1460786022545215.0, -1045424943285843.6]
     _, problem = reach(integers(X), integers(nu), Fraction(0.06080222746172749))
     assert "cannot be told" in problem
+    # No double is as large as such a ν over λ.
+    nu = [0.16, -0.16, -1e308, 0.06]
+    _, problem = reach(integers(X), integers(nu), Fraction(0.02))
+    assert problem.startswith("a direction ")
