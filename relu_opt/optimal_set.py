@@ -39,6 +39,8 @@ from relu_opt.solution import Solution, solve
 EXTREMES = ("l1", "max_l1", "linf", "max_min")
 # What every element is certified to, and how far its training fits may be from the others'.
 TOL = 1e-8
+# How far above the optimum near-optimal networks may be, in objectives of the zero network.
+FARTHEST = 1e12
 
 
 def optimal_set(sol: Solution, backend: str = "auto") -> OptimalSet:
@@ -403,8 +405,19 @@ class OptimalSet:
             Who solves the training programs that answer questions about it.
         options : mapping, optional
             Options of that backend.
+
+        Raises
+        ------
+        DataError
+            If ε is not positive, or more than 10¹² times the zero network's objective.
         """
-        eps = as_positive(eps, "eps")
+        eps, zero = as_positive(eps, "eps"), self.program.mean_loss(np.zeros(self.program.n))
+        if eps > FARTHEST * zero > 0:
+            raise DataError(
+                f"eps is {eps:g}, more than {FARTHEST:g} times the objective {zero:g} of the zero "
+                "network, where rounding hides the optimum. Use a smaller eps.",
+                eps=eps,
+            )
         network = self.element(self.polytope.start)
         return NearOptimalSet(self.program, self.bound, network, eps, backend, as_options(options))
 

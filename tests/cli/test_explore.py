@@ -69,6 +69,7 @@ def test_queries_from_another_table(run, trained, folder):
     [
         (["--eps", "0"], "--eps"),
         (["--eps", "nan"], "--eps"),
+        (["--eps", "1e300"], "eps is"),
         (["--rows", "-1"], "--rows"),
         (["--plot", "nowhere/p.png"], "no folder"),
         (["--query", "absent.csv"], "absent.csv"),

@@ -164,7 +164,7 @@ def test_a_query_that_no_neuron_sees(make_program):
 def test_bad_questions(make_program):
     prog = make_program(n=10, d=2, p=5)
     S = ro.optimal_set(ro.solve(prog, tol=1e-12))
-    for eps in (0.0, -1.0, np.nan):
+    for eps in (0.0, -1.0, np.nan, np.inf, 1e20, 1e300):
         with pytest.raises(DataError):
             S.near_optimal(eps)
     near = S.near_optimal(0.1)
