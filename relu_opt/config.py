@@ -16,6 +16,7 @@ RELU_OPT_THREADS, RELU_OPT_SEED and RELU_OPT_VERBOSE; an empty one counts as not
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import reprlib
@@ -245,11 +246,7 @@ def _read_toml(file: Path) -> dict[str, Any]:
             content = stream.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
             raise ValueError(f"it has more than {MAX_BYTES} bytes")
-        text = content.decode()
-        # A parser needs time with the square of the parts of a key.
-        if any(line.count(".") > MAX_DOTS for line in STRINGS.sub("", text).splitlines()):
-            raise ValueError(f"a key has more than {MAX_DOTS} parts")
-        return tomllib.loads(text)
+        return _parsed(content)
     except DataError as error:
         raise ConfigError(error.message, source=str(file)) from error
     except (ValueError, RecursionError) as error:
@@ -258,6 +255,16 @@ def _read_toml(file: Path) -> dict[str, Any]:
         ) from error
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror}.", source=str(file)) from error
+
+
+@functools.lru_cache(maxsize=16)
+def _parsed(content: bytes) -> dict[str, Any]:
+    """The content, parsed once: every proof asks for the settings. It is not to be changed."""
+    text = content.decode()
+    # A parser needs time with the square of the parts of a key.
+    if any(line.count(".") > MAX_DOTS for line in STRINGS.sub("", text).splitlines()):
+        raise ValueError(f"a key has more than {MAX_DOTS} parts")
+    return tomllib.loads(text)
 
 
 def _project_table(content: Mapping[str, Any]) -> Any:

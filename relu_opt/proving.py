@@ -246,9 +246,7 @@ def _in_scope(prog: ConvexProgram, network: ReLUNetwork, scope: str) -> ConvexPr
         # `complete` is what the maker of the patterns says; here it has to be true.
         # The limit is on a bound of the count, which degenerate data stay well below.
         limit = max(MAX_PATTERNS, 10 * len(prog.patterns) if prog.patterns.complete else 0)
-        every = enumerate_patterns(prog.X, limit)
-        if not np.array_equal(every.packed, prog.patterns.packed):
-            return prog.with_patterns(every)
+        return prog.with_patterns(enumerate_patterns(prog.X, limit))
     return prog
 
 
