@@ -29,6 +29,7 @@ from scipy.linalg import qr
 
 from relu_opt.arrays import FloatArray, IntArray, as_floats, frozen
 from relu_opt.program.integers import Whole, dot, eliminated, shortest
+from relu_opt.program.units import exponent, scaled
 from relu_opt.rounding import above, gamma
 
 # Rows whose G is looked at in integers.
@@ -38,6 +39,8 @@ STRETCH_TOL = 1e-13
 # Diagonal entries of a pivoted R, relative to the first, below which rows may be dependent.
 RANK_TOL = 1e-10
 EPS = float(np.finfo(np.float64).eps)
+# Powers of two by which a separator is scaled without leaving double precision.
+MOST_SHIFT = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +60,7 @@ class SpikeFree:
         If not spike-free: a u with ‖u‖ ≤ 1 whose (Xu)_+ is no Xv with ‖v‖ ≤ 1.
     separator : (n,) array or None
         If not spike-free: a vector a with aᵀ(Xu)_+ > ‖Xᵀa‖ ≥ aᵀXv for every ‖v‖ ≤ 1, scaled to
-        Σ |a_i|‖x_i‖ = 1.
+        Σ |a_i|‖x_i‖ = 1, or less where X is so small that a would leave double precision.
     excess : float
         aᵀ(Xu)_+ − ‖Xᵀa‖ of the two; 0 without them.
     """
@@ -266,15 +269,29 @@ def _refuted(
         "spike-free.",
         stretch,
     )
-    largest = np.abs(X).max(axis=1)
-    norms = largest * np.linalg.norm(X / np.where(largest > 0, largest, 1.0)[:, None], axis=1)
+    power = exponent(X)
+    near, most = scaled(X, -power), 0.0
+    largest = np.abs(near).max(axis=1)
+    norms = largest * np.linalg.norm(near / np.where(largest > 0, largest, 1.0)[:, None], axis=1)
+    # As near as doubles allow to what is right for X itself.
+    shift = max(-MOST_SHIFT, min(MOST_SHIFT, -power))
     for u, weights in candidates:
         witness = u / np.linalg.norm(u)
-        a = np.zeros(len(X))
-        a[chosen] = weights / norms[chosen]
-        a /= np.abs(a) @ norms
         witness /= 1 + 4 * EPS
-        excess = float(a @ np.maximum(X @ witness, 0.0) - np.linalg.norm(a @ X))
-        if excess > max(best.excess, 64 * EPS * np.sqrt(sum(X.shape))):
-            best = SpikeFree("not_spike_free", why, stretch, frozen(witness), frozen(a), excess)
+        a = np.zeros(len(near))
+        # Beside others a row may be so small that no separator is a double.
+        with np.errstate(over="ignore", invalid="ignore"):
+            a[chosen] = weights / norms[chosen]
+            a /= np.abs(a) @ norms
+            excess = float(a @ np.maximum(near @ witness, 0.0) - np.linalg.norm(a @ near))
+        if excess > max(most, 64 * EPS * np.sqrt(sum(X.shape))):
+            most = excess
+            best = SpikeFree(
+                "not_spike_free",
+                why,
+                stretch,
+                frozen(witness),
+                frozen(scaled(a, shift)),
+                float(np.ldexp(excess, shift + power)),
+            )
     return best

@@ -305,3 +305,17 @@ def test_what_is_charged_is_at_least_what_is_true():
         cosine = Fraction(c) ** 2 / (1 + Fraction(c) ** 2)
         for longer in (stretch(X)[0], ro.is_spike_free(X).stretch):
             assert Fraction(longer) ** 2 * (1 - cosine) >= 1
+
+
+@pytest.mark.parametrize("power", [-1070, -700, 0, 700, 1020])
+def test_witnesses_hold_in_any_unit(power):
+    X = np.ldexp(np.array([[1.0, 2], [3, -1], [2, 2]]), power)
+    found = ro.is_spike_free(X)
+    assert found.verdict == "not_spike_free"
+    a, near = found.separator / np.abs(found.separator).max(), np.ldexp(X, -power)
+    assert a @ np.maximum(near @ found.witness, 0.0) > np.linalg.norm(a @ near)
+
+
+def test_rows_beside_which_others_vanish_are_undecided_without_a_fault():
+    found = ro.is_spike_free(np.array([[1.0, 2], [3, -1], [2e-320, 2e-320]]))
+    assert found.verdict in ("undecided", "not_spike_free")
