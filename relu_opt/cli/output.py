@@ -77,10 +77,11 @@ def facts(rows: Mapping[str, object]) -> Grid:
 
 
 def verdict_text(verdict: str, tol: float, origin: str = DEFAULT, reason: str = "") -> Text:
-    """The verdict in its colour, against what tol, who chose it, and the reason behind it."""
+    """The verdict in its colour, against what tol (nan: none), who chose it, and the reason."""
     styled = (verdict.replace("_", " "), VERDICT_STYLES.get(verdict, "bold red"))
     chosen = "" if origin == DEFAULT else f" of {'--tol' if origin == 'argument' else origin}"
-    return Text.assemble(styled, f" at tol {tol:g}{chosen}", f". {reason}" if reason else "")
+    against = "" if math.isnan(tol) else f" at tol {tol:g}{chosen}"
+    return Text.assemble(styled, against, f". {reason}" if reason else "")
 
 
 def tol_facts(tol: float, settings: Settings) -> dict[str, Any]:

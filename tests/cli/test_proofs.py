@@ -112,6 +112,7 @@ def test_other_data_are_invalid(run, trained):
     assert "not of these data" not in result.out
     worded = run("verify", trained.certificate, trained.data)
     assert worded.code == 1
+    assert "at tol" not in worded.out
     assert "standardised with those of other data (1 columns differ: b)" in " ".join(
         worded.out.split()
     )
