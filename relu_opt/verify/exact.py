@@ -15,6 +15,8 @@ from __future__ import annotations
 import itertools
 from fractions import Fraction
 
+import numpy as np
+
 from relu_opt.verify.claim import Claim, FloatArray
 from relu_opt.verify.exact_integers import (
     Integers,
@@ -128,15 +130,16 @@ def _fits(claim: Claim, x: Integers, n: int) -> Integers:
     shift = max(inner + output.shift, constant.shift)
     start, power = constant.scaled(shift)[0], shift - inner - output.shift
     heights = products(rows, hidden.rows(d))
-    if claim.gates is None:
+    if claim.gate_bits is None:
         fits = [
             sum(a * h for a, h in zip(output.values, row, strict=True) if h > 0) for row in heights
         ]
     else:
-        sides = products(rows, integers(claim.gates).rows(d))
+        # The signs of gates were taken without rounding.
+        bits = np.unpackbits(claim.gate_bits, axis=1, count=n).T.tolist()
         fits = [
-            sum(a * h for a, h, g in zip(output.values, row, side, strict=True) if g >= 0)
-            for row, side in zip(heights, sides, strict=True)
+            sum(a * h for a, h, on in zip(output.values, row, active, strict=True) if on)
+            for row, active in zip(heights, bits, strict=True)
         ]
     return Integers([start + (fit << power) for fit in fits], shift)
 
