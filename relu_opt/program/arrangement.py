@@ -38,8 +38,8 @@ from relu_opt.program.patterns import Patterns, unique_rows
 MAX_PATTERNS = 100_000
 # Elementary steps that an exact count may take: about a minute.
 COUNT_STEPS = 200_000_000
-# Signs of cells that are found in integers, where doubles cannot: some twenty seconds.
-EXACT_SIGNS = 2_000_000
+# Signs of cells that are found in integers, where doubles cannot: some seconds.
+EXACT_SIGNS = 600_000
 # Binary digits of an inner point of norm 1, and the most doubles whose sum one of its entries is.
 DIGITS, MOST_LAYERS = 400, 8
 # Patterns that a stream yields at a time.

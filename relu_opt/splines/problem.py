@@ -171,6 +171,12 @@ class SplineProblem(LossTerm):
         """Distances of neighbouring positions over the range, (m − 1,)."""
         return np.diff(self.positions) / self.width
 
+    @cached_property
+    def _runs(self) -> tuple[IntArray, IntArray]:
+        """The samples in the order of their positions, and where each position's begin."""
+        order = np.argsort(self.where, kind="stable")
+        return order, np.searchsorted(self.where[order], np.arange(len(self.positions)))
+
     def at_positions(self, values: FloatArray) -> FloatArray:
         """Sums over the samples of each position, (m,)."""
         return np.asarray(np.bincount(self.where, values, len(self.positions)), dtype=np.float64)
@@ -227,9 +233,10 @@ class SplineProblem(LossTerm):
         The left side has sums of its own: Σν = 0 holds up to rounding only, and a wide range of x
         makes more of that than λ allows.
         """
-        sums = np.zeros(len(self.positions), np.longdouble)
-        np.add.at(sums, self.where, nu)
-        shared = self.at_positions(np.abs(nu)) * (np.bincount(self.where) - 1)
+        order, starts = self._runs
+        sums = np.add.reduceat(nu[order].astype(np.longdouble), starts)
+        more = np.diff(starts, append=self.n) - 1
+        shared = self.at_positions(np.abs(nu)) * more
         steps = np.diff(self.positions.astype(np.longdouble))
         right = _at_most(sums[::-1], shared[::-1], steps[::-1])
         return max(right, _at_most(sums, shared, steps))
