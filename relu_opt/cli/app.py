@@ -13,6 +13,7 @@ from relu_opt.cli.demo import demo
 from relu_opt.cli.explore import explore
 from relu_opt.cli.export import export
 from relu_opt.cli.fit import fit
+from relu_opt.cli.output import own_output
 from relu_opt.cli.path import path
 from relu_opt.cli.prune import prune
 from relu_opt.cli.report import report
@@ -53,4 +54,4 @@ COMMANDS = (
     demo, fit, certify, verify, explore, prune, path, sensitivity, report, export, backends,
 )  # fmt: skip
 for command in COMMANDS:
-    app.command()(command)
+    app.command()(own_output()(command))

@@ -7,9 +7,11 @@ import json
 import math
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
 from rich.table import Table as Grid
@@ -26,9 +28,42 @@ DEFAULT = "default"
 VERDICT_STYLES = {"certified": "bold green", "inconclusive": "bold yellow"}
 
 
+# Where the commands' own words go while everything else that is printed goes to standard error.
+_own: ContextVar[TextIO | None] = ContextVar("own", default=None)
+
+
+@contextmanager
+def own_output() -> Iterator[None]:
+    """Keep standard output for what the commands say; plugins and their libraries get the other.
+
+    A library written in C prints past `sys.stdout`, so the file behind it is another too.
+    """
+    before = sys.stdout
+    before.flush()
+    kept, stdout = None, before
+    if before is sys.__stdout__ and before is not None:
+        kept = os.dup(1)
+        stdout = os.fdopen(os.dup(1), "w", encoding=before.encoding, errors="replace")
+        os.dup2(2, 1)
+    token, sys.stdout = _own.set(stdout), sys.stderr
+    try:
+        yield
+    finally:
+        sys.stdout = before
+        _own.reset(token)
+        if kept is not None:
+            os.dup2(kept, 1)
+            os.close(kept)
+            stdout.close()
+
+
+def _standard() -> TextIO:
+    return _own.get() or sys.stdout
+
+
 def out() -> Console:
     """Standard output, made anew so that redirections are honoured."""
-    return Console(highlight=False)
+    return Console(file=_standard(), highlight=False)
 
 
 def err() -> Console:
@@ -38,7 +73,7 @@ def err() -> Console:
 
 def print_json(content: Mapping[str, Any]) -> None:
     """Write one strict JSON object: NaN and infinities become null."""
-    sys.stdout.write(json.dumps(plain(content), allow_nan=False, indent=2) + "\n")
+    _standard().write(json.dumps(plain(content), allow_nan=False, indent=2) + "\n")
 
 
 def plain(value: Any) -> Any:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import time
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -19,6 +21,7 @@ from relu_opt.errors import (
     SolveFailed,
     UnsupportedProgram,
 )
+from relu_opt.plugins.isolation import guarded, named, own_copy
 from relu_opt.plugins.manager import registry
 from relu_opt.plugins.options import make_options
 from relu_opt.plugins.routes import Route, choose_backend, find_route
@@ -262,15 +265,16 @@ def call_backend(info: BackendInfo, program: Program, options: SolveOptions) -> 
             program=type(program).__name__,
             reason=refusal,
         )
-    before = _checksum(program)
+    before, mine = _checksum(program), own_copy(program)
+    hook = registry().manager.hook.relu_opt_solve
     try:
-        raw = registry().manager.hook.relu_opt_solve(backend=info, program=program, options=options)
+        raw = guarded(lambda: hook(backend=info, program=mine, options=options))
     except ReluOptError:
         raise
     except Exception as error:
         raise SolveFailed(
-            f"Backend {info.name!r} raised {type(error).__name__}: {error}. This is a fault of "
-            "the backend or of a plugin that wraps it; try another backend.",
+            f"Backend {info.name!r} raised {named(error)}. This is a fault of the backend or of a "
+            "plugin that wraps it; try another backend.",
             backend=info.name,
         ) from error
     if _checksum(program) != before:
@@ -292,6 +296,7 @@ def call_backend(info: BackendInfo, program: Program, options: SolveOptions) -> 
             backend=info.name,
             field="stop",
         )
+    _check_words(info.name, raw)
     if isinstance(program, ConvexProgram):
         primal, dual = program.weights_shape, (program.n,)
     else:
@@ -300,7 +305,28 @@ def call_backend(info: BackendInfo, program: Program, options: SolveOptions) -> 
         raw,
         x=_checked_point(info.name, "x", raw.x, primal),
         duals=_checked_point(info.name, "duals", raw.duals, dual),
+        multipliers=copy.deepcopy(raw.multipliers),
+        stats=dict(raw.stats),
     )
+
+
+def _check_words(backend: str, raw: RawSolution) -> None:
+    """What a backend says beside its points has the types that are promised."""
+    numbers = (int, float, type(None))
+    for field, types, needed in (
+        ("stats", Mapping, "a mapping"),
+        ("raw_status", str, "a text"),
+        ("objective", numbers, "a number or None"),
+        ("bound", numbers, "a number or None"),
+    ):
+        value = getattr(raw, field)
+        if not isinstance(value, types):
+            raise ContractViolation(
+                f"Backend {backend!r} returned {field} of type {type(value).__name__}, and "
+                f"{needed} is needed.",
+                backend=backend,
+                field=field,
+            )
 
 
 def _checksum(program: Program) -> int:
@@ -312,7 +338,7 @@ def _checksum(program: Program) -> int:
         if isinstance(value, csc_array):
             parts = [value.data, value.indices, value.indptr]
         elif isinstance(value, Patterns):
-            parts = [value.packed]
+            parts = [value.packed, value.gates]
         for part in parts:
             if isinstance(part, np.ndarray):
                 total = zlib.crc32(np.ascontiguousarray(part).view(np.uint8).data, total)
@@ -340,4 +366,5 @@ def _checked_point(
             backend=backend,
             field=name,
         )
-    return np.asarray(point, dtype=np.float64)
+    # The backend may go on to write in its own buffer.
+    return np.array(point, dtype=np.float64)

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import cast
 
 import pluggy
@@ -26,6 +26,7 @@ from relu_opt.errors import (
     did_you_mean,
 )
 from relu_opt.plugins import hookspec
+from relu_opt.plugins.isolation import Interrupts, guarded, named
 from relu_opt.plugins.logbook import Logbook
 from relu_opt.plugins.types import (
     API_VERSION,
@@ -102,10 +103,7 @@ class Registry:
         # Distributions may choose the same name for their entry points.
         unique = f"{distribution}:{name}"
         try:
-            plugin = load()
-            self.manager.register(plugin, unique)
-            self.manager.check_pending()
-            infos = self._ask(plugin)
+            infos = guarded(lambda: self._loaded(unique, load))
         except Exception as error:  # noqa: BLE001 - a stranger's plugin may raise anything
             if self.manager.has_plugin(unique):
                 self.manager.unregister(name=unique)
@@ -113,6 +111,12 @@ class Registry:
             return
         for info in infos:
             self._register(info, distribution)
+
+    def _loaded(self, unique: str, load: Callable[[], object]) -> list[BackendInfo]:
+        plugin = load()
+        self.manager.register(plugin, unique)
+        self.manager.check_pending()
+        return self._ask(plugin)
 
     def _ask(self, plugin: object) -> list[BackendInfo]:
         for call in self.manager.hook.relu_opt_backends.get_hookimpls():
@@ -142,8 +146,8 @@ class Registry:
 
     def _fail(self, name: str, distribution: str, error: Exception) -> None:
         failure = PluginLoadError(
-            f"Plugin {name!r} of {distribution!r} failed to load: "
-            f"{type(error).__name__}: {error}. Repair or uninstall {distribution!r}.",
+            f"Plugin {name!r} of {distribution!r} failed to load: {named(error)}. Repair or "
+            f"uninstall {distribution!r}.",
             plugin=name,
             distribution=distribution,
         )
@@ -168,12 +172,12 @@ class Registry:
     def probe(self, info: BackendInfo) -> Availability:
         """Whether a backend can be used here; a probe that raises says that it is broken."""
         try:
-            found = info.probe()
+            found = guarded(info.probe)
             if not isinstance(found, Availability):
                 raise TypeError(f"it returned {found!r}, which is no Availability")
             return found
         except Exception as error:  # noqa: BLE001 - a stranger's probe may raise anything
-            return Availability(State.BROKEN, f"its probe raised {type(error).__name__}: {error}")
+            return Availability(State.BROKEN, f"its probe raised {named(error)}")
 
     def find(self, name: str) -> BackendInfo:
         """The backend of this name, ready to use.
@@ -210,8 +214,10 @@ class Registry:
     def notify(self, hook: str, **arguments: object) -> None:
         """Call an observer hook; errors of observers are logged and change nothing."""
         for call in getattr(self.manager.hook, hook).get_hookimpls():
+            tell = partial(call.function, *(arguments[name] for name in call.argnames))
             try:
-                call.function(*(arguments[name] for name in call.argnames))
+                # A callback of the user's own may end the work; a plugin's may not.
+                _ = tell() if isinstance(call.plugin, Observer) else guarded(tell)
             except Exception:
                 log.exception("Observer %s of plugin %s failed", hook, call.plugin_name)
 
@@ -238,16 +244,30 @@ def backends() -> list[BackendStatus]:
     return registry().statuses()
 
 
+@dataclass(frozen=True, eq=False)
+class Observer:
+    """A callback of the user's own; its KeyboardInterrupt ends the work like Ctrl-C."""
+
+    callback: Callable[[ProgressEvent], None]
+
+    @hookspec.hookimpl
+    def relu_opt_progress(self, event: ProgressEvent) -> None:
+        """Pass it on."""
+        try:
+            self.callback(event)
+        except KeyboardInterrupt:
+            Interrupts.asked += 1
+            raise
+
+
 @contextmanager
 def observe(callback: Callable[[ProgressEvent], None]) -> Iterator[None]:
-    """Call `callback` with every `ProgressEvent` while the context is open."""
+    """Call `callback` with every `ProgressEvent` while the context is open.
 
-    class Observer:
-        @hookspec.hookimpl
-        def relu_opt_progress(self, event: ProgressEvent) -> None:
-            callback(event)
+    Its errors are logged and change nothing; a KeyboardInterrupt ends the work like Ctrl-C.
+    """
 
-    observer = Observer()
+    observer = Observer(callback)
     registry().manager.register(observer)
     try:
         yield

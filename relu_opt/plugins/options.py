@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
-from relu_opt.arrays import as_count, as_number, as_positive, as_tolerance
+from relu_opt.arrays import as_count, as_number, as_tolerance
 from relu_opt.errors import OptionError, ReluOptError, did_you_mean
 from relu_opt.plugins.types import BackendInfo, OptionSpec, SolveOptions
 
@@ -15,6 +16,10 @@ COMMON_OPTIONS = (
     OptionSpec("seed", int, 0, "seed for anything random", least=0),
     OptionSpec("verbose", bool, False, "let the backend print its own log"),
 )
+
+
+# The least integer, where an option has no least value.
+ANY = -(2**63)
 
 
 def make_options(info: BackendInfo, given: Mapping[str, object]) -> SolveOptions:
@@ -80,11 +85,16 @@ def _converted(spec: OptionSpec, value: object) -> object:
     if spec.name == "tol":
         return as_tolerance(value, spec.name)
     if spec.type is float:
-        if spec.least == 0.0:
-            return as_positive(value, spec.name)
-        return as_number(value, spec.name)
+        number = as_number(value, spec.name)
+        if spec.least is not None and not number > spec.least:
+            above = f"{spec.least:g}" if spec.least else "zero"
+            raise OptionError(
+                f"{spec.name} is {number}, and a number greater than {above} is needed."
+            )
+        return number
     if spec.type is int:
-        return as_count(value, spec.name, least=int(spec.least or 0))
+        least = ANY if spec.least is None else math.ceil(spec.least)
+        return as_count(value, spec.name, least)
     if not isinstance(value, spec.type):
         raise OptionError(f"{spec.name} is {value!r}, and a {spec.type.__name__} is needed.")
     return value

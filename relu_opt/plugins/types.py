@@ -131,8 +131,8 @@ _ADVICE = {
 class OptionSpec:
     """One option of a backend.
 
-    `type` is bool, int, float or str; `least` is an exclusive lower bound if `open_` else an
-    inclusive one.
+    `type` is bool, int, float or str. `least` is the smallest value of an integer, and what a float
+    has to exceed.
     """
 
     name: str
@@ -321,7 +321,8 @@ class BackendInfo:
     options : tuple of OptionSpec
         Options beside the common tol, time_limit, threads, seed and verbose.
     api_version : int
-        The version of this contract that the backend was written for.
+        The version of this contract that the backend was written for. One that does not say was
+        written for the first.
     install_hint : str
         The command that installs what is missing.
     free : bool
@@ -340,7 +341,7 @@ class BackendInfo:
     takes: frozenset[type]
     features: frozenset[Feature] = frozenset()
     options: tuple[OptionSpec, ...] = ()
-    api_version: int = API_VERSION
+    api_version: int = 1
     install_hint: str = ""
     free: bool = True
     refuses: Callable[[Program], str] = _refuses_nothing

@@ -7,6 +7,7 @@ bounds that hold and a verdict other than `certified`.
 from __future__ import annotations
 
 import logging
+import signal
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -409,9 +410,19 @@ def test_an_error_of_ours_goes_through_as_it_is(ask, truth):
     assert caught.value is error
 
 
-def test_an_interrupt_is_not_swallowed(ask, truth):
+def test_ctrl_c_is_not_swallowed(ask, truth):
+    def pressed(program):
+        signal.raise_signal(signal.SIGINT)
+
     with pytest.raises(KeyboardInterrupt):
-        ask(truth.program, raiser(KeyboardInterrupt()))
+        ask(truth.program, pressed)
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt(), SystemExit(0), GeneratorExit()])
+def test_an_exit_or_a_made_up_interrupt_is_the_backends_fault(ask, truth, raised):
+    with pytest.raises(SolveFailed, match=type(raised).__name__) as caught:
+        ask(truth.program, raiser(raised))
+    assert caught.value.fields["backend"] == "fake"
 
 
 def test_a_backend_that_cannot_be_loaded(registry, truth):

@@ -361,12 +361,16 @@ OWN = (
     OptionSpec("fast", bool, False, "skip checks"),
     OptionSpec("method", str, "cg", "inner solver", choices=("cg", "lu")),
     OptionSpec("limit", float, None, "optional limit", least=0.0),
+    OptionSpec("offset", int, 0, "of any sign"),
+    OptionSpec("ratio", float, 2.0, "above one", least=1.0),
+    OptionSpec("depth", int, 5, "more than two", least=3),
 )
 
 
 def test_defaults_and_given_options(install, prog):
     plugin = install(Plugin(options=OWN))
-    ro.solve(prog, "zero", options={"max_iter": np.int64(3), "method": "lu", "step": 1})
+    given = {"max_iter": np.int64(3), "method": "lu", "step": 1, "offset": -7, "depth": 3}
+    ro.solve(prog, "zero", options=given)
     extra = plugin.backend.seen[0][1].extra
     assert extra == {
         "max_iter": 3,
@@ -375,6 +379,9 @@ def test_defaults_and_given_options(install, prog):
         "fast": False,
         "method": "lu",
         "limit": None,
+        "offset": -7,
+        "ratio": 2.0,
+        "depth": 3,
     }
 
 
@@ -391,6 +398,10 @@ def test_defaults_and_given_options(install, prog):
         ("step", "0.5", "step is '0.5', and a number is needed"),
         ("step", np.nan, "step is nan"),
         ("shift", np.inf, "shift is inf"),
+        ("ratio", 1.0, "ratio is 1.0, and a number greater than 1 is needed"),
+        ("ratio", -3, "ratio is -3.0"),
+        ("depth", 2, "depth is 2, and an integer of at least 3"),
+        ("offset", 0.5, "offset is 0.5"),
         ("fast", 1, "fast is 1, and a bool is needed"),
         ("method", "cgs", "'method' of backend 'zero' is 'cgs'. Did you mean 'cg'"),
         ("method", 3, "method is 3, and a str is needed"),
