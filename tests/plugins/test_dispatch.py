@@ -112,7 +112,9 @@ def test_a_stranger_backend_is_used_as_it_declares(install, prog):
     start = np.stack([prog.patterns.gates.T] * 2)
     sol = ro.solve(prog, "zero", tol=1e-3, time_limit=7, warm_start=start, options={"seed": 3})
     program, options = plugin.backend.seen[0]
-    assert program is prog
+    assert program is not prog
+    assert program.X is prog.X
+    assert (program.lam, program.loss) == (prog.lam, prog.loss)
     assert (options.tol, options.time_limit, options.seed) == (1e-3, 7.0, 3)
     assert (options.threads, options.verbose, dict(options.extra)) == (None, False, {})
     np.testing.assert_array_equal(options.warm_start, start)
