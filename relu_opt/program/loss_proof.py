@@ -60,6 +60,8 @@ def settled(term: LossTerm, bounds: LossBounds, nu: FloatArray) -> FloatArray:
     if not term.intercept or largest == 0.0:
         return nu
     unit = math.ldexp(1.0, math.frexp(largest)[1] - BITS)
+    if unit == 0.0:
+        return np.zeros_like(nu)
     steps = np.clip(np.rint(nu / unit), np.ceil(low / unit), np.floor(high / unit))
     nu = steps * unit
     rest = math.fsum(nu.tolist())

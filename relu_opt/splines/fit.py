@@ -129,11 +129,13 @@ def _as_given(
 
 
 def _train(problem: SplineProblem, masters: Masters) -> Trained:
-    if isinstance(problem.loss, Interpolation):
-        return interpolate(problem)
-    if problem.constrained or not problem.loss.smooth:
-        return train_with_margins(problem, masters)
-    return train_smooth(problem, masters)
+    # Numbers beyond doubles, as beside a vanishing λ, prove nothing and are no answer.
+    with np.errstate(all="ignore"):
+        if isinstance(problem.loss, Interpolation):
+            return interpolate(problem)
+        if problem.constrained or not problem.loss.smooth:
+            return train_with_margins(problem, masters)
+        return train_smooth(problem, masters)
 
 
 def _with_bias(

@@ -102,7 +102,7 @@ class _Sizes:
         if len(on):
             root = np.sqrt(wide[on])
             core = np.eye(len(on)) + root[:, None] * self.G[np.ix_(on, on)] * root
-            inner = np.linalg.solve(core, root[:, None] * both[on])
+            inner = _solved(core, root[:, None] * both[on])
             solved -= (self.G[:, on] * root) @ inner
         c = self.C.shape[1]
         P, N = solved[:, :c], solved[:, c:]
@@ -133,7 +133,7 @@ class _Sizes:
         for ridge in RIDGES:
             damped = H + ridge * size * np.eye(len(H))
             step = -eta
-            step[free] = np.linalg.solve(damped, -slope[free])
+            step[free] = _solved(damped, -slope[free])
             found = self._along(step, eta, slope, here, FEW_HALVINGS)
             if found is not None:
                 return found
@@ -156,6 +156,16 @@ class _Sizes:
                     return trial, there
             share *= 0.5
         return None
+
+
+def _solved(core: FloatArray, right: FloatArray) -> FloatArray:
+    """core⁻¹ right; the least such where a tiny λ left core singular up to rounding."""
+    if not (np.isfinite(core).all() and np.isfinite(right).all()):
+        return np.full_like(right, np.nan)
+    try:
+        return np.asarray(np.linalg.solve(core, right))
+    except np.linalg.LinAlgError:
+        return np.asarray(np.linalg.lstsq(core, right, rcond=None)[0])
 
 
 def _scale(eta: FloatArray, slope: FloatArray) -> float:

@@ -108,17 +108,19 @@ def train_vector(
     problem = VectorProblem.of(X, Y, lam, intercept, patches, is_pooled(pooling))
     chosen = make_vector_oracle(problem.canonical, oracle, max_patterns)
     run = ColumnGeneration(problem, chosen, tol, deadline)
-    if method == "sdp":
-        aim = max(RELAXED * tol, TIGHTEST)
-        found = relax(
-            problem.canonical, relaxation, max_patterns, backend, aim, time_limit, options
-        )
-        return run.beside(found)
-    try:
-        stop = run.run()
-    except KeyboardInterrupt:
-        stop = StopReason.INTERRUPTED
-    return run.answer(stop)
+    # Numbers beyond doubles, as beside a vanishing λ, prove nothing and are no answer.
+    with np.errstate(all="ignore"):
+        if method == "sdp":
+            aim = max(RELAXED * tol, TIGHTEST)
+            found = relax(
+                problem.canonical, relaxation, max_patterns, backend, aim, time_limit, options
+            )
+            return run.beside(found)
+        try:
+            stop = run.run()
+        except KeyboardInterrupt:
+            stop = StopReason.INTERRUPTED
+        return run.answer(stop)
 
 
 def vector_separation(

@@ -423,3 +423,13 @@ def test_networks_from_torch(bias):
     assert best.certify(network).primal >= best.dual_objective
     with pytest.raises(DataError, match="2 linear layers, activation 'linear'"):
         ro.VectorNetwork.from_torch(torch.nn.Sequential(layers[0], layers[2]).double())
+
+
+@pytest.mark.parametrize("method", ["search", "sdp"])
+@pytest.mark.parametrize("lam", [1e-80, 1e-200])
+def test_a_vanishing_strength_is_no_fault(method, lam):
+    rng = np.random.default_rng(0)
+    X, Y = np.c_[rng.standard_normal((8, 2)), np.ones(8)], rng.standard_normal((8, 2))
+    found = ro.train_vector(X, Y, lam, method=method, time_limit=1)
+    assert found.certificate.verdict == "not_certified"
+    assert found.certificate.dual <= found.certificate.primal
