@@ -56,13 +56,15 @@ def in_reach(*arrays: ArrayLike) -> bool:
 
 def scaled_up(value: float, power: int) -> float:
     """2^power · value ≥ 0 or the next double above."""
-    result = float(np.ldexp(value, power))
+    with np.errstate(over="ignore"):
+        result = float(np.ldexp(value, power))
     return math.nextafter(result, math.inf) if np.ldexp(result, -power) < value else result
 
 
 def scaled_down(value: float, power: int) -> float:
     """2^power · value ≥ 0 or the next double below."""
-    result = float(np.ldexp(value, power))
+    with np.errstate(over="ignore"):
+        result = float(np.ldexp(value, power))
     return math.nextafter(result, 0.0) if np.ldexp(result, -power) > value else result
 
 

@@ -45,7 +45,8 @@ def check_spline_exactly(claim: SplineClaim, x: FloatArray, y: FloatArray) -> Ve
     else:
         primal = term.mean(Integers(fits, shift)) + lam * cost
     if away > FIT_TOL:
-        doubts.append(f"The fit is missed by {float(away):.3g}.")
+        size = f"{float(away):.3g}" if away < 2**1000 else "more than 1e301"
+        doubts.append(f"The fit is missed by {size}.")
     largest, t = _largest(x, nu), term.shrink(nu)
     if largest * t > lam:
         t = below(lam / largest)

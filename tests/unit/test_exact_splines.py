@@ -122,3 +122,13 @@ def test_what_mending_a_fit_costs():
     assert _mending(x, [0, 2, 6], 1) == pytest.approx(1.0, rel=1e-30)
     assert _mending(x, [5, 5, 5], 0) == 0
     assert _mending(np.array([1.0, 1.0]), [0, 1], 0) is None
+
+
+@pytest.mark.parametrize("loss", DEMANDED)
+def test_a_miss_beyond_all_doubles_is_named(loss):
+    proof, x, y = certificate(loss)
+    far = 1e3 * proof.to_arrays()["sides"]
+    wild = Fake(proof, weights=lambda w: np.full_like(w, -1e308), kinks=lambda t: t - far)
+    found = verify(wild, x, y, arithmetic="exact")
+    assert not found.valid
+    assert any("The fit is missed by more than" in problem for problem in found.problems)

@@ -20,6 +20,7 @@ from relu_opt.program.loss_bounds import bounds_of
 from relu_opt.program.loss_proof import settled
 from relu_opt.program.losses import Squared
 from relu_opt.proving import certificate_of
+from relu_opt.rounding import scaled_down, scaled_up
 
 LOSSES = ("squared", "logistic", "squared_hinge", "hinge", ro.Huber(0.4))
 
@@ -339,3 +340,11 @@ def test_a_certificate_of_little_worth_says_so(make_program):
     )
     assert proof.verdict is ro.Verdict.CERTIFIED
     assert "No pattern" in proof.reason
+
+
+def test_scaling_beyond_all_doubles_is_rounded_to_its_side():
+    assert scaled_up(1.5, 2000) == np.inf
+    assert scaled_down(1.5, 2000) == np.finfo(float).max
+    assert (scaled_up(1.5, 3), scaled_down(1.5, 3)) == (12.0, 12.0)
+    assert scaled_down(5e-324, -1) == 0.0
+    assert scaled_up(5e-324, -1) == 5e-324
