@@ -40,9 +40,8 @@ def own_output() -> Iterator[None]:
     """
     before = sys.stdout
     before.flush()
-    kept, stdout = None, before
+    stdout = before
     if before is sys.__stdout__ and before is not None:
-        kept = os.dup(1)
         stdout = os.fdopen(os.dup(1), "w", encoding=before.encoding, errors="replace")
         os.dup2(2, 1)
     token, sys.stdout = _own.set(stdout), sys.stderr
@@ -51,9 +50,8 @@ def own_output() -> Iterator[None]:
     finally:
         sys.stdout = before
         _own.reset(token)
-        if kept is not None:
-            os.dup2(kept, 1)
-            os.close(kept)
+        if stdout is not before:
+            os.dup2(stdout.fileno(), 1)
             stdout.close()
 
 

@@ -39,9 +39,8 @@ def named(error: BaseException) -> str:
 
 def own_copy(program: P) -> P:
     """The program in objects of its own, over the same read-only arrays."""
-    mine = copy.copy(program)
-    # What was computed from the program is computed anew from the copy.
-    vars(mine).clear()
+    # Bare: what was computed from the program is computed anew from the copy.
+    mine = object.__new__(type(program))
     for field in fields(program):
         value = getattr(program, field.name)
         if isinstance(value, csc_array):

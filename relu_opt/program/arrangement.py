@@ -223,9 +223,10 @@ class _Arrangement:
         masks[:, self.present] = sides[:, self.which[self.present]] ^ self.flipped[self.present]
         return masks
 
-    def inside(self, sides: BoolArray, gates: FloatArray) -> BoolArray:
-        """Which gates, (d, p), lie strictly on these sides, (p, m), of all lines."""
-        return strictly_on(self.data[self.first], gates, sides)
+    def inside(self, sides: BoolArray, *layers: FloatArray) -> BoolArray:
+        """Which exact sums of layers, (d, p), lie strictly on these sides, (p, m), of all lines."""
+        rows = np.tile(self.data[self.first], len(layers))
+        return strictly_on(rows, np.concatenate(layers), sides)
 
     def points_in(self, cells: dict[tuple[bool, ...], Whole]) -> list[FloatArray]:
         """Unit points strictly inside cells, (d, p), as the exact sums of a few arrays.
@@ -250,8 +251,7 @@ class _Arrangement:
             nearest = rest.astype(np.float64)
             rest = rest - np.vectorize(int, otypes=[object])(nearest)
             layers[-1][self.columns] = np.ldexp(nearest, -DIGITS)
-            rows = np.tile(self.data[self.first], len(layers))
-            inside = strictly_on(rows, np.concatenate(layers), sides)
+            inside = self.inside(sides, *layers)
         return layers
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -290,7 +289,6 @@ def test_what_plugins_print_goes_to_standard_error(tmp_path):
             capture_output=True,
             text=True,
             check=False,
-            env={**os.environ},
         )
 
     done = run("--json")
