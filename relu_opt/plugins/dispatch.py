@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 import zlib
 from collections.abc import Mapping
@@ -27,6 +26,7 @@ from relu_opt.plugins.options import make_options
 from relu_opt.plugins.routes import Route, choose_backend, find_route
 from relu_opt.plugins.types import (
     BackendInfo,
+    ConeMultipliers,
     Feature,
     Program,
     ProgressEvent,
@@ -312,9 +312,20 @@ def call_backend(info: BackendInfo, program: Program, options: SolveOptions) -> 
         raw,
         x=_checked_point(info.name, "x", raw.x, primal),
         duals=_checked_point(info.name, "duals", raw.duals, dual),
-        multipliers=copy.deepcopy(raw.multipliers),
+        multipliers=_own_multipliers(raw.multipliers),
         stats=dict(raw.stats),
     )
+
+
+def _own_multipliers(known: ConeMultipliers | None) -> ConeMultipliers | None:
+    """A copy; what are no arrays stay as they are, to be refused where multipliers are read."""
+    if not isinstance(known, ConeMultipliers):
+        return known
+    parts = {
+        name: part.copy() if isinstance(part, np.ndarray) else part
+        for name, part in vars(known).items()
+    }
+    return ConeMultipliers(**parts)
 
 
 def _check_words(backend: str, raw: RawSolution) -> None:

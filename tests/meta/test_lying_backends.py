@@ -328,6 +328,10 @@ MULTIPLIERS = {
     ),
     "nothing inside": lambda m, p, n: ConeMultipliers(None, None, None, None),
     "another thing": lambda m, p, n: "multipliers",
+    "what has no copy": lambda m, p, n: ConeMultipliers(
+        m.blocks, m.starts, m.rows, (k for k in ())
+    ),
+    "another thing without a copy": lambda m, p, n: (k for k in ()),
 }
 
 
