@@ -12,11 +12,12 @@ import numpy as np
 from relu_opt.arrays import FloatArray
 from relu_opt.config import settled_tol
 from relu_opt.errors import BackendUnavailable, DataError, ReluOptError
+from relu_opt.optimality import agreement
 from relu_opt.plugins.manager import registry
 from relu_opt.plugins.routes import find_route, route_or_none
 from relu_opt.plugins.types import Program, State
 from relu_opt.program.convex import ConvexProgram
-from relu_opt.program_solution import ProgramSolution, allowed_residual, solve_program
+from relu_opt.program_solution import ProgramSolution, solve_program
 from relu_opt.solution import Solution, solve
 
 # How far a lower bound may lie above another backend's objective by rounding.
@@ -89,7 +90,7 @@ class CrossCheck:
         Differences of fits do not count: they follow from the gap where the optimum is unique.
         """
         if not all(
-            row.violation <= allowed_residual(self.tol)
+            row.violation <= agreement(self.tol)
             and abs(row.objective - self.best) <= self.tol * self.unit
             for row in self.rows
         ):
@@ -167,7 +168,7 @@ def cross_check(
     tol = settled_tol(tol)
     found = [_ask(program, name, tol, time_limit, chosen.get(name, {})) for name in names]
     answers = [answer for answer, _, _ in found if answer is not None]
-    feasible = [answer for answer in answers if violation_of(answer) <= allowed_residual(tol)]
+    feasible = [answer for answer in answers if violation_of(answer) <= agreement(tol)]
     best = min(feasible, key=lambda answer: answer.objective, default=None)
     reference = None if best is None else _fits(best)
     bounds = [a.dual_objective for a in answers if not math.isnan(a.dual_objective)]

@@ -5,84 +5,27 @@ The core computes objective, gap and residuals itself, from the program and the 
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from relu_opt.arrays import FloatArray
+from relu_opt.asking import Asking
+from relu_opt.branching import prove_whole
 from relu_opt.errors import DataError, NotCertified, SolveFailed
+from relu_opt.optimality import Residuals, StandardProgram, prove
+from relu_opt.outcomes import no_optimum
 from relu_opt.plugins.dispatch import make_request, run, with_start
 from relu_opt.plugins.options import as_options
 from relu_opt.plugins.types import StopReason
-from relu_opt.program.conic import ConicProgram
-from relu_opt.program.embedding import check_convex
+from relu_opt.program.convexity import dent
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
 from relu_opt.solution import provenance
 from relu_opt.verdicts import Verdict
 
-StandardProgram = LinearProgram | QuadraticProgram | ConicProgram
-
-# Residuals may be this many times the tolerance of the gap, but never need to be below the least.
-RESIDUAL_FACTOR = 10.0
-LEAST_RESIDUAL = 1e-9
-
-
-@dataclass(frozen=True)
-class Residuals:
-    """How far a primal and a dual point are from optimal.
-
-    Attributes
-    ----------
-    objective, dual_objective : float
-        Upper bound if x is feasible; lower bound if the duals are (NaN without duals).
-    rel_gap : float
-        (objective − dual_objective)/max(1, |objective|). Negative for points that are not feasible.
-    primal : float
-        Largest violation of a constraint, over 1 + the largest finite bound or entry of b.
-    dual : float
-        Largest violation of dual feasibility (Px + c + Aᵀy + z = 0 and the signs of y and z, or
-        Aᵀz + c = 0 and z in K*), over 1 + the largest cost.
-    """
-
-    objective: float
-    dual_objective: float
-    rel_gap: float
-    primal: float
-    dual: float
-
-
-def measure(program: StandardProgram, x: FloatArray, duals: FloatArray | None) -> Residuals:
-    """Objective, gap and residuals of an answer, from the program and the vectors alone.
-
-    Parameters
-    ----------
-    program : LinearProgram, QuadraticProgram or ConicProgram
-    x : (k,) array
-    duals : (m,) array or None
-        Multipliers of the rows, with the signs of `RawSolution.duals`.
-    """
-    objective = program.objective(x)
-    cost_size = 1 + np.abs(program.c).max(initial=0.0)
-    dual_objective = dual = math.nan
-    if isinstance(program, ConicProgram):
-        zero = np.zeros(len(program.b)) if duals is None else duals
-        primal, violation = program.residuals(x, zero)
-        size = np.abs(program.b).max(initial=0.0)
-        if duals is not None:
-            dual_objective, dual = program.dual_objective(duals), violation / cost_size
-    else:
-        sides = np.concatenate([program.row_lower, program.row_upper, program.lower, program.upper])
-        size = np.abs(sides[np.isfinite(sides)]).max(initial=0.0)
-        primal = program.violation(x)
-        if duals is not None:
-            dual_objective = program.dual_objective(x, duals)
-            dual = program.dual_violation(x, duals) / cost_size
-    gap = (objective - dual_objective) / max(1.0, abs(objective))
-    return Residuals(objective, dual_objective, gap, primal / (1 + size), dual)
+# The proof of an answer with integers may take as long as the answer, and at least these seconds.
+LEAST_PATIENCE = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,21 +37,28 @@ class ProgramSolution:
     program : LinearProgram, QuadraticProgram or ConicProgram
         What was solved.
     x : (k,) array
+        The backend's, moved onto its bounds and rows where it missed them by noise.
     duals : (m,) array or None
         Multipliers of the rows: Px + c + Aᵀduals + z = 0, or Aᵀduals + c = 0 for a conic program.
+        Those that prove the bound; a QuadraticProgram's may go with another x, near to this one.
     residuals : Residuals
         Computed by the core.
     verdict : Verdict
-        `certified` if gap and residuals are within `tol`; `inconclusive` if the point is feasible
-        and there are no duals to prove more (integers); `not_certified` otherwise.
+        `certified` if the gap is within `tol` and the point meets its constraints;
+        `inconclusive` if the point is feasible and nothing is there that would prove more (no
+        duals, or a tree that was not finished); `not_certified` otherwise.
     tol : float
         What the verdict is against.
     bound : float or None
-        The backend's own claim of a lower bound, for programs with integers; not checked.
+        The backend's own claim of a lower bound, for programs with integers; not checked. What is
+        proved is `dual_objective`.
     stop, backend, stats
         As of a `Solution`.
     state : object
         Lets the same backend start faster on a related program; see `solve_program`.
+    backend_duals : (m,) array or None
+        Multipliers as the backend returned them, before any mending: those of interior points lie
+        inside their cones.
     """
 
     program: StandardProgram
@@ -122,6 +72,11 @@ class ProgramSolution:
     backend: str
     stats: Mapping[str, Any]
     state: object = None
+    backend_duals: FloatArray | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a pickle keeps: everything but `state`, which may be a solver in memory."""
+        return {**vars(self), "state": None}
 
     @property
     def objective(self) -> float:
@@ -130,12 +85,12 @@ class ProgramSolution:
 
     @property
     def dual_objective(self) -> float:
-        """The lower bound that the duals show; NaN without duals."""
+        """The lower bound that the duals, or a tree over the integers, show; NaN without."""
         return self.residuals.dual_objective
 
     @property
     def rel_gap(self) -> float:
-        """(objective − dual_objective)/max(1, |objective|)."""
+        """The proved gap, relative to the objective without its offset; see `Residuals`."""
         return self.residuals.rel_gap
 
     def require(self) -> ProgramSolution:
@@ -195,8 +150,9 @@ def solve_program(
     DataError
         If the program is none, or is quadratic and not convex.
     SolveFailed
-        If there is no point: the program is infeasible or unbounded (see `error.fields["stop"]`),
-        or the backend failed.
+        If there is no point: the program is infeasible or unbounded, or the backend failed. The
+        fields say what is known: `stop`, `proved`, and the `ray` that proves it (multipliers of the
+        rows, or a direction); a `stop` that is not proved is the backend's claim.
     ContractViolation
         If the backend returned something that is not an answer.
     OptionError, ConfigError, UnknownBackend, BackendUnavailable, UnsupportedProgram,
@@ -209,8 +165,7 @@ def solve_program(
             "ConicProgram is needed. To train a network use solve."
         )
     started = time.perf_counter()
-    if isinstance(program, QuadraticProgram):
-        check_convex(program.P)
+    missing = dent(program.P) if isinstance(program, QuadraticProgram) else 0.0
     request = make_request(program, backend, tol, time_limit, as_options(options))
     if warm_start is not None:
         same = warm_start.backend == request.info.name
@@ -222,7 +177,11 @@ def solve_program(
         request = with_start(request, warm_start.x, warm_start.state if same else None)
     raw = run(request, program)
     seconds = time.perf_counter() - started
-    if raw.stop in (StopReason.INFEASIBLE, StopReason.UNBOUNDED) or raw.x is None:
+    limit = request.options.time_limit
+    asking = Asking(request, None if limit is None else started + limit)
+    if raw.stop in (StopReason.INFEASIBLE, StopReason.UNBOUNDED):
+        raise no_optimum(program, raw, asking)
+    if raw.x is None:
         raise SolveFailed(
             f"Backend {request.info.name!r} found no answer: {raw.stop.value} "
             f"({raw.raw_status or 'no status'}). {raw.stop.advice}",
@@ -230,37 +189,24 @@ def solve_program(
             stop=raw.stop,
             raw_status=raw.raw_status,
         )
+    tol, stats = request.options.tol, {"seconds": seconds, **provenance(request, raw)}
     whole = isinstance(program, LinearProgram) and program.is_mixed_integer
-    duals = None if whole else raw.duals
-    residuals = measure(program, raw.x, duals)
-    tol = request.options.tol
-    verdict = judge(residuals, tol)
+    if isinstance(program, LinearProgram) and program.is_mixed_integer:
+        patience = max(LEAST_PATIENCE, seconds)
+        proof, stats["parts"] = prove_whole(program, raw.x, tol, asking, patience)
+    else:
+        proof = prove(program, raw.x, raw.duals, tol, missing)
     return ProgramSolution(
         program,
-        raw.x,
-        duals,
-        residuals,
-        verdict,
+        proof.x,
+        proof.duals,
+        proof.residuals,
+        proof.verdict,
         tol,
         raw.bound if whole else None,
-        raw.stop.beside(verdict, residuals.rel_gap),
+        raw.stop.beside(proof.verdict, proof.residuals.rel_gap),
         request.info.name,
-        {"seconds": seconds, **provenance(request, raw)},
+        stats,
         raw.state,
+        raw.duals,
     )
-
-
-def allowed_residual(tol: float) -> float:
-    """The largest residual that goes with a gap of `tol`."""
-    return max(RESIDUAL_FACTOR * tol, LEAST_RESIDUAL)
-
-
-def judge(residuals: Residuals, tol: float) -> Verdict:
-    """The verdict on an answer: gap and residuals against the tolerance; NaN never passes."""
-    allowed = allowed_residual(tol)
-    if not residuals.primal <= allowed:
-        return Verdict.NOT_CERTIFIED
-    if math.isnan(residuals.dual_objective):
-        return Verdict.INCONCLUSIVE
-    good = abs(residuals.rel_gap) <= max(tol, LEAST_RESIDUAL) and residuals.dual <= allowed
-    return Verdict.CERTIFIED if good else Verdict.NOT_CERTIFIED

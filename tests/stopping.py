@@ -38,7 +38,7 @@ def calls_of(function: Callable[[], object]) -> int:
 
 def with_incumbent(solve: Callable[[float], Result]) -> Result:
     """The answer at the shortest of some time limits at which there is a point."""
-    for limit in (1.0, 10.0, 100.0):
+    for limit in (0.05, 0.2, 1.0, 10.0, 100.0):
         found = solve(limit)
         if found.x is not None:  # type: ignore[attr-defined]
             break

@@ -14,6 +14,7 @@ from scipy.sparse import csc_array, csc_matrix, triu
 
 from relu_opt.arrays import FloatArray
 from relu_opt.plugins import Program, RawSolution, SolveOptions, StopReason
+from relu_opt.plugins.near_first import near_first
 from relu_opt.program import ConicProgram, QuadraticProgram
 from relu_opt.program.embedding import as_conic
 
@@ -43,6 +44,8 @@ POINTLESS = (
 # The relative gap that the core certifies also pays for the residuals: ask for less.
 SAFETY = 0.1
 TIGHTEST = 1e-12
+# An objective of one of these sizes is solved for in its own.
+TINY, SMALL = 1e-12, 0.1
 
 
 class ClarabelBackend:
@@ -52,14 +55,18 @@ class ClarabelBackend:
         """Solve a program; a limit returns the last iterate."""
         if isinstance(program, ConicProgram):
             return _run(program, csc_array((len(program.c),) * 2), options)
-        quadratic = cast(QuadraticProgram, program)
-        flat = replace(quadratic, P=csc_array(quadratic.P.shape))
-        embedding = as_conic(flat)
-        raw = _run(embedding.program, quadratic.P, options)
-        if raw.x is None:
-            return raw
-        x, y = embedding.recover(raw.x, raw.duals)
-        return replace(raw, x=x, duals=y)
+        return near_first(cast(QuadraticProgram, program), options, _solve_quadratic)
+
+
+def _solve_quadratic(program: QuadraticProgram, options: SolveOptions) -> RawSolution:
+    embedding = as_conic(replace(program, P=csc_array(program.P.shape)))
+    raw = _run(embedding.program, program.P, options)
+    ray = embedding.recover_ray(raw.stop is StopReason.INFEASIBLE, raw.ray)
+    raw = replace(raw, ray=ray)
+    if raw.x is None:
+        return raw
+    x, y = embedding.recover(raw.x, raw.duals)
+    return replace(raw, x=x, duals=y)
 
 
 def _run(program: ConicProgram, P: csc_array, options: SolveOptions) -> RawSolution:
@@ -74,18 +81,30 @@ def _run(program: ConicProgram, P: csc_array, options: SolveOptions) -> RawSolut
         *(clarabel.PSDTriangleConeT(order) for order in cones.semidefinite),
     ]
     upper, A = csc_matrix(triu(P, format="csc")), csc_matrix(program.A)
-    settings = _settings(clarabel.DefaultSettings(), options)
-    found = clarabel.DefaultSolver(upper, program.c, A, program.b, kinds, settings).solve()
+
+    def solve(cost: float) -> Any:
+        settings = _settings(clarabel.DefaultSettings(), options)
+        parts = upper / cost, program.c / cost, A, program.b, kinds, settings
+        return clarabel.DefaultSolver(*parts).solve()
+
+    cost, found = 1.0, solve(1.0)
+    if str(found.status) == "Solved" and TINY < abs(found.obj_val) < SMALL:
+        # Its tolerances are absolute below one: again, in units of the objective.
+        cost = float(np.exp2(np.rint(np.log2(abs(found.obj_val)))))
+        again = solve(cost)
+        cost, found = (cost, again) if str(again.status) == "Solved" else (1.0, found)
     status = str(found.status)
     pointless = status in POINTLESS
+    ray = {"PrimalInfeasible": found.z, "DualInfeasible": found.x}.get(status)
     stats = {"iterations": found.iterations, "solver_seconds": found.solve_time}
     return RawSolution(
         STOPS.get(status, StopReason.UNKNOWN),
         None if pointless else _finite(found.x),
-        None if pointless else _finite(found.z),
+        None if pointless else _finite(cost * np.array(found.z)),
         raw_status=status,
-        objective=None if pointless else _number(found.obj_val + program.offset),
+        objective=None if pointless else _number(cost * found.obj_val + program.offset),
         stats=stats,
+        ray=None if ray is None else _finite(ray),
     )
 
 

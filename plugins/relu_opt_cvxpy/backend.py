@@ -13,10 +13,11 @@ import numpy as np
 
 from relu_opt.arrays import FloatArray
 from relu_opt.errors import OptionError, SolveFailed, UnsupportedProgram, did_you_mean
+from relu_opt.plugins.near_first import near_first
 from relu_opt.plugins.types import Program, RawSolution, SolveOptions, StopReason
 from relu_opt.program.conic import ConicProgram
 from relu_opt.program.convex import ConvexProgram
-from relu_opt.program.linear import LinearProgram
+from relu_opt.program.linear import LinearProgram, QuadraticProgram
 from relu_opt_cvxpy.answers import bound, has_point, prepare_highs, raw_status, without_wrong_duals
 from relu_opt_cvxpy.conic import ConicModel
 from relu_opt_cvxpy.convex import ConvexModel
@@ -93,7 +94,7 @@ class CvxpyBackend:
             check_settings(request.solver, options.time_limit, request.max_iter)
             if request.solver == "HIGHS":
                 prepare_highs(options.threads, options.verbose)
-            found = _run(program, request)
+            found = _run_near(program, request)
             if found.stats["status"] == "infeasible_or_unbounded":
                 found = replace(found, stop=_which(program, request))
         return found
@@ -150,6 +151,13 @@ def _fitting(program: Program) -> str:
 
 def _is_mixed_integer(program: Program) -> TypeGuard[LinearProgram]:
     return isinstance(program, LinearProgram) and program.is_mixed_integer
+
+
+def _run_near(program: Program, request: _Request) -> RawSolution:
+    """`_run`, at first without sides and bounds that are far out."""
+    if isinstance(program, LinearProgram | QuadraticProgram) and not _is_mixed_integer(program):
+        return near_first(program, request.options, lambda each, _: _run(each, request))
+    return _run(program, request)
 
 
 def _run(program: Program, request: _Request) -> RawSolution:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from relu_opt.arrays import FloatArray
+from relu_opt.optimality import prove
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
-from relu_opt.program_solution import judge, measure
 from relu_opt.verdicts import Verdict
 
 # An answer that misses the tolerance, and meets this one, is called loose.
@@ -21,7 +21,7 @@ def is_good(
     """Whether gap and residuals are within the tolerance; without y, feasibility alone."""
     if x is None:
         return False
-    return judge(measure(program, x, y), tol) is not Verdict.NOT_CERTIFIED
+    return prove(program, x, y, tol).verdict is not Verdict.NOT_CERTIFIED
 
 
 def checked_stop(

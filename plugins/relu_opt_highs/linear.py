@@ -55,6 +55,8 @@ def solve_linear(program: LinearProgram, options: SolveOptions) -> RawSolution:
     live, kind = _prepare(program, options)
     live.basis = None
     outcome = run(live.highs, options, options.time_limit)
+    if outcome.stop is StopReason.UNKNOWN:
+        outcome = _by_defaults(program, outcome, options)
     basis = live.highs.getBasis()
     live.basis = basis if basis.valid else None
     outcome = settled(program, outcome, options)
@@ -114,6 +116,14 @@ def settled(program: LinearProgram, outcome: Outcome, options: SolveOptions) -> 
     if found is None:
         return outcome
     return replace(outcome, status=found, raw_status=f"{outcome.raw_status}: {found[1:]}")
+
+
+def _by_defaults(program: LinearProgram, outcome: Outcome, options: SolveOptions) -> Outcome:
+    """What HiGHS finds by its own defaults, where tight tolerances leave it without a word."""
+    highs = new_highs({}, options.verbose)
+    pass_program(highs, program)
+    again = run(highs, options, options.time_limit)
+    return outcome if again.stop is StopReason.UNKNOWN else again
 
 
 def _prepare(program: LinearProgram, options: SolveOptions) -> tuple[Live, str]:

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
-from scipy.sparse import csc_array, vstack
 
 from relu_opt.arrays import FloatArray
+from relu_opt.optimality.rays import recession
 from relu_opt.plugins.types import RawSolution, SolveOptions, StopReason
-from relu_opt.program.linear import LinearProgram, QuadraticProgram
+from relu_opt.program.linear import QuadraticProgram
 from relu_opt_highs.checks import checked_stop, is_good
 from relu_opt_highs.library import Outcome, leftover, new_highs, pass_program, run
 from relu_opt_highs.polish import EXACT, polish
@@ -138,19 +138,7 @@ def _solution(
 
 def _falls_for_ever(program: QuadraticProgram, options: SolveOptions, end: float) -> bool:
     """Whether the cost falls along a ray on which nothing curves and no bound is met."""
-
-    def side(bounds: FloatArray, none: float) -> FloatArray:
-        return np.where(np.isfinite(bounds), 0.0, none)
-
-    flat = np.zeros(program.columns)
-    rays = LinearProgram(
-        c=program.c / max(np.abs(program.c).max(initial=0.0), 1e-300),
-        A=csc_array(vstack([program.P, program.A])),
-        row_lower=np.concatenate([flat, side(program.row_lower, -np.inf)]),
-        row_upper=np.concatenate([flat, side(program.row_upper, np.inf)]),
-        lower=side(program.lower, -1.0),
-        upper=side(program.upper, 1.0),
-    )
+    rays = recession(program)
     highs = new_highs(linear_settings(SolveOptions(tol=options.tol)), options.verbose)
     pass_program(highs, rays)
     steepest = run(highs, options, _left(end))

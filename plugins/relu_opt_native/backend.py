@@ -12,6 +12,7 @@ from typing import cast
 from threadpoolctl import ThreadpoolController
 
 from relu_opt.column_generation import QuadraticSolver, train
+from relu_opt.plugins.near_first import near_first
 from relu_opt.plugins.types import Program, RawSolution, SolveOptions
 from relu_opt.program import ConvexProgram
 from relu_opt.program.linear import QuadraticProgram
@@ -40,7 +41,7 @@ class NativeBackend:
             if isinstance(program, ConvexProgram):
                 raw = _train(program, options, threads)
             else:
-                raw = solve_qp(cast(QuadraticProgram, program), options)
+                raw = near_first(cast(QuadraticProgram, program), options, solve_qp)
         if options.verbose:
             log.info("%s: %s", raw.raw_status, dict(raw.stats))
         return raw

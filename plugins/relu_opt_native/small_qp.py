@@ -11,9 +11,9 @@ optimality on the active set that it finds are then solved without ε, which is 
 the set is right: most often after the first step. What is handed on has the smallest gap and
 residuals, as the core measures them.
 
-That there is no answer is believed when one of two programs, which always have one, shows it: the
-least violation of the rows among all x in their bounds is not zero; or the objective falls along a
-direction in which nothing ends.
+That there is no answer is said when one of two programs, which always have one, proves it with a
+ray: the least violation of the rows among all x in their bounds is not zero; or the objective falls
+along a direction in which nothing ends.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ from scipy.sparse import csc_array, diags_array, vstack
 
 from relu_opt.arrays import FloatArray
 from relu_opt.errors import BackendUnavailable
+from relu_opt.optimality import measure
+from relu_opt.optimality.rays import descent_for_ever, proves_infeasible
 from relu_opt.plugins.types import RawSolution, SolveOptions, StopReason
 from relu_opt.program.embedding import factor
 from relu_opt.program.linear import QuadraticProgram
-from relu_opt.program_solution import measure
 from relu_opt_native.dense import DenseProgram
 
 # daqp's exit flags, and what they mean if no answer is good. Its programs here are strictly
@@ -82,9 +83,7 @@ SAFETY = 0.1
 TIGHTEST = 1e-12
 LOOSE = 1e-6
 
-# In scaled units: a violation that may be rounding, a slope that is none, and how exactly to know.
-VIOLATION = 1e-7
-DESCENT = 1e-9
+# How exactly to know, in scaled units, that there is no answer.
 EXACT = 1e-10
 
 
@@ -103,7 +102,12 @@ class Answer:
         y = np.where(np.isinf(program.row_upper), np.minimum(y, 0.0), y)
         y = np.where(np.isinf(program.row_lower), np.maximum(y, 0.0), y)
         found = measure(program, x, y)
-        error = max(abs(found.rel_gap), found.primal, found.dual)
+        gap = found.rel_gap
+        if not np.isfinite(gap):
+            # No bound: the gap without the stray multipliers, which count by themselves.
+            objective = program.objective(x)
+            gap = (objective - program.dual_objective(x, y)) / max(1.0, abs(objective))
+        error = max(abs(gap), found.primal, found.dual)
         return cls(x, y, error if np.isfinite(error) else np.inf)
 
 
@@ -145,10 +149,10 @@ def solve_qp(program: QuadraticProgram, options: SolveOptions) -> RawSolution:
     L = factor(program.P)
     found = _search(program, goal, end, ATTEMPTS[:1], options.warm_start)
     if found.error > LOOSE and not found.is_done(goal):
-        stop = _no_answer(program, L, end)
-        if stop is not None:
-            word = f"{_word(found.flag)}; shown to be {stop.value}"
-            return RawSolution(stop, raw_status=word, stats=_stats(found))
+        shown = _no_answer(program, L, end)
+        if shown is not None:
+            word = f"{_word(found.flag)}; shown to be {shown[0].value}"
+            return RawSolution(shown[0], raw_status=word, stats=_stats(found), ray=shown[1])
     if not found.is_done(goal):
         others = ATTEMPTS[1:] if options.warm_start is None else ATTEMPTS
         found = found.then(_search(program, goal, end, others))
@@ -222,26 +226,26 @@ def _proximal_points(
     return found
 
 
-def _no_answer(program: QuadraticProgram, L: csc_array, end: float) -> StopReason | None:
-    """Whether the program is infeasible or unbounded, or None where neither shows."""
-    dense = DenseProgram.of(program)
-    violation, proved = _least_violation(dense, end)
-    if violation > VIOLATION:
-        return StopReason.INFEASIBLE if proved else None
-    if _descends(dense, L @ diags_array(dense.columns), end):
-        return StopReason.UNBOUNDED
+def _no_answer(
+    program: QuadraticProgram, L: csc_array, end: float
+) -> tuple[StopReason, FloatArray] | None:
+    """What shows that the program is infeasible or unbounded, or None where neither is."""
+    for mean in (False, True):
+        dense = DenseProgram.of(program, mean)
+        multipliers = _least_violation(dense, end)
+        ray = None if multipliers is None else proves_infeasible(program, dense.rows * multipliers)
+        if ray is not None:
+            return StopReason.INFEASIBLE, ray
+    direction = _steepest(dense, L @ diags_array(dense.columns), end)
+    if direction is not None:
+        ray = descent_for_ever(program, dense.columns * direction)
+        if ray is not None:
+            return StopReason.UNBOUNDED, ray
     return None
 
 
-def _least_violation(dense: DenseProgram, end: float) -> tuple[float, bool]:
-    """The least t ≥ 0 for which some x in its bounds violates no row by more than t.
-
-    Returns
-    -------
-    violation : float
-    proved : bool
-        Whether the lower bound on t shows that it is not zero.
-    """
+def _least_violation(dense: DenseProgram, end: float) -> FloatArray | None:
+    """The rows' multipliers at the least t for which some x violates no row by more than t."""
     k = len(dense.c)
     lower, upper = dense.lower[k:], dense.upper[k:]
     below, above = np.isfinite(lower), np.isfinite(upper)
@@ -257,18 +261,19 @@ def _least_violation(dense: DenseProgram, end: float) -> tuple[float, bool]:
     )
     answer = _search(program, EXACT, end).answer
     if answer is None:
-        return np.inf, False
-    violation = program.objective(answer.x)
-    proved = answer.error <= LOOSE and program.dual_objective(answer.x, answer.y) > 0.5 * violation
-    return violation, proved
+        return None
+    multipliers, count = np.zeros(len(lower)), int(below.sum())
+    multipliers[below] = answer.y[:count]
+    multipliers[above] += answer.y[count:]
+    return multipliers
 
 
-def _descends(dense: DenseProgram, L: csc_array, end: float) -> bool:
-    """Whether cᵀd < 0 for some d with Ld = 0 in which no bound is ever met."""
+def _steepest(dense: DenseProgram, L: csc_array, end: float) -> FloatArray | None:
+    """The direction d, Ld = 0, in which no bound is ever met and cᵀd is least."""
     k = len(dense.c)
     slope, flat = np.abs(dense.c).max(initial=0.0), np.zeros(L.shape[0])
     if slope == 0 or len(flat) == k:
-        return False
+        return None
     below, above = np.isfinite(dense.lower), np.isfinite(dense.upper)
     program = QuadraticProgram(
         P=csc_array((k, k)),
@@ -280,9 +285,7 @@ def _descends(dense: DenseProgram, L: csc_array, end: float) -> bool:
         upper=np.where(above[:k], 0.0, 1.0),
     )
     answer = _search(program, EXACT, end).answer
-    if answer is None or answer.error > EXACT:
-        return False
-    return program.objective(answer.x) < -DESCENT
+    return None if answer is None else answer.x
 
 
 def _stop(found: Found, tol: float) -> StopReason:

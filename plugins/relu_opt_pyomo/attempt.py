@@ -11,10 +11,10 @@ import numpy as np
 
 from relu_opt.arrays import FloatArray
 from relu_opt.errors import BackendUnavailable, ReluOptError, SolveFailed
+from relu_opt.optimality import prove
 from relu_opt.plugins.types import RawSolution, SolveOptions, StopReason
 from relu_opt.program.conic import ConicProgram
 from relu_opt.program.linear import LinearProgram
-from relu_opt.program_solution import judge, measure
 from relu_opt.verdicts import Verdict
 from relu_opt_pyomo.interfaces import Answer, Order, solve_new, solve_old
 from relu_opt_pyomo.model import StandardProgram, build_model, forget_cost
@@ -182,10 +182,11 @@ def _measured(request: Request, condition: str, raw: RawSolution) -> Found:
 
 
 def _measured_once(request: Request, condition: str, raw: RawSolution) -> Found:
-    residuals = measure(request.program, cast(FloatArray, raw.x), raw.duals)
+    x = cast(FloatArray, raw.x)
+    proof = prove(request.program, x, raw.duals, request.options.tol)
+    residuals = proof.residuals
     sizes = np.abs([residuals.rel_gap, residuals.primal, residuals.dual])
-    verdict = judge(residuals, request.options.tol)
-    return Found(condition, raw, float(np.nanmax(sizes)), verdict)
+    return Found(condition, raw, float(np.nanmax(sizes)), proof.verdict)
 
 
 def stop_by_distance(distance: float) -> StopReason:

@@ -184,7 +184,7 @@ def _run(request: Request, program: Program, units: Units) -> RawSolution:
         return call_backend(info, as_quadratic(program), plain)
     if isinstance(program, ConvexProgram):
         lowering = lower_to_conic(program)
-        raw = call_backend(info, lowering.program, plain)
+        raw = replace(call_backend(info, lowering.program, plain), ray=None)
         if raw.x is None:
             return replace(raw, duals=None)
         weights, _, nu = lowering.recover(raw.x, raw.duals)
@@ -193,10 +193,11 @@ def _run(request: Request, program: Program, units: Units) -> RawSolution:
     assert isinstance(program, LinearProgram | QuadraticProgram)  # noqa: S101
     embedding = as_conic(program)
     raw = call_backend(info, embedding.program, plain)
+    ray = embedding.recover_ray(raw.stop is StopReason.INFEASIBLE, raw.ray)
     if raw.x is None:
-        return replace(raw, duals=None)
+        return replace(raw, duals=None, ray=ray)
     x, y = embedding.recover(raw.x, raw.duals)
-    return replace(raw, x=x, duals=y)
+    return replace(raw, x=x, duals=y, ray=ray)
 
 
 def _without_noise(prog: ConvexProgram, raw: RawSolution) -> FloatArray | None:
@@ -312,9 +313,15 @@ def call_backend(info: BackendInfo, program: Program, options: SolveOptions) -> 
         raw,
         x=_checked_point(info.name, "x", raw.x, primal),
         duals=_checked_point(info.name, "duals", raw.duals, dual),
+        ray=_checked_point(info.name, "ray", raw.ray, _ray_shape(raw.stop, primal, dual)),
         multipliers=_own_multipliers(raw.multipliers),
         stats=dict(raw.stats),
     )
+
+
+def _ray_shape(stop: StopReason, primal: tuple[int, ...], dual: tuple[int, ...]) -> tuple[int, ...]:
+    """A ray is one of multipliers or a direction; with other stops there is none to check."""
+    return primal if stop is StopReason.UNBOUNDED else dual
 
 
 def _own_multipliers(known: ConeMultipliers | None) -> ConeMultipliers | None:

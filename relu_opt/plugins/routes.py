@@ -20,7 +20,7 @@ from relu_opt.program.linear import LinearProgram, QuadraticProgram
 
 # The order of `auto`; other backends follow by name. Those that take a program as it is come
 # before those that need it lowered.
-AUTO_ORDER = ("native", "highs", "clarabel", "cvxpy", "pyomo")
+AUTO_ORDER = ("native", "clarabel", "highs", "cvxpy", "pyomo")
 
 
 class Route(enum.Enum):

@@ -8,6 +8,7 @@ import importlib.util
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -58,9 +59,15 @@ def installed(package: str, module: str | None = None) -> Callable[[], Availabil
     def probe() -> Availability:
         if importlib.util.find_spec(module or package) is None:
             return Availability(State.NOT_INSTALLED, f"the package {package} is not installed")
-        return Availability(State.READY, version=importlib.metadata.version(package))
+        return Availability(State.READY, version=_version(package))
 
     return probe
+
+
+@cache
+def _version(package: str) -> str:
+    """The installed version, which reading costs as much as a small program's solution."""
+    return importlib.metadata.version(package)
 
 
 class Feature(enum.Enum):
@@ -277,6 +284,12 @@ class RawSolution:
         and bound for a program with integers.
     state : object
         What lets the backend start faster on a related program, for `SolveOptions.state`.
+    ray : array or None
+        What proves that there is no optimum, where the backend knows it. With `INFEASIBLE`, the
+        multipliers (m,) of the rows, with the signs of `duals`: yᵀAx is above what the sides and
+        bounds allow for every x. With `UNBOUNDED`, a direction (k,) along which the objective falls
+        and nothing ends. The core checks it; without one, it asks the backend for the least
+        violation of the rows or the steepest direction, and the stop is a claim if neither holds.
     """
 
     stop: StopReason
@@ -288,6 +301,7 @@ class RawSolution:
     stats: Mapping[str, object] = field(default_factory=dict)
     bound: float | None = None
     state: object = None
+    ray: FloatArray | None = None
 
 
 class Backend(Protocol):

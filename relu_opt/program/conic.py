@@ -12,7 +12,7 @@ matrices, and the cone is its own dual. `triangle` and `symmetric` go from one t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse import csc_array, vstack
@@ -20,6 +20,9 @@ from scipy.sparse import csc_array, vstack
 from relu_opt.arrays import FloatArray, as_count, as_number
 from relu_opt.errors import DataError
 from relu_opt.program.linear import as_sparse, as_vector
+
+# A ball of radius √3 around this point lies in the dual exponential cone.
+EXPONENTIAL_DUAL_CENTRE = (-4.0, 4.0, 4.0)
 
 
 @dataclass(frozen=True)
@@ -130,20 +133,111 @@ class ConicProgram:
 def cone_distance(s: FloatArray, cones: Cones, dual: bool) -> float:
     """Distance of s from K, or from K* with `dual`: 0 exactly for members, NaN for NaN.
 
-    Of the maximum norm over entries for the zero and the nonnegative cone, the most negative
-    eigenvalue for semidefinite ones; for the other cones an upper bound, the smallest step along
-    a few directions that leads into the cone.
+    Of the maximum norm over entries for the zero and the nonnegative cone; of other cones the
+    largest of `cone_distances`.
     """
     if np.isnan(s).any():
         return float("nan")
-    parts = split_rows(s, cones)
-    worst = [0.0] if dual else [0.0, np.abs(parts.zero).max(initial=0.0)]
-    worst.append(np.maximum(0.0, -parts.nonnegative).max(initial=0.0))
-    worst.extend(np.linalg.norm(part[1:]) - part[0] for part in parts.second_order)
-    outside = _exponential_dual if dual else _exponential
-    worst.append(outside(*parts.exponential.T).max(initial=0.0))
-    worst.extend(-np.linalg.eigvalsh(symmetric(part))[0] for part in parts.semidefinite)
+    linear = cones.zero + cones.nonnegative
+    zero, nonnegative = s[: cones.zero], s[cones.zero : linear]
+    worst = [0.0] if dual else [0.0, np.abs(zero).max(initial=0.0)]
+    worst.append(np.maximum(0.0, -nonnegative).max(initial=0.0))
+    rest = replace(cones, zero=0, nonnegative=0)
+    worst.append(cone_distances(s[linear:], rest, dual).max(initial=0.0))
     return float(np.max(worst))
+
+
+def cone_distances(s: FloatArray, cones: Cones, dual: bool) -> FloatArray:
+    """Distance of s from each cone that is not linear, in the order of the rows.
+
+    The most negative eigenvalue for semidefinite ones; for the others an upper bound, the smallest
+    step along a few directions that leads into the cone.
+    """
+    parts = split_rows(s, cones)
+    outside = _exponential_dual if dual else _exponential
+    distances: FloatArray = np.concatenate(
+        [
+            [np.linalg.norm(part[1:]) - part[0] for part in parts.second_order],
+            outside(*parts.exponential.T),
+            [-np.linalg.eigvalsh(symmetric(part))[0] for part in parts.semidefinite],
+        ]
+    )
+    return np.maximum(distances, 0.0)
+
+
+def cone_depths(s: FloatArray, cones: Cones) -> FloatArray:
+    """How far inside each cone that is not linear s is, along its axis; 0 outside."""
+    parts = split_rows(s, cones)
+    u, v, w = parts.exponential.T
+    with np.errstate(all="ignore"):
+        height = np.where(v > 0, v * np.exp(u / v), np.inf)
+    depths: FloatArray = np.concatenate(
+        [
+            [part[0] - np.linalg.norm(part[1:]) for part in parts.second_order],
+            w - height,
+            [np.linalg.eigvalsh(symmetric(part))[0] for part in parts.semidefinite],
+        ]
+    )
+    return np.maximum(depths, 0.0)
+
+
+def dual_lift(z: FloatArray, cones: Cones) -> FloatArray:
+    """A short vector that leads from z into the duals of the cones that are not linear.
+
+    Along the axis of second-order cones, the identity for semidefinite ones, and the last entry of
+    exponential ones, or towards their middle where that would be far.
+    """
+    parts = split_rows(z, cones)
+    lifts = [
+        np.eye(1, len(part))[0] * max(0.0, np.linalg.norm(part[1:]) - part[0])
+        for part in parts.second_order
+    ]
+    u, v, w = parts.exponential.T
+    with np.errstate(all="ignore"):
+        rise = np.maximum(0.0, np.where(u < 0, -u * np.exp(v / u - 1), np.inf) - w)
+    inward = np.outer(_exponential_dual(u, v, w), EXPONENTIAL_DUAL_CENTRE)
+    near = rise <= np.abs(inward).max(axis=1, initial=0.0)
+    up = np.outer(np.where(near, rise, 0.0), [0.0, 0.0, 1.0])
+    lifts.append(np.where(near[:, None], up, inward).ravel())
+    for part in parts.semidefinite:
+        matrix = symmetric(part)
+        lifts.append(max(0.0, -np.linalg.eigvalsh(matrix)[0]) * triangle(np.eye(len(matrix))))
+    return np.concatenate(lifts)
+
+
+def cone_cuts(s: FloatArray, cones: Cones) -> tuple[csc_array, FloatArray]:
+    """Where s is outside of cones that are not linear: gradients of what is too large, and excess.
+
+    Returns
+    -------
+    gradients : (cuts, rows) csc_array
+    excess : (cuts,) array
+        ‖u‖ − t, v e^(u/v) − w, and minus each negative eigenvalue.
+    """
+    parts, at = split_rows(s, cones), 0
+    found: list[tuple[int, FloatArray, float]] = []
+    for part in parts.second_order:
+        length = float(np.linalg.norm(part[1:]))
+        if length > part[0]:
+            found.append((at, np.concatenate([[-1.0], part[1:] / length]), length - part[0]))
+        at += len(part)
+    for u, v, w in parts.exponential:
+        height = v * np.exp(u / v) if v > 0 else -np.inf
+        if w < height < np.inf:
+            slope = np.exp(u / v)
+            found.append((at, np.array([slope, slope * (1 - u / v), -1.0]), height - w))
+        at += 3
+    for part in parts.semidefinite:
+        values, vectors = np.linalg.eigh(symmetric(part))
+        for k in np.flatnonzero(values < 0):
+            gradient = -triangle(np.outer(vectors[:, k], vectors[:, k]))
+            found.append((at, gradient, -values[k]))
+        at += len(part)
+    rows = np.repeat(np.arange(len(found)), [len(gradient) for _, gradient, _ in found])
+    columns = np.concatenate([at + np.arange(len(g)) for at, g, _ in found] or [np.empty(0, int)])
+    data = np.concatenate([gradient for _, gradient, _ in found] or [np.empty(0)])
+    gradients = csc_array((data, (rows, columns)), shape=(len(found), len(s)))
+    return gradients, np.array([excess for *_, excess in found])
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,8 +22,6 @@ from relu_opt.program.linear import LinearProgram, QuadraticProgram
 
 # An eigenvalue of P below −this, relative to the largest, is no rounding error.
 INDEFINITE = 1e-9
-# Up to so many columns P is checked, as a dense matrix.
-LARGEST_CHECK = 3000
 
 
 def as_quadratic(program: LinearProgram) -> QuadraticProgram:
@@ -63,14 +61,22 @@ class Embedding:
     ) -> tuple[FloatArray, FloatArray | None]:
         """The source's x, and its multipliers y (None without z)."""
         point = x[: self.source.columns]
-        if z is None:
-            return point, None
+        return point, None if z is None else self.multipliers(z)
+
+    def recover_ray(self, infeasible: bool, ray: FloatArray | None) -> FloatArray | None:
+        """A ray of the conic program as one of the source."""
+        if ray is None:
+            return None
+        return self.multipliers(ray) if infeasible else ray[: self.source.columns]
+
+    def multipliers(self, z: FloatArray) -> FloatArray:
+        """Multipliers of the source's rows."""
         y = np.zeros(self.source.rows)
         equal, upper, lower = self.rows
         y[equal] = z[: len(equal)]
         y[upper] += z[self.starts[0] : self.starts[0] + len(upper)]
         y[lower] -= z[self.starts[1] : self.starts[1] + len(lower)]
-        return point, y
+        return y
 
 
 def as_conic(program: LinearProgram | QuadraticProgram) -> Embedding:
@@ -113,25 +119,6 @@ def as_conic(program: LinearProgram | QuadraticProgram) -> Embedding:
     cones = Cones(zero, nonnegative, second_order)
     conic = ConicProgram(c, csc_array(matrix), b, cones, program.offset)
     return Embedding(program, conic, rows, (zero, zero + sizes[2]))
-
-
-def check_convex(P: csc_array) -> None:
-    """Refuse a P that is not positive semidefinite; most solvers would not notice.
-
-    Matrices of more than `LARGEST_CHECK` columns are not looked at.
-
-    Raises
-    ------
-    DataError
-    """
-    size = P.shape[0]
-    if not P.nnz or size > LARGEST_CHECK:
-        return
-    shift = INDEFINITE * np.abs(P.diagonal()).max(initial=0.0)
-    try:
-        np.linalg.cholesky(P.toarray() + shift * np.eye(size))
-    except np.linalg.LinAlgError:
-        factor(P)  # eigenvalues decide, and the error says which
 
 
 def factor(P: csc_array) -> csc_array:

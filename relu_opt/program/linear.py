@@ -11,6 +11,8 @@ Multipliers: y (m,) of the rows and z (k,) of the variables' bounds satisfy
 as everywhere in relu_opt: the gradient plus the constraints' gradients times their multipliers is
 zero. A multiplier is ≥ 0 where an upper bound holds its row or variable back, ≤ 0 where a lower
 bound does, and 0 where neither does. z follows from x and y, so a backend returns y alone.
+
+A side or bound of size `INFINITE` or more is none, as with HiGHS and in files of the MPS format.
 """
 
 from __future__ import annotations
@@ -32,6 +34,9 @@ from relu_opt.arrays import (
     without_mask,
 )
 from relu_opt.errors import DataError
+
+# What sides and bounds are infinite from.
+INFINITE = 1e20
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -55,9 +60,9 @@ class _Constrained:
         settle(self, "A", as_sparse(A, "A", (None, self.columns)))
         settle(self, "offset", as_number(self.offset, "offset"))
         for name, size in (("row_lower", self.rows), ("row_upper", self.rows)):
-            settle(self, name, as_vector(getattr(self, name), name, size))
+            settle(self, name, _as_bounds(getattr(self, name), name, size))
         for name, size in (("lower", self.columns), ("upper", self.columns)):
-            settle(self, name, as_vector(getattr(self, name), name, size))
+            settle(self, name, _as_bounds(getattr(self, name), name, size))
         _check_bounds("row", self.row_lower, self.row_upper)
         _check_bounds("variable", self.lower, self.upper)
 
@@ -135,7 +140,8 @@ class LinearProgram(_Constrained):
     A : (m, k) array or sparse array, optional
         Rows; none if left out.
     row_lower, row_upper : (m,) array or float
-        Bounds of the rows, ±inf where there is none; equal where the row is an equation.
+        Bounds of the rows, ±inf (or 1e20 and more) where there is none; equal where the row is an
+        equation.
     lower, upper : (k,) array or float
         Bounds of the variables; free unless they are given.
     integrality : (k,) array of bool, optional
@@ -282,6 +288,18 @@ def as_vector(values: ArrayLike, name: str, size: int | None) -> FloatArray:
     if array.flags.writeable:
         array = frozen(array.copy())
     return array
+
+
+def without_infinite(bounds: FloatArray) -> FloatArray:
+    """The bounds, ±inf where they are of size `INFINITE` or more; the same array if none are."""
+    pseudo = (np.abs(bounds) >= INFINITE) & np.isfinite(bounds)
+    if not pseudo.any():
+        return bounds
+    return frozen(np.where(pseudo, np.copysign(np.inf, bounds), bounds))
+
+
+def _as_bounds(values: ArrayLike, name: str, size: int) -> FloatArray:
+    return without_infinite(as_vector(values, name, size))
 
 
 def _check_bounds(kind: str, lower: FloatArray, upper: FloatArray) -> None:

@@ -19,11 +19,12 @@ import numpy as np
 from relu_opt.arrays import FloatArray, IntArray
 from relu_opt.config import load_settings
 from relu_opt.errors import SolveFailed
+from relu_opt.optimality import StandardProgram
 from relu_opt.plugins.manager import registry
 from relu_opt.plugins.types import State, StopReason
 from relu_opt.program.linear import QuadraticProgram
 from relu_opt.program.lowering import into_domain
-from relu_opt.program_solution import ProgramSolution, StandardProgram, solve_program
+from relu_opt.program_solution import ProgramSolution, solve_program
 from relu_opt.splines.bounds import SplineBound, lower_bound, missing_knots
 from relu_opt.splines.knots import Knots
 from relu_opt.splines.masters import quadratic_master

@@ -7,23 +7,27 @@ import json
 import numpy as np
 
 from relu_opt.arrays import FloatArray
+from relu_opt.optimality import agreement, measure, prove
+from relu_opt.optimality.rays import descent_for_ever, proves_infeasible
 from relu_opt.plugins.routes import Route, find_route
 from relu_opt.plugins.types import Feature, Program, RawSolution, StopReason
 from relu_opt.program.conic import ConicProgram, split_rows
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
-from relu_opt.program_solution import LEAST_RESIDUAL, ProgramSolution, allowed_residual, measure
+from relu_opt.program_solution import ProgramSolution
 from relu_opt.solution import Solution
 from relu_opt.testing.named import NamedProgram, is_mixed_integer
 from relu_opt.testing.subject import Failed, Skipped, Subject
 
+# A multiplier of a cone below this is negative, and no rounding.
+LEAST_MULTIPLIER = 1e-9
 CONVERGED = (StopReason.CONVERGED, StopReason.CONVERGED_LOOSE)
 OUTCOMES = {"infeasible": StopReason.INFEASIBLE, "unbounded": StopReason.UNBOUNDED}
 
 
 def allowed(subject: Subject) -> float:
     """What residuals and objectives may be off, relative to their scale."""
-    return allowed_residual(subject.tol)
+    return agreement(subject.tol)
 
 
 def allowed_duals(subject: Subject, program: Program) -> float:
@@ -169,7 +173,7 @@ def duals_signs(subject: Subject, case: NamedProgram) -> str:
         return "none, as it has to be with integers"
     if isinstance(program, ConvexProgram):
         return _training_signs(subject, program, raw, raw.duals)
-    violation = measure(program, raw.x, raw.duals).dual
+    violation = prove(program, raw.x, raw.duals, subject.tol).residuals.dual
     if not violation <= allowed_duals(subject, program):
         raise Failed(
             f"the duals violate dual feasibility by {violation:.1e} of the cost "
@@ -183,18 +187,20 @@ def duals_optimal(subject: Subject, case: NamedProgram) -> str:
     raw, program = _dual_point(subject, case)
     if raw.duals is None or raw.x is None:
         return "none, as it has to be with integers"
+    worst = 0.0
     if isinstance(program, ConvexProgram):
         bound = _training_bound(program, raw.duals)
     else:
-        bound = measure(program, raw.x, raw.duals).dual_objective
+        proof = prove(program, raw.x, raw.duals, subject.tol)
+        bound = proof.residuals.dual_objective
+        duals = raw.duals if proof.duals is None else proof.duals
+        worst = _complementarity(program, proof.x, duals)
     assumed = objective_of(program, raw.x) if case.objective is None else case.objective
     slack = allowed_duals(subject, program) * scale(program, assumed)
     if not abs(bound - assumed) <= slack:
         raise Failed(f"the duals show the bound {bound:.12g}, and the optimum is {assumed:.12g}")
-    if not isinstance(program, ConvexProgram):
-        worst = _complementarity(program, raw.x, raw.duals)
-        if not worst <= slack:
-            raise Failed(f"a multiplier times the slack of its constraint is {worst:.1e}")
+    if not worst <= slack:
+        raise Failed(f"a multiplier times the slack of its constraint is {worst:.1e}")
     return f"bound {bound:.9g}"
 
 
@@ -262,7 +268,7 @@ def _training_signs(
     if not excess <= allowed(subject):
         raise Failed(f"ν exceeds λ on a block by a share of {excess:.1e}")
     least = 0.0 if raw.multipliers is None else float(raw.multipliers.values.min(initial=0.0))
-    if not least >= -LEAST_RESIDUAL:
+    if not least >= -LEAST_MULTIPLIER:
         raise Failed(f"a multiplier ρ of a cone is {least:.1e}")
     return f"ν is −∇F(ŷ) up to {apart:.1e}" if program.loss.smooth else "ν is feasible"
 
@@ -302,6 +308,21 @@ def outcome_empty(subject: Subject, case: NamedProgram) -> str:
         if getattr(raw, name) is not None:
             raise Failed(f"the program is {case.outcome}, and the backend returned {name}")
     return "no point"
+
+
+def outcome_ray(subject: Subject, case: NamedProgram) -> str:
+    """A ray, where the backend gives one, proves that there is no optimum."""
+    try:
+        raw = subject.answer(case).raw
+    except Failed as error:
+        raise Skipped("there is no answer, see outcome_told") from error
+    program = case.make()
+    if raw.ray is None or isinstance(program, ConvexProgram):
+        return "no ray: the core asks for one"
+    proves = proves_infeasible if raw.stop is StopReason.INFEASIBLE else descent_for_ever
+    if proves(program, raw.ray) is None:
+        raise Failed(f"the ray does not prove that the program is {raw.stop.value}")
+    return "the ray proves it"
 
 
 def _said(raw: RawSolution) -> str:

@@ -15,6 +15,7 @@ from relu_opt.errors import (
     ReluOptError,
     UnknownBackend,
 )
+from relu_opt.optimality import prove
 from relu_opt.plugins.manager import registry
 from relu_opt.plugins.options import COMMON_OPTIONS, check_option
 from relu_opt.plugins.types import (
@@ -31,7 +32,7 @@ from relu_opt.plugins.types import (
 from relu_opt.program.conic import ConicProgram
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
-from relu_opt.program_solution import ProgramSolution, judge, measure
+from relu_opt.program_solution import ProgramSolution
 from relu_opt.proving import certify
 from relu_opt.solution import Solution
 from relu_opt.testing.answers import CONVERGED, allowed, near_optimum, objective_of, right, scale
@@ -319,7 +320,7 @@ def _check_unlimited(
         verdict = certify(program, raw.x, raw.duals, tol=allowed(subject)).verdict
     else:
         duals = None if is_mixed_integer(program) else raw.duals
-        verdict = judge(measure(program, raw.x, duals), allowed(subject))
+        verdict = prove(program, raw.x, duals, allowed(subject)).verdict
     if verdict is Verdict.NOT_CERTIFIED:
         raise Failed(f"it says {raw.stop.value} of an answer that is not right")
     near_optimum(subject, case, objective_of(program, raw.x), raw.x)

@@ -113,6 +113,7 @@ CHECKS: dict[str, Check] = {
         Check(answers.duals_optimal, _solvable),
         Check(answers.outcome_told, _hopeless),
         Check(answers.outcome_empty, _hopeless),
+        Check(answers.outcome_ray, _hopeless),
         Check(behaviour.state_inputs, _every),
         Check(behaviour.state_independent, _one_of_each),
         Check(behaviour.output_quiet, _every),

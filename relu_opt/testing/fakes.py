@@ -250,12 +250,45 @@ def stats_odd(solve: Solve, program: Program, options: SolveOptions) -> RawSolut
     return replace(solve(program, options), stats={"model": object()})
 
 
+def ray_false(solve: Solve, program: Program, options: SolveOptions) -> RawSolution:
+    """Programs without an optimum come with a ray that proves nothing."""
+    raw = solve(program, options)
+    if isinstance(program, ConvexProgram) or raw.x is not None:
+        return raw
+    size = len(program.c) if raw.stop is StopReason.UNBOUNDED else program.A.shape[0]
+    return replace(raw, ray=np.cos(np.arange(size)))
+
+
+def point_by_largest(solve: Solve, program: Program, options: SolveOptions) -> RawSolution:
+    """Rows are missed by the tolerance times the largest number of the program."""
+    raw = solve(program, options)
+    if isinstance(program, ConvexProgram | ConicProgram):
+        return raw
+    bounds = np.concatenate([program.lower, program.upper])
+    largest = np.abs(bounds[np.isfinite(bounds)]).max(initial=0.0)
+    return _with_x(raw, lambda x: x / (1 + options.tol * largest))
+
+
+def swaps_program(solve: Solve, program: Program, options: SolveOptions) -> RawSolution:
+    """The program is exchanged for one with other costs, and that is solved."""
+    if isinstance(program, ConvexProgram):
+        object.__setattr__(program, "lam", 2.0 * program.lam)
+    else:
+        object.__setattr__(program, "c", -1.0 - program.c[::-1])
+    return solve(program, options)
+
+
 # -- bad manners -------------------------------------------------------------------------
 
 
 def raises(solve: Solve, program: Program, options: SolveOptions) -> RawSolution:
     """An exception of the solver leaks."""
     raise ZeroDivisionError("a pivot is zero")
+
+
+def exits(solve: Solve, program: Program, options: SolveOptions) -> RawSolution:
+    """The whole process is to end, as if all were well."""
+    raise SystemExit(0)
 
 
 def prints(solve: Solve, program: Program, options: SolveOptions) -> RawSolution:
@@ -352,6 +385,10 @@ LIARS: dict[str, Liar] = {
     "duals_of_integers": _liar(duals_of_integers, "duals_signs"),
     "says_infeasible": _liar(says_infeasible, "answer_form"),
     "says_optimal": _liar(says_optimal, "outcome_told"),
+    "ray_false": _liar(ray_false, "outcome_ray"),
+    "point_by_largest": _liar(point_by_largest, "answer_feasible"),
+    "swaps_program": _liar(swaps_program, "answer_optimal"),
+    "exits": _liar(exits, "answer_form"),
     "says_too_much": _liar(says_too_much, "outcome_empty"),
     "says_nothing": _liar(says_nothing, "answer_word"),
     "claims_less": _liar(claims_less, "answer_word"),

@@ -38,6 +38,17 @@ def qp_nonunique() -> QuadraticProgram:
     )
 
 
+def qp_far_bound() -> QuadraticProgram:
+    """Bounds that hold nothing, of 10⁹: tolerances that are relative to the largest number."""
+    return QuadraticProgram(
+        P=np.eye(2),
+        c=np.zeros(2),
+        A=np.array([[1.0, 1.0]]),
+        row_lower=np.array([1.0]),
+        upper=np.array(1e9),
+    )
+
+
 def qp_weakly_active() -> QuadraticProgram:
     """A constraint that holds with equality and has the multiplier 0: a guess of what binds."""
     return QuadraticProgram(
@@ -150,6 +161,7 @@ def qp_no_rows() -> QuadraticProgram:
 QUADRATIC_PROGRAMS = (
     named(qp_unique, QuadraticProgram, 0.8, [1.4, 1.7]),
     named(qp_nonunique, QuadraticProgram, 1.0),
+    named(qp_far_bound, QuadraticProgram, 0.25, [0.5, 0.5]),
     named(qp_weakly_active, QuadraticProgram, -1.5, [1, -1]),
     named(qp_equations, QuadraticProgram, -12.0, [2, 1, 1]),
     named(qp_infeasible, QuadraticProgram, outcome="infeasible"),

@@ -111,8 +111,9 @@ def relax(
     model = _Model(problem, space, masks, kind)
     found = solve_program(model.program, backend, tol, time_limit, options=options)
     blocks = [symmetric(part) for part in model.triangles(found.x)]
-    multipliers = model.multipliers(found.duals)
-    points = [model.dual_point(blocks), *model.solver_point(found.duals)]
+    duals = found.backend_duals
+    multipliers = model.multipliers(duals)
+    points = [model.dual_point(blocks), *model.solver_point(duals)]
     feasible = [lower_bound(problem, V, model.largest(V, multipliers)) for V in points]
     best = max(feasible, key=lambda bound: bound.value)
     return Relaxation(

@@ -11,20 +11,23 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from types import FrameType
 
 import numpy as np
 
-from . import calls, deep, files
+from . import calls, deep, files, program_trials
 from .judge import Judge
+from .programs import KINDS
 from .trials import Trial, attempt, fault, honest
 from .truths import TRUTHS, make
 
 # Trials of one true answer, attacks on each file in one round, and rounds of truths between these.
 SPOILED, DAMAGED, BETWEEN = 1000, 200, 10
-GROUPS = ("honest", "spoil", "file", "call", "deep")
+GROUPS = ("honest", "spoil", "file", "call", "deep", "lie", "backend")
+# Lies about programs of one kind in one round.
+LIES = 400
 # Odd arguments for each function in one round.
 ODD = 8
 # A trial that takes so many seconds counts as one that never ends.
@@ -160,27 +163,47 @@ def deep_often(name: str, seed: int, trials: Iterable[int]) -> Tally:
     return tally
 
 
+def lie_often(kind: str, seed: int, trials: Iterable[int]) -> Tally:
+    """Standard programs of a kind, answered by a backend that lies."""
+    tally = Tally()
+    for k in trials:
+        rng = _rng(seed, k, kind)
+        tally.add(f"lie:{kind}:{seed}:{k}", _trial(partial(program_trials.lied, kind, rng)))
+    return tally
+
+
+def ask_often(kind: str, seed: int, trials: Iterable[int]) -> Tally:
+    """Standard programs of a kind, answered by each real backend."""
+    tally = Tally()
+    for k in trials:
+        for backend in program_trials.BACKENDS:
+            run = partial(program_trials.real, kind, _rng(seed, k, kind), backend)
+            tally.add(f"backend:{kind}:{seed}:{k}", _trial(run))
+    return tally
+
+
 def replay(code: str) -> Tally:
     """One trial again, by the code that was printed with it."""
     group, name, *numbers = code.split(":")
     seed, trials = int(numbers[0]), [int(k) for k in numbers[1:]]
-    if group in ("call", "deep"):
-        return (call_often if group == "call" else deep_often)(name, seed, trials)
+    often = {"call": call_often, "deep": deep_often, "lie": lie_often, "backend": ask_often}
+    if group in often:
+        return often[group](name, seed, trials)
     if group != "file":
         return spoil_one(name, seed, trials)
     with tempfile.TemporaryDirectory() as folder:
         return Workshop(Path(folder)).damage(name, seed, trials)
 
 
-def campaign(seconds: float, seed: int) -> Tally:
+def campaign(seconds: float, seed: int, programs: bool = False) -> Tally:
     """Trials of all kinds in turn, with new seeds in each round, until the time is over.
 
-    An interrupt ends it with what was counted so far.
+    With `programs`, of standard programs alone. An interrupt ends it with what was counted so far.
     """
     tally, ends, last = Tally(), time.monotonic() + seconds, time.monotonic()
     with tempfile.TemporaryDirectory() as folder, suppress(KeyboardInterrupt):
         shop = Workshop(Path(folder))
-        for work in _endless(shop, seed):
+        for work in _programs(seed) if programs else _endless(shop, seed):
             if time.monotonic() > ends:
                 return tally
             more = work()
@@ -207,15 +230,31 @@ def _endless(shop: Workshop, seed: int) -> Iterator[Callable[[], Tally]]:
         for name in calls.calls():
             yield partial(call_often, name, number, range(ODD))
         yield partial(deep_often, "formula", number, range(DAMAGED))
+        yield from islice(_programs(number), len(KINDS))
 
 
-def in_parallel(seconds: float, seed: int, jobs: int) -> Tally:
+def _programs(seed: int) -> Iterator[Callable[[], Tally]]:
+    """Standard programs of all kinds in turn."""
+    for number in count(1000 * seed):
+        for kind in KINDS:
+            # A tree over integers takes a second where the linear programs are lied about.
+            lies = LIES // 20 if kind == "integers" else LIES
+            yield partial(_both, kind, number, lies)
+
+
+def _both(kind: str, number: int, lies: int) -> Tally:
+    tally = lie_often(kind, number, range(lies))
+    tally.merge(ask_often(kind, number, range(lies // 10)))
+    return tally
+
+
+def in_parallel(seconds: float, seed: int, jobs: int, programs: bool = False) -> Tally:
     """Campaigns in several processes, of seeds of their own."""
     if jobs == 1:
-        return campaign(seconds, seed)
+        return campaign(seconds, seed, programs)
     tally = Tally()
     with ProcessPoolExecutor(jobs) as pool:
-        runs = [pool.submit(campaign, seconds, seed * jobs + j) for j in range(jobs)]
+        runs = [pool.submit(campaign, seconds, seed * jobs + j, programs) for j in range(jobs)]
         for run in runs:
             tally.merge(run.result())
     return tally

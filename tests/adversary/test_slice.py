@@ -9,9 +9,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from .campaign import Workshop, deep_often, spoil_one
+import relu_opt as ro
+
+from .campaign import Workshop, ask_often, deep_often, lie_often, spoil_one
 from .exact import Network, predictions, softplus
 from .judge import Judge, in_scope, objective, own
+from .program_trials import judged
+from .programs import KINDS
 from .truths import TRUTHS, make
 
 SEED, SPOILED, DAMAGED = 0, 8, 8
@@ -41,6 +45,32 @@ def test_no_damaged_file_does_harm(tmp_path):
 def test_no_deep_network_beats_a_formula():
     tallies = [deep_often("formula", seed, range(DAMAGED)) for seed in range(6)]
     assert [line for tally in tallies for line in told(tally)] == []
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_no_program_is_judged_falsely(kind):
+    lies = lie_often(kind, SEED, range(4 if kind == "integers" else 60))
+    asked = ask_often(kind, SEED, range(6))
+    assert told(lies) + told(asked) == []
+    answers = {
+        verdict: asked.verdicts["backend", kind, verdict] for verdict in ("certified", "missed")
+    }
+    assert answers["missed"] <= 1
+    if KINDS[kind](np.random.default_rng(0)).outcome == "optimal":
+        assert answers["certified"] >= 5
+
+
+def test_the_judge_of_programs_sees_a_lie():
+    """A judge that finds nothing false has to find something that is."""
+    known = KINDS["linear"](np.random.default_rng(3))
+    sol = ro.solve_program(known.program, "highs")
+    assert judged(known, lambda: sol) == ("certified", "")
+    wrong = replace(known, optimum=known.optimum + 1)
+    assert "the optimum is" in judged(wrong, lambda: sol)[1]
+    assert (
+        "is infeasible"
+        in judged(replace(known, optimum=None, outcome="infeasible"), lambda: sol)[1]
+    )
 
 
 # -- the judge -----------------------------------------------------------------

@@ -33,6 +33,7 @@ SAMPLE = [
     "milp_infeasible",
     "qp_unique",
     "qp_nonunique",
+    "qp_far_bound",
     "conic_linear",
     "conic_linear_other",
     "conic_infeasible",

@@ -21,6 +21,7 @@ from stopping import with_incumbent
 import relu_opt as ro
 import relu_opt_cvxpy
 from relu_opt.errors import DataError, OptionError, SolveFailed, UnsupportedProgram
+from relu_opt.optimality import prove
 from relu_opt.plugins.types import Feature, SolveOptions, State, StopReason
 from relu_opt.program.conic import Cones, ConicProgram, triangle, triangle_size
 from relu_opt.program.convex import ConvexProgram
@@ -28,7 +29,6 @@ from relu_opt.program.linear import LinearProgram, QuadraticProgram
 from relu_opt.program.losses import Huber, Squared
 from relu_opt.program.lowering import lower_to_conic
 from relu_opt.program.patterns import patterns_of_gates, sample_patterns
-from relu_opt.program_solution import measure
 from relu_opt_cvxpy import backend as backend_module
 from relu_opt_cvxpy.answers import bound, raw_status
 from relu_opt_cvxpy.backend import CvxpyBackend
@@ -234,7 +234,7 @@ def random_linear(seed, kind=LinearProgram, rank=2, **changes):
 
 def check_optimal(program, found, value, tol=1e-6):
     assert found.stop in (StopReason.CONVERGED, StopReason.CONVERGED_LOOSE)
-    measured = measure(program, found.x, found.duals)
+    measured = prove(program, found.x, found.duals, tol).residuals
     assert max(abs(measured.rel_gap), measured.primal, measured.dual) <= tol
     assert measured.objective == pytest.approx(value, abs=tol * max(1, abs(value)))
     assert found.objective == pytest.approx(measured.objective, abs=tol * max(1, abs(value)))

@@ -240,7 +240,7 @@ def test_a_backend_of_conic_programs_gets_one(install, prog):
 def test_auto_prefers_the_built_in_order(install, prog):
     install(Plugin(name="aaa"))
     assert routes.choose_backend("auto", prog).name == "native"
-    assert routes.AUTO_ORDER == ("native", "highs", "clarabel", "cvxpy", "pyomo")
+    assert routes.AUTO_ORDER == ("native", "clarabel", "highs", "cvxpy", "pyomo")
 
 
 def test_auto_takes_what_is_ready_capable_and_free(registry, prog):

@@ -138,8 +138,14 @@ SAYS = {
     ),
     solve_failed: (
         errors.SolveFailed,
-        ("found no answer: infeasible (code 3)", "relax one"),
-        {"backend": "mine", "stop": StopReason.INFEASIBLE, "raw_status": "code 3"},
+        ("claims that the program is infeasible (code 3)", "shown nothing", "relax one"),
+        {
+            "backend": "mine",
+            "stop": StopReason.INFEASIBLE,
+            "raw_status": "code 3",
+            "proved": False,
+            "ray": None,
+        },
     ),
     plugin_load_error: (
         errors.PluginLoadError,

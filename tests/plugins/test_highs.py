@@ -15,9 +15,9 @@ from stopping import with_incumbent
 
 import relu_opt as ro
 from relu_opt.errors import OptionError, SolveFailed, UnsupportedProgram
+from relu_opt.optimality import measure
 from relu_opt.plugins import SolveOptions, StopReason
 from relu_opt.program import LinearProgram, QuadraticProgram
-from relu_opt.program_solution import measure
 from relu_opt_highs import library, linear, polish, quadratic, refuses
 from relu_opt_highs.backend import HighsBackend
 from relu_opt_highs.scaling import Scaled
@@ -343,7 +343,7 @@ def test_nonnegative_least_squares_to_the_last_digits(kind, k):
         assert found.duals.shape == (0,)
         assert found.objective - half == pytest.approx(0.5 * norm**2 - half, rel=1e-9)
         check = measure(program, found.x, found.duals)
-        assert abs(check.rel_gap) <= 1e-10
+        assert abs(check.objective - check.dual_objective) <= 1e-10
         assert check.primal == 0.0
         assert check.dual <= 1e-9
         np.testing.assert_allclose(W @ found.x, W @ x, atol=1e-6)
@@ -673,7 +673,7 @@ def test_numbers_that_highs_would_take_for_infinite_are_refused():
     assert refuses(LinearProgram(c=[1.0], lower=-INF, upper=INF)) == ""
     coefficient = LinearProgram(c=[1.0], A=[[1e16]], row_lower=[1.0], lower=0.0)
     assert "coefficient of 1.0e+16" in refuses(coefficient)
-    assert "bound of 1.0e+21" in refuses(LinearProgram(c=[1.0], lower=-1e21))
+    assert LinearProgram(c=[1.0], lower=-1e21).lower == -INF
     with pytest.raises(UnsupportedProgram, match="below 1e15"):
         ro.solve_program(coefficient, "highs")
     with pytest.raises(SolveFailed, match="did not take the LinearProgram"):

@@ -33,11 +33,11 @@ from relu_opt.errors import (
     SolveFailed,
     UnsupportedProgram,
 )
+from relu_opt.optimality import measure
 from relu_opt.plugins.types import Feature, SolveOptions, State, StopReason
 from relu_opt.program.conic import Cones, ConicProgram, split_rows, symmetric, triangle
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
 from relu_opt.program.lowering import lower_to_conic
-from relu_opt.program_solution import measure
 from relu_opt_mosek import licence, status, write_task
 from relu_opt_mosek.backend import MosekBackend
 from relu_opt_mosek.settings import parameters

@@ -19,10 +19,10 @@ from scipy.sparse import csc_array
 import relu_opt as ro
 import relu_opt_native
 from relu_opt.errors import BackendUnavailable, DataError, UnsupportedProgram
+from relu_opt.optimality import measure
 from relu_opt.plugins.types import Feature, SolveOptions, StopReason
 from relu_opt.program import ConvexProgram
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
-from relu_opt.program_solution import measure
 from relu_opt_cvxpy.backend import CvxpyBackend
 from relu_opt_native import small_qp
 from relu_opt_native.backend import NativeBackend

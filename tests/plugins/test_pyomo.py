@@ -26,11 +26,11 @@ from stopping import calls_of, with_incumbent
 import relu_opt as ro
 import relu_opt_pyomo
 from relu_opt.errors import BackendUnavailable, OptionError, SolveFailed, UnsupportedProgram
+from relu_opt.optimality import measure
 from relu_opt.plugins.types import Feature, SolveOptions, State, StopReason
 from relu_opt.program.conic import Cones, ConicProgram
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
-from relu_opt.program_solution import measure
 from relu_opt.verdicts import Verdict
 from relu_opt_pyomo import attempt as attempt_module
 from relu_opt_pyomo.backend import PyomoBackend

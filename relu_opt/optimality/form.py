@@ -1,0 +1,246 @@
+r"""One form of linear, quadratic and conic programs, for those who judge their answers.
+
+    minimise  ½xᵀPx + cᵀx + offset   subject to   row_lower ≤ Ax ≤ row_upper,  lower ≤ x ≤ upper,
+                                                  (b − Ax)_B ∈ K_B for the blocks B of other rows
+
+Its sizes say what an error is relative to, each row and each variable by itself: a program may
+have a bound of 10⁹ beside numbers of size one, and metres beside picofarads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Self
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from scipy.sparse import csc_array, csr_array
+
+from relu_opt.arrays import BoolArray, FloatArray, IntArray
+from relu_opt.program.conic import Cones, ConicProgram
+from relu_opt.program.convexity import loose
+from relu_opt.program.linear import LinearProgram, QuadraticProgram, without_infinite
+
+# Sizes go from row to column to row so many times at most.
+LONGEST_CHAIN = 20
+# What is smaller than others by this is their rounding.
+FAINT = 1e-14
+
+StandardProgram = LinearProgram | QuadraticProgram | ConicProgram
+
+
+@dataclass(frozen=True, eq=False)
+class Form:
+    """A program as its judge sees it.
+
+    Attributes
+    ----------
+    P, A : csc_array
+        P may have no entries.
+    c : (k,) array
+    row_lower, row_upper : (m,) arrays
+        Sides of the rows, ±inf where there is none, and for rows of cones.
+    lower, upper : (k,) arrays
+    offset : float
+    b : (m,) array
+        Right-hand sides of the rows of cones; 0 for others.
+    cones : Cones
+        Those of the last rows, without zero and nonnegative ones.
+    whole : (k,) array of bool or None
+        Which variables have to be integers.
+    dent : float
+        P + dent·diag(P) is positive semidefinite; see `convexity`.
+    """
+
+    P: csc_array
+    c: FloatArray
+    A: csc_array
+    row_lower: FloatArray
+    row_upper: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+    offset: float
+    b: FloatArray
+    cones: Cones
+    whole: BoolArray | None = None
+    dent: float = 0.0
+
+    @classmethod
+    def of(cls, program: StandardProgram, dent: float = 0.0) -> Self:
+        """The form of a program; nothing large is copied."""
+        size = len(program.c)
+        if isinstance(program, ConicProgram):
+            cones, rows = program.cones, len(program.b)
+            plain = cones.zero + cones.nonnegative
+            upper = np.where(np.arange(rows) < plain, program.b, np.inf)
+            lower = np.where(np.arange(rows) < cones.zero, program.b, -np.inf)
+            b = np.where(np.arange(rows) < plain, 0.0, program.b)
+            free = np.full(size, np.inf)
+            rest = replace(cones, zero=0, nonnegative=0)
+            sides = lower, without_infinite(upper), -free, free
+            return cls(
+                csc_array((size, size)), program.c, program.A, *sides, program.offset, b, rest
+            )
+        return cls(
+            program.P if isinstance(program, QuadraticProgram) else csc_array((size, size)),
+            program.c,
+            program.A,
+            program.row_lower,
+            program.row_upper,
+            program.lower,
+            program.upper,
+            program.offset,
+            np.zeros(program.rows),
+            Cones(),
+            None if isinstance(program, QuadraticProgram) else program.integrality,
+            dent,
+        )
+
+    @property
+    def plain(self) -> int:
+        """Number of rows that belong to no cone; they come first."""
+        return len(self.b) - self.cones.rows
+
+    def gradient(self, x: FloatArray) -> FloatArray:
+        """Px + c."""
+        return np.asarray(self.P @ x + self.c)
+
+    def multipliers(self, x: FloatArray, y: FloatArray) -> FloatArray:
+        """z = −(Px + c + Aᵀy), of the variables' bounds."""
+        return np.asarray(-(self.gradient(x) + self.A.T @ y))
+
+    def curvature(self, x: FloatArray) -> float:
+        """½xᵀPx."""
+        return 0.5 * float(x @ (self.P @ x))
+
+    @cached_property
+    def sizes(self) -> tuple[csc_array, csc_array]:
+        """|P| and |A|."""
+        return abs(self.P), abs(self.A)
+
+    @cached_property
+    def coarse(self) -> csc_array:
+        """|A|, with entries that are rounding beside others of their column as large as those."""
+        entries, owners = (
+            np.abs(self.A.data),
+            np.repeat(np.arange(len(self.c)), np.diff(self.A.indptr)),
+        )
+        largest = np.zeros(len(self.c))
+        np.maximum.at(largest, owners, entries)
+        faint = entries <= FAINT * largest[owners]
+        data = np.where(faint, largest[owners], entries)
+        return csc_array((data, self.A.indices, self.A.indptr), shape=self.A.shape)
+
+    @cached_property
+    def loose(self) -> csc_array:
+        """|P| where no curvature holds an entry."""
+        return abs(loose(self.P))
+
+    @cached_property
+    def units(self) -> FloatArray:
+        """A size below which a variable is as good as zero to everything that it is in, (k,).
+
+        The least |side|/|a| of its rows, |bound| and |c|/P of its own, where they are not zero;
+        1 where nothing is less.
+        """
+        sides = np.minimum(_size(self.row_lower), _size(self.row_upper))
+        with np.errstate(all="ignore"):
+            own = np.minimum(_size(self.lower), _size(self.upper))
+            own = np.minimum(own, _size(self.c / self.P.diagonal()))
+        return np.minimum(1.0, _spread(self.A, self._shared(np.minimum(sides, _size(self.b))), own))
+
+    @cached_property
+    def prices(self) -> FloatArray:
+        """The same of multipliers: the least cost/|a| of a row's columns, 0 without any, (m,)."""
+        rows, unknown = csc_array(self.A.T), np.full(len(self.b), np.inf)
+        costs = _size(self.costs)
+        prices = self._shared(_spread(rows, costs, unknown))
+        # What costs nothing by itself may be tied to what does by a cone.
+        prices = self._shared(_spread(rows, costs, prices))
+        return np.where(np.isinf(prices), 0.0, prices)
+
+    @cached_property
+    def costs(self) -> FloatArray:
+        """|c|, or what the curvature makes of a unit where c is zero, (k,)."""
+        return np.where(self.c == 0, self.P.diagonal() * self.units, np.abs(self.c))
+
+    def _shared(self, sizes: FloatArray) -> FloatArray:
+        """Sizes of rows, the rows of a cone with the least of them."""
+        if not self.cones.rows:
+            return sizes
+        least = np.full(int(self.owners.max()) + 1, np.inf)
+        np.minimum.at(least, self.owners, sizes[self.plain :])
+        return np.concatenate([sizes[: self.plain], least[self.owners]])
+
+    def magnitudes(self, x: FloatArray) -> FloatArray:
+        """max(|x|, unit), variable by variable."""
+        return np.maximum(np.abs(x), self.units)
+
+    @cached_property
+    def rows(self) -> csr_array:
+        """A by rows."""
+        return csr_array(self.A)
+
+    @cached_property
+    def owners(self) -> IntArray:
+        """Which cone each row of cones is in."""
+        cones = self.cones
+        triangles = [order * (order + 1) // 2 for order in cones.semidefinite]
+        lengths = [*cones.second_order, *[3] * cones.exponential, *triangles]
+        return np.repeat(np.arange(len(lengths)), lengths)
+
+
+def form_of(program: StandardProgram) -> Form:
+    """The form of a program, kept as long as the program is: its sizes are asked for often."""
+    form = _FORMS.get(program)
+    if form is None:
+        form = _FORMS[program] = Form.of(program)
+    return form
+
+
+_FORMS: WeakKeyDictionary[StandardProgram, Form] = WeakKeyDictionary()
+
+
+def largest_of(values: FloatArray, owners: IntArray) -> FloatArray:
+    """The largest of the values that belong to each owner."""
+    found = np.zeros(int(owners.max(initial=-1)) + 1)
+    np.maximum.at(found, owners, values)
+    return found
+
+
+def _spread(A: csc_array, rows: FloatArray, columns: FloatArray) -> FloatArray:
+    """Sizes of columns from those of rows, inf where unknown: the least size/|a| of all rows.
+
+    A row without a size has the least of its columns' |a|·size, as soon as one is known. Entries
+    and sizes that are rounding beside others are passed over.
+    """
+    where, sizes = A.indices, np.abs(A.data)
+    owners = np.repeat(np.arange(A.shape[1]), np.diff(A.indptr))
+    largest = np.zeros(A.shape[0])
+    np.maximum.at(largest, where, sizes)
+    kept = sizes > FAINT * largest[where]
+    where, owners, sizes = where[kept], owners[kept], sizes[kept]
+    rows, columns = rows.copy(), columns.copy()
+    with np.errstate(all="ignore"):
+        for _ in range(LONGEST_CHAIN):
+            np.minimum.at(columns, owners, _solid(rows[where] / sizes))
+            found = np.full_like(rows, np.inf)
+            np.minimum.at(found, where, _size(columns[owners] * sizes))
+            new = np.isinf(rows) & np.isfinite(found)
+            if not new.any():
+                break
+            rows[new] = found[new]
+    return columns
+
+
+def _solid(sizes: FloatArray) -> FloatArray:
+    """Sizes, inf for those that are rounding beside the largest of them, or beside one."""
+    known = sizes[np.isfinite(sizes)]
+    return np.where(sizes > FAINT * min(1.0, float(known.max(initial=0.0))), sizes, np.inf)
+
+
+def _size(values: FloatArray) -> FloatArray:
+    """|values| where they are neither zero nor infinite, and inf elsewhere."""
+    size = np.abs(values)
+    return np.where((size > 0) & np.isfinite(size), size, np.inf)
