@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from itertools import product
 from pathlib import Path
 
@@ -31,6 +32,11 @@ settings.register_profile(
 settings.load_profile("relu_opt")
 
 SETTINGS = ("BACKEND", "TOL", "TIME_LIMIT", "THREADS", "SEED", "VERBOSE", "CONFIG", "PLUGINS")
+
+
+def pytest_configure(config):
+    """Ctrl-C raises, as tests of it expect, also where a shell started them in the background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
