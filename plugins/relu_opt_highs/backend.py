@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
+from relu_opt.plugins.near_first import near_first
 from relu_opt.plugins.types import Program, RawSolution, SolveOptions
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
 from relu_opt_highs.linear import solve_integer, solve_linear
@@ -28,7 +29,10 @@ class HighsBackend:
         if isinstance(program, QuadraticProgram) and program.P.nnz:
             return solve_quadratic(program, options)
         linear = _without_curvature(program)
-        return (solve_integer if linear.is_mixed_integer else solve_linear)(linear, options)
+        if linear.is_mixed_integer:
+            return solve_integer(linear, options)
+        # A vertex at a far bound is known to few digits.
+        return near_first(linear, options, solve_linear)
 
 
 def _without_curvature(program: Program) -> LinearProgram:

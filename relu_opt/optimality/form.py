@@ -25,7 +25,7 @@ from relu_opt.program.linear import LinearProgram, QuadraticProgram, without_inf
 # Sizes go from row to column to row so many times at most.
 LONGEST_CHAIN = 20
 # What is smaller than others by this is their rounding.
-FAINT = 1e-14
+FAINT = 1e-13
 
 StandardProgram = LinearProgram | QuadraticProgram | ConicProgram
 

@@ -128,8 +128,8 @@ def violation(form: Form, x: FloatArray) -> float:
     terms = form.sizes[1] @ form.units
     blur = _blur(form, x, at)
     worst = [
-        _excess(form.row_lower - at - blur, form.row_lower, terms),
-        _excess(at - form.row_upper - blur, form.row_upper, terms),
+        _excess(form.row_lower - at + blur, form.row_lower, terms),
+        _excess(at - form.row_upper + blur, form.row_upper, terms),
         _excess(form.lower - x, form.lower, form.units),
         _excess(x - form.upper, form.upper, form.units),
     ]
@@ -144,14 +144,14 @@ def violation(form: Form, x: FloatArray) -> float:
 
 
 def _blur(form: Form, x: FloatArray, at: FloatArray) -> FloatArray:
-    """What of each row no double can tell."""
+    """What rounding may hide of each row's violation; negative where it explains some of it."""
     near = AT_A_SIDE * (1.0 + np.abs(at))
     sides = np.where(at >= form.row_upper - near, form.row_upper, form.row_lower)
     held = np.where((at <= form.row_lower + near) | (at >= form.row_upper - near), np.abs(sides), 0)
     terms = np.maximum(form.sizes[1] @ np.abs(x), held)
-    # A point far beyond all sides that hold it is no excuse.
-    here = np.minimum(terms, BEYOND * max(1.0, float(held.max(initial=0.0))))
-    return np.asarray(EPSILON * here)
+    # A point far beyond all sides that hold it is no excuse: there, rounding counts against it.
+    excused = np.minimum(terms, BEYOND * max(1.0, float(held.max(initial=0.0))))
+    return np.asarray(EPSILON * (terms - 2 * excused))
 
 
 def _excess(by: FloatArray, sides: FloatArray, terms: FloatArray) -> float:

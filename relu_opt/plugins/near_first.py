@@ -13,6 +13,8 @@ from relu_opt.program.linear import LinearProgram, QuadraticProgram
 
 P = TypeVar("P", bound=LinearProgram | QuadraticProgram)
 SHORTEST_TIME = 1e-3
+# Endings that far bounds would not change, and one that somebody wants.
+FINAL = (StopReason.INFEASIBLE, StopReason.INTERRUPTED)
 
 
 def near_first(
@@ -32,7 +34,7 @@ def near_first(
     if near is None:
         return solve(program, options)
     raw = solve(near, options)
-    if raw.stop is StopReason.INFEASIBLE:
+    if raw.stop in FINAL:
         return raw
     inside = raw.x is not None and program.violation(raw.x) <= near.violation(raw.x)
     if raw.stop.converged and inside:

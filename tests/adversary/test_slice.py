@@ -15,7 +15,7 @@ from .campaign import Workshop, ask_often, deep_often, lie_often, spoil_one
 from .exact import Network, predictions, softplus
 from .judge import Judge, in_scope, objective, own
 from .program_trials import judged
-from .programs import KINDS
+from .programs import KINDS, exact
 from .truths import TRUTHS, make
 
 SEED, SPOILED, DAMAGED = 0, 8, 8
@@ -48,7 +48,7 @@ def test_no_deep_network_beats_a_formula():
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
-def test_no_program_is_judged_falsely(kind):
+def test_no_program_is_judged_falsely(kind, registry):
     lies = lie_often(kind, SEED, range(4 if kind == "integers" else 60))
     asked = ask_often(kind, SEED, range(6))
     assert told(lies) + told(asked) == []
@@ -58,6 +58,11 @@ def test_no_program_is_judged_falsely(kind):
     assert answers["missed"] <= 1
     if KINDS[kind](np.random.default_rng(0)).outcome == "optimal":
         assert answers["certified"] >= 5
+
+
+def test_the_planted_optimum_is_exact():
+    P, c, x = np.array([[2.0, 1.0], [1.0, 2.0]]), np.array([0.5, -0.25]), np.array([3.0, -1.5])
+    assert exact(P, c, x, 1.0) == Fraction(77, 8)
 
 
 def test_the_judge_of_programs_sees_a_lie():
