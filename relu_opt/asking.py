@@ -22,15 +22,15 @@ class Asking:
     request: Request
     end: float | None
 
-    def answer(self, program: StandardProgram) -> RawSolution | None:
-        """Its answer to another program, or None where there is none."""
+    def answer(self, program: StandardProgram, tol: float = TOL) -> RawSolution | None:
+        """Its answer to another program, or to another tolerance; None where there is none."""
         left = None if self.end is None else self.end - time.perf_counter()
         if left is not None and left <= 0:
             return None
         info = self.request.info
         limit = left if Feature.TIME_LIMIT in info.features else None
         plain = replace(
-            self.request.options, tol=TOL, time_limit=limit, warm_start=None, state=None
+            self.request.options, tol=tol, time_limit=limit, warm_start=None, state=None
         )
         try:
             route = find_route(info, program)

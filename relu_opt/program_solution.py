@@ -26,6 +26,8 @@ from relu_opt.verdicts import Verdict
 
 # The proof of an answer with integers may take as long as the answer, and at least these seconds.
 LEAST_PATIENCE = 1.0
+# An answer that is not certified is asked for once more, to so many tolerances.
+MORE_EXACT, LEAST_TOL = 1e-4, 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,6 +198,12 @@ def solve_program(
         proof, stats["parts"] = prove_whole(program, raw.x, tol, asking, patience)
     else:
         proof = prove(program, raw.x, raw.duals, tol, missing)
+        if raw.stop.converged and proof.verdict is not Verdict.CERTIFIED:
+            again = asking.answer(program, max(LEAST_TOL, MORE_EXACT * tol))
+            if again is not None and again.x is not None:
+                better = prove(program, again.x, again.duals, tol, missing)
+                if better.verdict is Verdict.CERTIFIED:
+                    raw, proof = again, better
     return ProgramSolution(
         program,
         proof.x,

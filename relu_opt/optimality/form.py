@@ -144,11 +144,13 @@ class Form:
         The least |side|/|a| of its rows, |bound| and |c|/P of its own, where they are not zero;
         1 where nothing is less.
         """
-        sides = np.minimum(_size(self.row_lower), _size(self.row_upper))
+        (count, size) = self.A.shape
+        entries = largest_of(np.abs(self.A.data), self.A.indices, count)
+        rows = np.stack([self.row_lower, self.row_upper, self.b])
+        rows, own = _solid((rows, entries), (np.stack([self.lower, self.upper]), np.ones(size)))
         with np.errstate(all="ignore"):
-            own = np.minimum(_size(self.lower), _size(self.upper))
             own = np.minimum(own, _size(self.c / self.P.diagonal()))
-        return np.minimum(1.0, _spread(self.A, self._shared(np.minimum(sides, _size(self.b))), own))
+        return np.minimum(1.0, _spread(self.A, self._shared(rows), own))
 
     @cached_property
     def prices(self) -> FloatArray:
@@ -202,9 +204,9 @@ def form_of(program: StandardProgram) -> Form:
 _FORMS: WeakKeyDictionary[StandardProgram, Form] = WeakKeyDictionary()
 
 
-def largest_of(values: FloatArray, owners: IntArray) -> FloatArray:
-    """The largest of the values that belong to each owner."""
-    found = np.zeros(int(owners.max(initial=-1)) + 1)
+def largest_of(values: FloatArray, owners: IntArray, count: int | None = None) -> FloatArray:
+    """The largest of the values that belong to each owner; 0 for owners of none."""
+    found = np.zeros(int(owners.max(initial=-1)) + 1 if count is None else count)
     np.maximum.at(found, owners, values)
     return found
 
@@ -213,7 +215,7 @@ def _spread(A: csc_array, rows: FloatArray, columns: FloatArray) -> FloatArray:
     """Sizes of columns from those of rows, inf where unknown: the least size/|a| of all rows.
 
     A row without a size has the least of its columns' |a|·size, as soon as one is known. Entries
-    and sizes that are rounding beside others are passed over.
+    that are rounding beside others of their row are passed over.
     """
     where, sizes = A.indices, np.abs(A.data)
     owners = np.repeat(np.arange(A.shape[1]), np.diff(A.indptr))
@@ -224,7 +226,7 @@ def _spread(A: csc_array, rows: FloatArray, columns: FloatArray) -> FloatArray:
     rows, columns = rows.copy(), columns.copy()
     with np.errstate(all="ignore"):
         for _ in range(LONGEST_CHAIN):
-            np.minimum.at(columns, owners, _solid(rows[where] / sizes))
+            np.minimum.at(columns, owners, rows[where] / sizes)
             found = np.full_like(rows, np.inf)
             np.minimum.at(found, where, _size(columns[owners] * sizes))
             new = np.isinf(rows) & np.isfinite(found)
@@ -234,10 +236,20 @@ def _spread(A: csc_array, rows: FloatArray, columns: FloatArray) -> FloatArray:
     return columns
 
 
-def _solid(sizes: FloatArray) -> FloatArray:
-    """Sizes, inf for those that are rounding beside the largest of them, or beside one."""
-    known = sizes[np.isfinite(sizes)]
-    return np.where(sizes > FAINT * min(1.0, float(known.max(initial=0.0))), sizes, np.inf)
+def _solid(*kinds: tuple[FloatArray, FloatArray]) -> list[FloatArray]:
+    """The least of the sides of each row and variable that is more than rounding, or inf.
+
+    Files hold sides of 10⁻¹⁶ where zero was meant: rounding beside the largest entry of their
+    row, and beside other sides. Each kind of sides comes with these entries.
+    """
+    with np.errstate(all="ignore"):
+        sizes = [_size(sides) / entries for sides, entries in kinds]
+    known = [float(size[np.isfinite(size)].max(initial=0.0)) for size in sizes]
+    faint = FAINT * min(1.0, max(known))
+    return [
+        np.asarray(np.where(size > faint, _size(sides), np.inf).min(axis=0))
+        for size, (sides, _) in zip(sizes, kinds, strict=True)
+    ]
 
 
 def _size(values: FloatArray) -> FloatArray:
