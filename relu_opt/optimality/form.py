@@ -4,7 +4,7 @@ r"""One form of linear, quadratic and conic programs, for those who judge their 
                                                   (b − Ax)_B ∈ K_B for the blocks B of other rows
 
 Its sizes say what an error is relative to, each row and each variable by itself: a program may
-have a bound of 10⁹ beside numbers of size one, and metres beside picofarads.
+have a bound of 10⁹ beside numbers of size one, and metres beside microfarads.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ from relu_opt.program.linear import LinearProgram, QuadraticProgram, without_inf
 
 # Sizes go from row to column to row so many times at most.
 LONGEST_CHAIN = 20
-# What is smaller than others by this is their rounding.
-FAINT = 1e-13
+# What is smaller than others by this is their rounding; sides that were computed are so sooner.
+FAINT, FAINT_SIDE = 1e-13, 1e-11
+# A point may well be so many times as large as the sides of its program, and these as this.
+ORDINARY, LARGEST_SIDE = 1e3, 1e3
 
 StandardProgram = LinearProgram | QuadraticProgram | ConicProgram
 
@@ -144,13 +146,38 @@ class Form:
         The least |side|/|a| of its rows, |bound| and |c|/P of its own, where they are not zero;
         1 where nothing is less.
         """
-        (count, size) = self.A.shape
-        entries = largest_of(np.abs(self.A.data), self.A.indices, count)
-        rows = np.stack([self.row_lower, self.row_upper, self.b])
-        rows, own = _solid((rows, entries), (np.stack([self.lower, self.upper]), np.ones(size)))
+        rows, own = self._solid
         with np.errstate(all="ignore"):
-            own = np.minimum(own, _size(self.c / self.P.diagonal()))
-        return np.minimum(1.0, _spread(self.A, self._shared(rows), own))
+            own = np.minimum(own.min(axis=0), _size(self.c / self.P.diagonal()))
+        return np.minimum(1.0, _spread(self.A, self._shared(rows.min(axis=0)), own))
+
+    @cached_property
+    def ordinary(self) -> float:
+        """How large the entries of a point may be without being far out."""
+        rows, own = self._solid
+        sizes = np.concatenate([np.ravel(rows / self._entries), np.ravel(own)])
+        sizes = sizes[np.isfinite(sizes)]
+        median = float(np.median(sizes)) if len(sizes) else 1.0
+        return ORDINARY * min(max(median, 1.0), LARGEST_SIDE)
+
+    @cached_property
+    def _entries(self) -> FloatArray:
+        """The largest |entry| of each row; 1 where there is none."""
+        largest = largest_of(np.abs(self.A.data), self.A.indices, len(self.b))
+        return np.where(largest > 0, largest, 1.0)
+
+    @cached_property
+    def _solid(self) -> tuple[FloatArray, FloatArray]:
+        """|sides| of rows, (3, m), and bounds, (2, k); inf for none, and for those of rounding.
+
+        Files hold sides of 10⁻¹⁶ where zero was meant: rounding beside the largest entry of their
+        row, and beside other sides.
+        """
+        rows = _size(np.stack([self.row_lower, self.row_upper, self.b]))
+        own, sizes = _size(np.stack([self.lower, self.upper])), rows / self._entries
+        known = np.concatenate([sizes[np.isfinite(sizes)], own[np.isfinite(own)]])
+        faint = FAINT_SIDE * min(1.0, float(known.max(initial=0.0)))
+        return np.where(sizes > faint, rows, np.inf), np.where(own > faint, own, np.inf)
 
     @cached_property
     def prices(self) -> FloatArray:
@@ -204,9 +231,9 @@ def form_of(program: StandardProgram) -> Form:
 _FORMS: WeakKeyDictionary[StandardProgram, Form] = WeakKeyDictionary()
 
 
-def largest_of(values: FloatArray, owners: IntArray, count: int | None = None) -> FloatArray:
-    """The largest of the values that belong to each owner; 0 for owners of none."""
-    found = np.zeros(int(owners.max(initial=-1)) + 1 if count is None else count)
+def largest_of(values: FloatArray, owners: IntArray, count: int = 0) -> FloatArray:
+    """The largest of the values that belong to each of `count` owners or more, 0 without any."""
+    found = np.zeros(max(count, int(owners.max(initial=-1)) + 1))
     np.maximum.at(found, owners, values)
     return found
 
@@ -234,22 +261,6 @@ def _spread(A: csc_array, rows: FloatArray, columns: FloatArray) -> FloatArray:
                 break
             rows[new] = found[new]
     return columns
-
-
-def _solid(*kinds: tuple[FloatArray, FloatArray]) -> list[FloatArray]:
-    """The least of the sides of each row and variable that is more than rounding, or inf.
-
-    Files hold sides of 10⁻¹⁶ where zero was meant: rounding beside the largest entry of their
-    row, and beside other sides. Each kind of sides comes with these entries.
-    """
-    with np.errstate(all="ignore"):
-        sizes = [_size(sides) / entries for sides, entries in kinds]
-    known = [float(size[np.isfinite(size)].max(initial=0.0)) for size in sizes]
-    faint = FAINT * min(1.0, max(known))
-    return [
-        np.asarray(np.where(size > faint, _size(sides), np.inf).min(axis=0))
-        for size, (sides, _) in zip(sizes, kinds, strict=True)
-    ]
 
 
 def _size(values: FloatArray) -> FloatArray:

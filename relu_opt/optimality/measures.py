@@ -20,6 +20,7 @@ from relu_opt.arrays import FloatArray
 from relu_opt.optimality.form import Form, StandardProgram, form_of, largest_of
 from relu_opt.optimality.implied import implied_bounds
 from relu_opt.program.conic import cone_distances, dual_lift
+from relu_opt.rounding import exact_dot
 from relu_opt.verdicts import Verdict
 
 # The smallest tolerance of a gap, and what violations may be: a share of the tolerance, never
@@ -32,12 +33,10 @@ APART = 10.0
 TERMS = 1e-2
 # How far to go into a cone, of what leads to it.
 PAST = 1.01
-# Where a row is so near to a side, relatively, it is held there.
-AT_A_SIDE = 1e-6
-# How far beyond the sides that hold x its terms may be to count as a source of rounding.
-BEYOND = 1e3
 # Of a double, and some operations with it.
 EPSILON = 2.0**-50
+# How much of what the grid of doubles makes of a row is excused, relative to the row's own size.
+EXCUSED = 1e-9
 # Rounding of a sum, relative to the sum of its terms' sizes, and how far it is charged.
 ROUNDING, REACH, FAR = 1e-13, 64.0, 1e6
 
@@ -53,7 +52,8 @@ class Residuals:
         duals).
     rel_gap : float
         (objective − dual_objective) over the objective without its offset, or over a hundredth of
-        the size of its terms where that is more. Negative for points that are not feasible.
+        the size of its terms where that is more. Negative for points that are not feasible, and
+        away from zero by what their violations come to, each times its multiplier.
     primal : float
         Largest violation of a constraint, each relative to its own row: its side, and its entries
         times the units of their variables.
@@ -87,10 +87,12 @@ def residuals_of(form: Form, x: FloatArray, at: FloatArray, y: FloatArray | None
     with np.errstate(all="ignore"):
         objective = float(form.c @ x) + form.curvature(x)
         primal = violation(form, x)
-        bound, stray, terms = math.nan, math.nan, math.inf
+        bound, stray, terms, missing = math.nan, math.nan, math.inf, math.nan
         if y is not None:
             bound, stray, terms = lower_bound(form, at, y)
-        gap = (objective - bound) / scale(form, x, objective, terms)
+            missing = _worth(form, x, at, y)
+        gap = objective - bound
+        gap = (gap + math.copysign(missing, gap)) / scale(form, x, objective, terms)
         return Residuals(objective + form.offset, bound + form.offset, gap, primal, stray)
 
 
@@ -119,22 +121,20 @@ def scale(form: Form, x: FloatArray, objective: float, bound_terms: float = math
 def violation(form: Form, x: FloatArray) -> float:
     """Largest violation, each relative to its own row, cone or variable; NaN for NaN.
 
-    What no double can tell is taken off first. Sizes are those of the program, not of x, whose
-    own size would excuse what it likes.
+    Sizes are those of the program, not of x, whose own size would excuse what it likes.
     """
     if np.isnan(x).any():
         return math.nan
-    at, plain = form.A @ x, form.plain
-    terms = form.sizes[1] @ form.units
-    blur = _blur(form, x, at)
+    plain, terms = form.plain, form.sizes[1] @ form.units
+    excess, excused = _row_excess(form, x)
     worst = [
-        _excess(form.row_lower - at + blur, form.row_lower, terms),
-        _excess(at - form.row_upper + blur, form.row_upper, terms),
-        _excess(form.lower - x, form.lower, form.units),
-        _excess(x - form.upper, form.upper, form.units),
+        _largest(excess[0] - excused[0], form.row_lower, terms),
+        _largest(excess[1] - excused[1], form.row_upper, terms),
+        _largest(form.lower - x, form.lower, form.units),
+        _largest(x - form.upper, form.upper, form.units),
     ]
     if form.cones.rows:
-        outside = cone_distances((form.b - at)[plain:], form.cones, dual=False)
+        outside = cone_distances((form.b - form.A @ x)[plain:], form.cones, dual=False)
         sizes = largest_of((np.abs(form.b) + terms)[plain:], form.owners)
         worst.append(float((outside / _positive(sizes)).max(initial=0.0)))
     if form.whole is not None:
@@ -143,20 +143,41 @@ def violation(form: Form, x: FloatArray) -> float:
     return float(np.max(worst))
 
 
-def _blur(form: Form, x: FloatArray, at: FloatArray) -> FloatArray:
-    """What rounding may hide of each row's violation; negative where it explains some of it."""
-    near = AT_A_SIDE * (1.0 + np.abs(at))
-    sides = np.where(at >= form.row_upper - near, form.row_upper, form.row_lower)
-    held = np.where((at <= form.row_lower + near) | (at >= form.row_upper - near), np.abs(sides), 0)
-    terms = np.maximum(form.sizes[1] @ np.abs(x), held)
-    # A point far beyond all sides that hold it is no excuse: there, rounding counts against it.
-    excused = np.minimum(terms, BEYOND * max(1.0, float(held.max(initial=0.0))))
-    return np.asarray(EPSILON * (terms - 2 * excused))
+def _row_excess(form: Form, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """How far rows are below their lower and above their upper sides, and how much is excused.
+
+    Where rounding is more than a violation may be, the row is summed exactly, and excused by what
+    the grid of doubles around x makes of it: all of it at ordinary points, and up to a share of the
+    row's own size at those far out. Both (2, m).
+    """
+    at, terms = form.A @ x, form.sizes[1] @ np.abs(x)
+    grid = EPSILON * (form.sizes[1] @ np.minimum(np.abs(x), form.ordinary))
+    own, sides = form.sizes[1] @ form.units, np.stack([form.row_lower, form.row_upper])
+    signs = np.array([[-1.0], [1.0]])
+    excess, excused = signs * (at - sides), np.zeros(sides.shape)
+    sizes = np.abs(sides) + own
+    rounding, allowed = EPSILON * terms, LEAST_VIOLATION * sizes
+    unsure = (rounding > allowed) & (np.abs(excess) <= rounding + allowed)
+    for which, row in np.argwhere(unsure):
+        part = slice(*form.rows.indptr[row : row + 2])
+        entries, columns = form.rows.data[part], form.rows.indices[part]
+        sign, side = signs[which, 0], sides[which, row]
+        excess[which, row] = exact_dot((sign * entries, x[columns]), (-sign, side))
+        excused[which, row] = min(rounding[row], max(grid[row], EXCUSED * sizes[which, row]))
+    return excess, excused
 
 
-def _excess(by: FloatArray, sides: FloatArray, terms: FloatArray) -> float:
-    over = by > 0
-    return float((by[over] / _positive(np.abs(sides[over]) + terms[over])).max(initial=0.0))
+def _worth(form: Form, x: FloatArray, at: FloatArray, y: FloatArray) -> float:
+    """What the violations of x come to, each times its multiplier."""
+    excess, z = np.maximum(_row_excess(form, x)[0], 0.0), form.multipliers(at, y)
+    rows = np.maximum(-y, 0.0) @ excess[0] + np.maximum(y, 0.0) @ excess[1]
+    below, above = np.maximum(form.lower - x, 0.0), np.maximum(x - form.upper, 0.0)
+    return float(rows + np.maximum(-z, 0.0) @ below + np.maximum(z, 0.0) @ above)
+
+
+def _largest(excess: FloatArray, sides: FloatArray, terms: FloatArray) -> float:
+    over = excess > 0
+    return float((excess[over] / _positive(np.abs(sides[over]) + terms[over])).max(initial=0.0))
 
 
 def _positive(sizes: FloatArray) -> FloatArray:
