@@ -14,11 +14,11 @@ from relu_opt.arrays import FloatArray
 from relu_opt.asking import Asking
 from relu_opt.branching import prove_whole
 from relu_opt.errors import DataError, NotCertified, SolveFailed
-from relu_opt.optimality import Residuals, StandardProgram, prove
+from relu_opt.optimality import Proof, Residuals, StandardProgram, prove
 from relu_opt.outcomes import no_optimum
 from relu_opt.plugins.dispatch import make_request, run, with_start
 from relu_opt.plugins.options import as_options
-from relu_opt.plugins.types import StopReason
+from relu_opt.plugins.types import RawSolution, StopReason
 from relu_opt.program.convexity import dent
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
 from relu_opt.solution import provenance
@@ -55,7 +55,8 @@ class ProgramSolution:
         The backend's own claim of a lower bound, for programs with integers; not checked. What is
         proved is `dual_objective`.
     stop, backend, stats
-        As of a `Solution`.
+        As of a `Solution`. `stats["attempts"]` is 2 where the first answer was not certified, and
+        the backend was asked for a more exact one; `stats["parts"]` counts those of a tree.
     state : object
         Lets the same backend start faster on a related program; see `solve_program`.
     backend_duals : (m,) array or None
@@ -191,19 +192,16 @@ def solve_program(
             stop=raw.stop,
             raw_status=raw.raw_status,
         )
-    tol, stats = request.options.tol, {"seconds": seconds, **provenance(request, raw)}
-    whole = isinstance(program, LinearProgram) and program.is_mixed_integer
+    tol, whole, attempts = request.options.tol, None, 1
     if isinstance(program, LinearProgram) and program.is_mixed_integer:
-        patience = max(LEAST_PATIENCE, seconds)
-        proof, stats["parts"] = prove_whole(program, raw.x, tol, asking, patience)
+        proof, whole = prove_whole(program, raw.x, tol, asking, max(LEAST_PATIENCE, seconds))
     else:
         proof = prove(program, raw.x, raw.duals, tol, missing)
         if raw.stop.converged and proof.verdict is not Verdict.CERTIFIED:
-            again = asking.answer(program, max(LEAST_TOL, MORE_EXACT * tol))
-            if again is not None and again.x is not None:
-                better = prove(program, again.x, again.duals, tol, missing)
-                if better.verdict is Verdict.CERTIFIED:
-                    raw, proof = again, better
+            raw, proof = _more_exact(program, raw, proof, asking, missing)
+            attempts = 2
+    stats = {"seconds": time.perf_counter() - started, **provenance(request, raw)}
+    stats |= {"attempts": attempts} if whole is None else {"parts": whole}
     return ProgramSolution(
         program,
         proof.x,
@@ -211,10 +209,22 @@ def solve_program(
         proof.residuals,
         proof.verdict,
         tol,
-        raw.bound if whole else None,
+        None if whole is None else raw.bound,
         raw.stop.beside(proof.verdict, proof.residuals.rel_gap),
         request.info.name,
         stats,
         raw.state,
         raw.duals,
     )
+
+
+def _more_exact(
+    program: StandardProgram, raw: RawSolution, proof: Proof, asking: Asking, missing: float
+) -> tuple[RawSolution, Proof]:
+    """The backend's answer to a smaller tolerance, if that is certified to the one wanted."""
+    tol = asking.request.options.tol
+    again = asking.answer(program, max(LEAST_TOL, MORE_EXACT * tol))
+    if again is None or again.x is None:
+        return raw, proof
+    better = prove(program, again.x, again.duals, tol, missing)
+    return (again, better) if better.verdict is Verdict.CERTIFIED else (raw, proof)

@@ -20,6 +20,7 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.sparse import csr_array
 
 from relu_opt.arrays import FloatArray
 
@@ -97,6 +98,14 @@ def exact_dot(*pairs: tuple[ArrayLike, ArrayLike]) -> float:
     for a, b in pairs:
         parts += two_products(*np.broadcast_arrays(np.asarray(a, float), np.asarray(b, float)))
     return math.fsum(np.concatenate([np.ravel(part) for part in parts]).tolist())
+
+
+def exact_residuals(rows: csr_array, x: FloatArray, sides: FloatArray) -> FloatArray:
+    """Ax − sides for the rows of a sparse A, each rounded once."""
+    high, low = two_products(rows.data, x[rows.indices])
+    starts, parts = rows.indptr.tolist(), np.stack([high, low], axis=1).ravel().tolist()
+    ends = zip(starts[:-1], starts[1:], sides.tolist(), strict=True)
+    return np.array([math.fsum([*parts[2 * a : 2 * b], -side]) for a, b, side in ends])
 
 
 def remainders(values: ArrayLike) -> list[float]:

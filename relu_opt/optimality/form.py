@@ -4,7 +4,7 @@ r"""One form of linear, quadratic and conic programs, for those who judge their 
                                                   (b − Ax)_B ∈ K_B for the blocks B of other rows
 
 Its sizes say what an error is relative to, each row and each variable by itself: a program may
-have a bound of 10⁹ beside numbers of size one, and metres beside microfarads.
+have a bound of 10⁹ beside numbers of size one, and metres beside picofarads.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from relu_opt.program.linear import LinearProgram, QuadraticProgram, without_inf
 
 # Sizes go from row to column to row so many times at most.
 LONGEST_CHAIN = 20
-# What is smaller than others by this is their rounding; sides that were computed are so sooner.
-FAINT, FAINT_SIDE = 1e-13, 1e-11
+# What is smaller than others by this is their rounding, and the same of a side of several terms,
+# which may be what is left of their sum.
+FAINT, FAINT_SUM = 1e-13, 1e-11
 # A point may well be so many times as large as the sides of its program, and these as this.
 ORDINARY, LARGEST_SIDE = 1e3, 1e3
 
@@ -173,11 +174,13 @@ class Form:
         Files hold sides of 10⁻¹⁶ where zero was meant: rounding beside the largest entry of their
         row, and beside other sides.
         """
+        several = np.bincount(self.A.indices, minlength=len(self.b)) > 1
         rows = _size(np.stack([self.row_lower, self.row_upper, self.b]))
         own, sizes = _size(np.stack([self.lower, self.upper])), rows / self._entries
         known = np.concatenate([sizes[np.isfinite(sizes)], own[np.isfinite(own)]])
-        faint = FAINT_SIDE * min(1.0, float(known.max(initial=0.0)))
-        return np.where(sizes > faint, rows, np.inf), np.where(own > faint, own, np.inf)
+        most = min(1.0, float(known.max(initial=0.0)))
+        rows = np.where(sizes > np.where(several, FAINT_SUM, FAINT) * most, rows, np.inf)
+        return rows, np.where(own > FAINT * most, own, np.inf)
 
     @cached_property
     def prices(self) -> FloatArray:

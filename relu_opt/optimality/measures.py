@@ -20,13 +20,13 @@ from relu_opt.arrays import FloatArray
 from relu_opt.optimality.form import Form, StandardProgram, form_of, largest_of
 from relu_opt.optimality.implied import implied_bounds
 from relu_opt.program.conic import cone_distances, dual_lift
-from relu_opt.rounding import exact_dot
+from relu_opt.rounding import exact_residuals
 from relu_opt.verdicts import Verdict
 
 # The smallest tolerance of a gap, and what violations may be: a share of the tolerance, never
 # less than what solvers in doubles reach.
 LEAST_GAP = 1e-9
-SHARE, LEAST_VIOLATION = 1e-3, 1e-11
+SHARE, LEAST_VIOLATION = 1e-2, 1e-11
 # Right answers of two backends may be apart by so many tolerances.
 APART = 10.0
 # A gap is relative to the objective without its offset, and at least to this share of its terms.
@@ -52,14 +52,15 @@ class Residuals:
         duals).
     rel_gap : float
         (objective − dual_objective) over the objective without its offset, or over a hundredth of
-        the size of its terms where that is more. Negative for points that are not feasible, and
-        away from zero by what their violations come to, each times its multiplier.
+        the size of its terms where that is more. Negative for points that are not feasible.
     primal : float
         Largest violation of a constraint, each relative to its own row: its side, and its entries
         times the units of their variables.
     dual : float
         Largest multiplier of a bound that is not there, each relative to its own column, or of a
         cone, relative to the cone's multipliers.
+    worth : float
+        What the violations come to, each times its multiplier, relative to the same as the gap.
     """
 
     objective: float
@@ -67,6 +68,7 @@ class Residuals:
     rel_gap: float
     primal: float
     dual: float
+    worth: float = 0.0
 
 
 def measure(program: StandardProgram, x: FloatArray, duals: FloatArray | None) -> Residuals:
@@ -87,13 +89,14 @@ def residuals_of(form: Form, x: FloatArray, at: FloatArray, y: FloatArray | None
     with np.errstate(all="ignore"):
         objective = float(form.c @ x) + form.curvature(x)
         primal = violation(form, x)
-        bound, stray, terms, missing = math.nan, math.nan, math.inf, math.nan
+        bound, stray, terms, missing = math.nan, math.nan, math.inf, 0.0
         if y is not None:
             bound, stray, terms = lower_bound(form, at, y)
             missing = _worth(form, x, at, y)
-        gap = objective - bound
-        gap = (gap + math.copysign(missing, gap)) / scale(form, x, objective, terms)
-        return Residuals(objective + form.offset, bound + form.offset, gap, primal, stray)
+        size = scale(form, x, objective, terms)
+        gap, worth = (objective - bound) / size, missing / size
+        values = objective + form.offset, bound + form.offset
+        return Residuals(*values, gap, primal, stray, worth)
 
 
 def scale(form: Form, x: FloatArray, objective: float, bound_terms: float = math.inf) -> float:
@@ -158,12 +161,12 @@ def _row_excess(form: Form, x: FloatArray) -> tuple[FloatArray, FloatArray]:
     sizes = np.abs(sides) + own
     rounding, allowed = EPSILON * terms, LEAST_VIOLATION * sizes
     unsure = (rounding > allowed) & (np.abs(excess) <= rounding + allowed)
-    for which, row in np.argwhere(unsure):
-        part = slice(*form.rows.indptr[row : row + 2])
-        entries, columns = form.rows.data[part], form.rows.indices[part]
-        sign, side = signs[which, 0], sides[which, row]
-        excess[which, row] = exact_dot((sign * entries, x[columns]), (-sign, side))
-        excused[which, row] = min(rounding[row], max(grid[row], EXCUSED * sizes[which, row]))
+    for which in (0, 1):
+        at_stake = np.flatnonzero(unsure[which])
+        exact = exact_residuals(form.rows[at_stake], x, sides[which, at_stake])
+        excess[which, at_stake] = signs[which] * exact
+        most = np.maximum(grid, EXCUSED * sizes[which])
+        excused[which, at_stake] = np.minimum(rounding, most)[at_stake]
     return excess, excused
 
 
@@ -303,10 +306,11 @@ def agreement(tol: float) -> float:
 
 
 def judge(residuals: Residuals, tol: float) -> Verdict:
-    """The verdict on an answer: gap and violation against the tolerance; NaN never passes."""
+    """The verdict on an answer: gap and violations against the tolerance; NaN never passes."""
     if not residuals.primal <= allowed_residual(tol):
         return Verdict.NOT_CERTIFIED
     if math.isnan(residuals.dual_objective):
         return Verdict.INCONCLUSIVE
-    good = abs(residuals.rel_gap) <= max(tol, LEAST_GAP)
+    limit = max(tol, LEAST_GAP)
+    good = abs(residuals.rel_gap) <= limit and residuals.worth <= limit
     return Verdict.CERTIFIED if good else Verdict.NOT_CERTIFIED

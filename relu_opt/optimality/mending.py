@@ -38,7 +38,7 @@ ROUNDS, MENDINGS, PUSHES = 8, 3, 2
 # Errors above these are no noise, and mending them would be solving.
 NOISE = 1e-3
 # How far a point may be mended, relative to its size: in tolerances, and in any case.
-ROUGH, LEAST_ROUGH = 100.0, 1e-6
+ROUGH, LEAST_ROUGH = 1e4, 1e-6
 # Where x is this near to a side, relative to its sizes, the side may hold it.
 NEAR = 1e-6
 # A multiplier that moves the objective by less than this share is none.
@@ -101,6 +101,8 @@ def _prove(form: Form, x: FloatArray, duals: FloatArray | None, tol: float) -> P
     if found.primal > LEAST_VIOLATION:
         x = _near(form, x, mended_point(form, x, duals), tol)
     best = Proof(x, duals, *_judged(form, x, x, duals, tol))
+    if best.verdict is Verdict.CERTIFIED:
+        return best
     if duals is not None and best.residuals.primal <= allowed_residual(tol):
         for dual in _mended(form, x, duals):
             # One point for both bounds is best: anyone can look at it.
