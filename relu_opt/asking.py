@@ -11,8 +11,8 @@ from relu_opt.plugins.dispatch import Request, run
 from relu_opt.plugins.routes import find_route
 from relu_opt.plugins.types import Feature, RawSolution
 
-# Proofs are as exact as the answers that they are taken from.
-TOL = 1e-9
+# Proofs are as exact as the answers that they are taken from; the most exact that is asked for.
+TOL, LEAST_TOL = 1e-9, 1e-12
 
 
 @dataclass(frozen=True)

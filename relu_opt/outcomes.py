@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from relu_opt.arrays import FloatArray
-from relu_opt.asking import TOL, Asking
+from relu_opt.asking import LEAST_TOL, TOL, Asking
 from relu_opt.branching import covered
 from relu_opt.errors import SolveFailed
 from relu_opt.optimality.form import Form, StandardProgram
@@ -70,14 +70,14 @@ def _no_whole_point(program: StandardProgram, stop: StopReason, asking: Asking) 
 def _infeasible(
     program: StandardProgram, given: FloatArray | None, asking: Asking
 ) -> FloatArray | None:
-    def wanted() -> FloatArray | None:
+    def wanted(tol: float) -> FloatArray | None:
         if isinstance(program, ConicProgram):
             return None
         least = elastic(program)
-        answer = asking.answer(least)
+        answer = asking.answer(least, tol)
         if answer is None or answer.x is None:
             return None
-        return prove(least, answer.x, answer.duals, TOL).duals
+        return prove(least, answer.x, answer.duals, tol).duals
 
     return _first(lambda y: proves_infeasible(program, y), given, wanted)
 
@@ -89,10 +89,10 @@ def _unbounded(
     if point is None:
         return None
 
-    def wanted() -> FloatArray | None:
+    def wanted(tol: float) -> FloatArray | None:
         if isinstance(program, ConicProgram):
             return None
-        answer = asking.answer(recession(program))
+        answer = asking.answer(recession(program), tol)
         return None if answer is None else answer.x
 
     return _first(lambda d: proves_unbounded(program, d, point), given, wanted)
@@ -101,12 +101,14 @@ def _unbounded(
 def _first(
     proves: Callable[[FloatArray], FloatArray | None],
     given: FloatArray | None,
-    wanted: Callable[[], FloatArray | None],
+    wanted: Callable[[float], FloatArray | None],
 ) -> FloatArray | None:
     """The ray that was given, if it proves something, or one that is asked for."""
     proof = None if given is None else proves(given)
-    if proof is None:
-        ray = wanted()
+    for tol in (TOL, LEAST_TOL):
+        if proof is not None:
+            break
+        ray = wanted(tol)
         proof = None if ray is None else proves(ray)
     return proof
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from relu_opt.arrays import FloatArray
-from relu_opt.asking import Asking
+from relu_opt.asking import LEAST_TOL, Asking
 from relu_opt.branching import prove_whole
 from relu_opt.errors import DataError, NotCertified, SolveFailed
 from relu_opt.optimality import Proof, Residuals, StandardProgram, prove
@@ -27,7 +27,7 @@ from relu_opt.verdicts import Verdict
 # The proof of an answer with integers may take as long as the answer, and at least these seconds.
 LEAST_PATIENCE = 1.0
 # An answer that is not certified is asked for once more, to so many tolerances.
-MORE_EXACT, LEAST_TOL = 1e-4, 1e-12
+MORE_EXACT = 1e-4
 
 
 @dataclass(frozen=True, eq=False)

@@ -70,6 +70,8 @@ def _mended_multipliers(form: Form, y: FloatArray) -> Iterator[FloatArray]:
     """y, and what is left of it when the multipliers of missing bounds are taken out."""
     y = admissible(form, y)
     yield y
+    y = np.where(np.abs(y) <= ROUNDING, 0.0, y)
+    yield y
     equal = form.row_lower == form.row_upper
     for target in (0.0, 1.0):
         for _ in range(ROUNDS):
@@ -124,7 +126,10 @@ def _mended_directions(program: StandardProgram, d: FloatArray) -> Iterator[Floa
         return
     d = np.where(np.abs(d) <= NOISE, 0.0, d)
     yield d
-    yield from points_on_rows(Form.of(recession(program)), d)
+    open_ones = Form.of(recession(program))
+    still = {"lower": open_ones.lower * (d != 0), "upper": open_ones.upper * (d != 0)}
+    yield from points_on_rows(replace(open_ones, **still), d)
+    yield from points_on_rows(open_ones, d)
 
 
 def _open(form: Form, d: FloatArray) -> FloatArray:
