@@ -153,6 +153,11 @@ class Form:
         return np.minimum(1.0, _spread(self.A, self._shared(rows.min(axis=0)), own))
 
     @cached_property
+    def own(self) -> FloatArray:
+        """The size of each row without its side, Σ|a|·unit, (m,)."""
+        return np.asarray(self.sizes[1] @ self.units)
+
+    @cached_property
     def ordinary(self) -> float:
         """How large the entries of a point may be without being far out."""
         rows, own = self._solid

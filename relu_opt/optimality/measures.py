@@ -19,24 +19,18 @@ import numpy as np
 from relu_opt.arrays import FloatArray
 from relu_opt.optimality.form import Form, StandardProgram, form_of, largest_of
 from relu_opt.optimality.implied import implied_bounds
-from relu_opt.program.conic import cone_distances, dual_lift
-from relu_opt.rounding import exact_residuals
+from relu_opt.optimality.violations import EPSILON, LEAST_VIOLATION, Excess, positive
+from relu_opt.program.conic import dual_lift
 from relu_opt.verdicts import Verdict
 
-# The smallest tolerance of a gap, and what violations may be: a share of the tolerance, never
-# less than what solvers in doubles reach.
-LEAST_GAP = 1e-9
-SHARE, LEAST_VIOLATION = 1e-2, 1e-11
+# The smallest tolerance of a gap, and the share of it that violations may be.
+LEAST_GAP, SHARE = 1e-9, 1e-2
 # Right answers of two backends may be apart by so many tolerances.
 APART = 10.0
 # A gap is relative to the objective without its offset, and at least to this share of its terms.
 TERMS = 1e-2
 # How far to go into a cone, of what leads to it.
 PAST = 1.01
-# Of a double, and some operations with it.
-EPSILON = 2.0**-50
-# How much of what the grid of doubles makes of a row is excused, relative to the row's own size.
-EXCUSED = 1e-9
 # Rounding of a sum, relative to the sum of its terms' sizes, and how far it is charged.
 ROUNDING, REACH, FAR = 1e-13, 64.0, 1e6
 
@@ -88,15 +82,20 @@ def residuals_of(form: Form, x: FloatArray, at: FloatArray, y: FloatArray | None
     """Of a point, and of the lower bound by multipliers y and the gradient at `at`."""
     with np.errstate(all="ignore"):
         objective = float(form.c @ x) + form.curvature(x)
-        primal = violation(form, x)
-        bound, stray, terms, missing = math.nan, math.nan, math.inf, 0.0
+        excess = Excess.of(form, x)
+        bound, stray, terms, worth = math.nan, math.nan, math.inf, 0.0
         if y is not None:
             bound, stray, terms = lower_bound(form, at, y)
-            missing = _worth(form, x, at, y)
+            worth = excess.worth(y, form.multipliers(at, y))
         size = scale(form, x, objective, terms)
-        gap, worth = (objective - bound) / size, missing / size
-        values = objective + form.offset, bound + form.offset
-        return Residuals(*values, gap, primal, stray, worth)
+        return Residuals(
+            objective + form.offset,
+            bound + form.offset,
+            (objective - bound) / size,
+            excess.largest(),
+            stray,
+            worth / size,
+        )
 
 
 def scale(form: Form, x: FloatArray, objective: float, bound_terms: float = math.inf) -> float:
@@ -118,73 +117,6 @@ def scale(form: Form, x: FloatArray, objective: float, bound_terms: float = math
     terms = max(terms, float((form.costs * form.units).max(initial=0.0)))
     tiny = float(np.finfo(np.float64).tiny)
     return max(min(abs(objective), abs(objective + form.offset)), TERMS * terms, tiny)
-
-
-@np.errstate(all="ignore")
-def violation(form: Form, x: FloatArray) -> float:
-    """Largest violation, each relative to its own row, cone or variable; NaN for NaN.
-
-    Sizes are those of the program, not of x, whose own size would excuse what it likes.
-    """
-    if np.isnan(x).any():
-        return math.nan
-    plain, terms = form.plain, form.sizes[1] @ form.units
-    excess, excused = _row_excess(form, x)
-    worst = [
-        _largest(excess[0] - excused[0], form.row_lower, terms),
-        _largest(excess[1] - excused[1], form.row_upper, terms),
-        _largest(form.lower - x, form.lower, form.units),
-        _largest(x - form.upper, form.upper, form.units),
-    ]
-    if form.cones.rows:
-        outside = cone_distances((form.b - form.A @ x)[plain:], form.cones, dual=False)
-        sizes = largest_of((np.abs(form.b) + terms)[plain:], form.owners)
-        worst.append(float((outside / _positive(sizes)).max(initial=0.0)))
-    if form.whole is not None:
-        entries = x[form.whole]
-        worst.append(float(np.abs(entries - np.rint(entries)).max(initial=0.0)))
-    return float(np.max(worst))
-
-
-def _row_excess(form: Form, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """How far rows are below their lower and above their upper sides, and how much is excused.
-
-    Where rounding is more than a violation may be, the row is summed exactly, and excused by what
-    the grid of doubles around x makes of it: all of it at ordinary points, and up to a share of the
-    row's own size at those far out. Both (2, m).
-    """
-    at, terms = form.A @ x, form.sizes[1] @ np.abs(x)
-    grid = EPSILON * (form.sizes[1] @ np.minimum(np.abs(x), form.ordinary))
-    own, sides = form.sizes[1] @ form.units, np.stack([form.row_lower, form.row_upper])
-    signs = np.array([[-1.0], [1.0]])
-    excess, excused = signs * (at - sides), np.zeros(sides.shape)
-    sizes = np.abs(sides) + own
-    rounding, allowed = EPSILON * terms, LEAST_VIOLATION * sizes
-    unsure = (rounding > allowed) & (np.abs(excess) <= rounding + allowed)
-    for which in (0, 1):
-        at_stake = np.flatnonzero(unsure[which])
-        exact = exact_residuals(form.rows[at_stake], x, sides[which, at_stake])
-        excess[which, at_stake] = signs[which] * exact
-        most = np.maximum(grid, EXCUSED * sizes[which])
-        excused[which, at_stake] = np.minimum(rounding, most)[at_stake]
-    return excess, excused
-
-
-def _worth(form: Form, x: FloatArray, at: FloatArray, y: FloatArray) -> float:
-    """What the violations of x come to, each times its multiplier."""
-    excess, z = np.maximum(_row_excess(form, x)[0], 0.0), form.multipliers(at, y)
-    rows = np.maximum(-y, 0.0) @ excess[0] + np.maximum(y, 0.0) @ excess[1]
-    below, above = np.maximum(form.lower - x, 0.0), np.maximum(x - form.upper, 0.0)
-    return float(rows + np.maximum(-z, 0.0) @ below + np.maximum(z, 0.0) @ above)
-
-
-def _largest(excess: FloatArray, sides: FloatArray, terms: FloatArray) -> float:
-    over = excess > 0
-    return float((excess[over] / _positive(np.abs(sides[over]) + terms[over])).max(initial=0.0))
-
-
-def _positive(sizes: FloatArray) -> FloatArray:
-    return np.maximum(sizes, float(np.finfo(np.float64).tiny))
 
 
 def admissible(form: Form, y: FloatArray) -> FloatArray:
@@ -240,7 +172,7 @@ def lower_bound(
     if not (uneven or homeless.any() or form.P.nnz):
         terms += float(np.abs(worth).sum())
         return total - float(worth.sum()) - EPSILON * terms, stray, terms
-    shares = np.abs(z) / _positive(column_sizes(form, at, y))
+    shares = np.abs(z) / positive(column_sizes(form, at, y))
     stray = max(stray, float(shares[homeless].max(initial=0.0)))
     tiny = shares <= ROUNDING
     if (homeless & ~tiny).any():
@@ -288,7 +220,7 @@ def _cone_charge(form: Form, at: FloatArray, y: FloatArray) -> tuple[float, floa
     rows = slice(form.plain, None)
     lift = dual_lift(y[rows], form.cones)
     sizes = largest_of(np.abs(y[rows]), form.owners)
-    share = float((largest_of(np.abs(lift), form.owners) / _positive(sizes)).max(initial=0.0))
+    share = float((largest_of(np.abs(lift), form.owners) / positive(sizes)).max(initial=0.0))
     if share > ROUNDING:
         return math.inf, share
     slack = np.abs(form.b[rows]) + (form.sizes[1] @ (REACH * form.magnitudes(at)))[rows]

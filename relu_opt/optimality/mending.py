@@ -17,7 +17,6 @@ from relu_opt.arrays import BoolArray, FloatArray, IntArray
 from relu_opt.optimality.form import Form, StandardProgram, form_of, largest_of
 from relu_opt.optimality.least_squares import shortest
 from relu_opt.optimality.measures import (
-    LEAST_VIOLATION,
     PAST,
     REACH,
     Residuals,
@@ -28,9 +27,9 @@ from relu_opt.optimality.measures import (
     judge,
     residuals_of,
     scale,
-    violation,
 )
 from relu_opt.optimality.moves import moves
+from relu_opt.optimality.violations import LEAST_VIOLATION, violation
 from relu_opt.program.conic import cone_cuts, cone_depths
 from relu_opt.verdicts import Verdict
 

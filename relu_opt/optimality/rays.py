@@ -24,9 +24,9 @@ from relu_opt.optimality.measures import (
     admissible,
     into_cones,
     lower_bound,
-    violation,
 )
 from relu_opt.optimality.mending import points_on_rows
+from relu_opt.optimality.violations import violation
 from relu_opt.program.conic import ConicProgram, cone_distances
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
 
