@@ -111,7 +111,7 @@ class Form:
 
     def multipliers(self, x: FloatArray, y: FloatArray) -> FloatArray:
         """z = −(Px + c + Aᵀy), of the variables' bounds."""
-        return np.asarray(-(self.gradient(x) + self.A.T @ y))
+        return np.asarray(-(self.gradient(x) + self.across @ y))
 
     def curvature(self, x: FloatArray) -> float:
         """½xᵀPx."""
@@ -123,17 +123,22 @@ class Form:
         return abs(self.P), abs(self.A)
 
     @cached_property
-    def coarse(self) -> csc_array:
-        """|A|, with entries that are rounding beside others of their column as large as those."""
-        entries, owners = (
-            np.abs(self.A.data),
-            np.repeat(np.arange(len(self.c)), np.diff(self.A.indptr)),
-        )
-        largest = np.zeros(len(self.c))
-        np.maximum.at(largest, owners, entries)
-        faint = entries <= FAINT * largest[owners]
-        data = np.where(faint, largest[owners], entries)
-        return csc_array((data, self.A.indices, self.A.indptr), shape=self.A.shape)
+    def across(self) -> csr_array:
+        """Aᵀ."""
+        return csr_array(self.A.T)
+
+    @cached_property
+    def columns(self) -> IntArray:
+        """The column that each entry of A is in."""
+        return np.repeat(np.arange(len(self.c)), np.diff(self.A.indptr))
+
+    @cached_property
+    def coarse(self) -> csr_array:
+        """|A|ᵀ, with entries that are rounding beside others of their column as large as those."""
+        entries = np.abs(self.A.data)
+        largest = largest_of(entries, self.columns, len(self.c))[self.columns]
+        data = np.where(entries <= FAINT * largest, largest, entries)
+        return csr_array((data, self.A.indices, self.A.indptr), shape=self.A.shape[::-1])
 
     @cached_property
     def loose(self) -> csc_array:
@@ -150,7 +155,8 @@ class Form:
         rows, own = self._solid
         with np.errstate(all="ignore"):
             own = np.minimum(own.min(axis=0), _size(self.c / self.P.diagonal()))
-        return np.minimum(1.0, _spread(self.A, self._shared(rows.min(axis=0)), own))
+        units = self._spread(self.A.indices, self.columns, self._shared(rows.min(axis=0)), own)
+        return np.minimum(1.0, units)
 
     @cached_property
     def own(self) -> FloatArray:
@@ -190,17 +196,41 @@ class Form:
     @cached_property
     def prices(self) -> FloatArray:
         """The same of multipliers: the least cost/|a| of a row's columns, 0 without any, (m,)."""
-        rows, unknown = csc_array(self.A.T), np.full(len(self.b), np.inf)
-        costs = _size(self.costs)
-        prices = self._shared(_spread(rows, costs, unknown))
-        # What costs nothing by itself may be tied to what does by a cone.
-        prices = self._shared(_spread(rows, costs, prices))
+        prices, costs = np.full(len(self.b), np.inf), _size(self.costs)
+        # What costs nothing by itself may be tied to what does by a cone: twice.
+        for _ in range(2 if self.cones.rows else 1):
+            prices = self._spread(self.columns, self.A.indices, costs, prices)
+            prices = self._shared(prices)
         return np.where(np.isinf(prices), 0.0, prices)
 
     @cached_property
     def costs(self) -> FloatArray:
         """|c|, or what the curvature makes of a unit where c is zero, (k,)."""
         return np.where(self.c == 0, self.P.diagonal() * self.units, np.abs(self.c))
+
+    def _spread(
+        self, where: IntArray, owners: IntArray, rows: FloatArray, columns: FloatArray
+    ) -> FloatArray:
+        """Sizes of columns from those of rows, inf where unknown: the least size/|a| of all rows.
+
+        A row without a size has the least of its columns' |a|·size, as soon as one is known.
+        Entries that are rounding beside others of their row are passed over. `where` and `owners`
+        are the row and the column of each entry of A, or the other way round.
+        """
+        sizes = np.abs(self.A.data)
+        kept = sizes > FAINT * largest_of(sizes, where, len(rows))[where]
+        where, owners, sizes = where[kept], owners[kept], sizes[kept]
+        rows, columns = rows.copy(), columns.copy()
+        with np.errstate(all="ignore"):
+            for _ in range(LONGEST_CHAIN):
+                np.minimum.at(columns, owners, rows[where] / sizes)
+                found = np.full_like(rows, np.inf)
+                np.minimum.at(found, where, _size(columns[owners] * sizes))
+                new = np.isinf(rows) & np.isfinite(found)
+                if not new.any():
+                    break
+                rows[new] = found[new]
+        return columns
 
     def _shared(self, sizes: FloatArray) -> FloatArray:
         """Sizes of rows, the rows of a cone with the least of them."""
@@ -244,31 +274,6 @@ def largest_of(values: FloatArray, owners: IntArray, count: int = 0) -> FloatArr
     found = np.zeros(max(count, int(owners.max(initial=-1)) + 1))
     np.maximum.at(found, owners, values)
     return found
-
-
-def _spread(A: csc_array, rows: FloatArray, columns: FloatArray) -> FloatArray:
-    """Sizes of columns from those of rows, inf where unknown: the least size/|a| of all rows.
-
-    A row without a size has the least of its columns' |a|·size, as soon as one is known. Entries
-    that are rounding beside others of their row are passed over.
-    """
-    where, sizes = A.indices, np.abs(A.data)
-    owners = np.repeat(np.arange(A.shape[1]), np.diff(A.indptr))
-    largest = np.zeros(A.shape[0])
-    np.maximum.at(largest, where, sizes)
-    kept = sizes > FAINT * largest[where]
-    where, owners, sizes = where[kept], owners[kept], sizes[kept]
-    rows, columns = rows.copy(), columns.copy()
-    with np.errstate(all="ignore"):
-        for _ in range(LONGEST_CHAIN):
-            np.minimum.at(columns, owners, rows[where] / sizes)
-            found = np.full_like(rows, np.inf)
-            np.minimum.at(found, where, _size(columns[owners] * sizes))
-            new = np.isinf(rows) & np.isfinite(found)
-            if not new.any():
-                break
-            rows[new] = found[new]
-    return columns
 
 
 def _size(values: FloatArray) -> FloatArray:

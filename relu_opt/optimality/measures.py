@@ -193,7 +193,7 @@ def lower_bound(
 def column_sizes(form: Form, at: FloatArray, y: FloatArray) -> FloatArray:
     """Of each column, the sum of the sizes of what z is the sum of, none below its unit."""
     P, _ = form.sizes
-    multipliers = form.coarse.T @ np.maximum(np.abs(y), form.prices)
+    multipliers = form.coarse @ np.maximum(np.abs(y), form.prices)
     return np.asarray(np.abs(form.c) + P @ form.magnitudes(at) + multipliers)
 
 
