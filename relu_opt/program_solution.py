@@ -55,7 +55,7 @@ class ProgramSolution:
         The backend's own claim of a lower bound, for programs with integers; not checked. What is
         proved is `dual_objective`.
     stop, backend, stats
-        As of a `Solution`. `stats["attempts"]` is 2 where the first answer was not certified, and
+        As of a `Solution`. `stats["asked"]` is 2 where the first answer was not certified, and
         the backend was asked for a more exact one; `stats["parts"]` counts those of a tree.
     state : object
         Lets the same backend start faster on a related program; see `solve_program`.
@@ -192,16 +192,16 @@ def solve_program(
             stop=raw.stop,
             raw_status=raw.raw_status,
         )
-    tol, whole, attempts = request.options.tol, None, 1
+    tol, whole, asked = request.options.tol, None, 1
     if isinstance(program, LinearProgram) and program.is_mixed_integer:
         proof, whole = prove_whole(program, raw.x, tol, asking, max(LEAST_PATIENCE, seconds))
     else:
         proof = prove(program, raw.x, raw.duals, tol, missing)
         if raw.stop.converged and proof.verdict is not Verdict.CERTIFIED:
             raw, proof = _more_exact(program, raw, proof, asking, missing)
-            attempts = 2
+            asked = 2
     stats = {"seconds": time.perf_counter() - started, **provenance(request, raw)}
-    stats |= {"attempts": attempts} if whole is None else {"parts": whole}
+    stats |= {"asked": asked} if whole is None else {"parts": whole}
     return ProgramSolution(
         program,
         proof.x,

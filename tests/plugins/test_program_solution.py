@@ -102,6 +102,40 @@ def raw(x, duals, **changes):
     return RawSolution(stop, x, None if duals is None else np.array(duals), **changes)
 
 
+class Precise(Fake):
+    """A backend whose answers are as exact as is asked for, and no more."""
+
+    def solve(self, program, options):
+        self.seen.append((program, options))
+        _, x, duals, _ = KNOWN[1]
+        error = 1e4 * options.tol
+        return raw(
+            np.array(x) + np.array([error, 0.0]),
+            np.array(duals),
+            stats={"iterations": len(self.seen)},
+        )
+
+
+def test_an_answer_that_is_not_certified_is_asked_for_again(registry):
+    fake = Precise()
+    registry.add("fake", "test", lambda: fake)
+    sol = ro.solve_program(quadratic(), "fake", tol=1e-6).require()
+    assert [options.tol for _, options in fake.seen] == [1e-6, pytest.approx(1e-10)]
+    assert sol.tol == 1e-6
+    assert sol.stats["asked"] == 2
+    assert sol.stats["backend_stats"] == {"iterations": 2}
+
+
+def test_what_is_no_better_when_asked_again_stays(install):
+    fake = install()
+    fake.answer = raw([1.6, 0.5], [-0.5])
+    sol = ro.solve_program(quadratic(), "fake")
+    assert sol.verdict.value == "not_certified"
+    assert (len(fake.seen), sol.stats["asked"]) == (2, 2)
+    fake.answer = raw([1.6, 0.5], [-0.5], stop=StopReason.TIME_LIMIT)
+    assert ro.solve_program(quadratic(), "fake").stats["asked"] == 1
+
+
 # -- what the core computes --------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -100,6 +101,68 @@ def test_rounding_in_the_data_is_no_size():
     )
     assert (Form.of(program).units > 1e-3).all()
     assert ro.solve_program(program).require().objective == pytest.approx(0.0, abs=1e-12)
+
+
+def test_what_is_left_of_a_sum_is_no_side():
+    """Rows of several terms with sides of 10⁻¹⁵ and 10⁻¹², and a bound of 10⁻¹⁶, beside ones."""
+    program = ro.LinearProgram(
+        c=[1.0, 1.0, 1.0],
+        A=[[1.0, -0.3, 0.0], [0.0, 0.7, -1.0], [1.0, 1.0, 1.0]],
+        row_lower=[4e-16, 1e-12, 1.0],
+        row_upper=[4e-16, 1e-12, np.inf],
+        lower=[0.0, 0.0, 2e-16],
+    )
+    assert (Form.of(program).units > 0.1).all()
+
+
+def test_sides_that_are_meant_are_sizes():
+    """One term and 10⁻¹² is no rounding, and neither is a program whose sides are all small."""
+    alone = ro.LinearProgram(c=[1.0, 1.0], A=np.eye(2), row_lower=[1e-12, 1.0])
+    np.testing.assert_allclose(Form.of(alone).units, [1e-12, 1.0])
+    small = ro.LinearProgram(c=[1.0, 1.0], A=[[1.0, 1.0], [1.0, -1.0]], row_lower=[1e-14, 3e-15])
+    np.testing.assert_allclose(Form.of(small).units, 3e-15)
+
+
+def thirds(side, far):
+    """3x₁ − x₂ − x₃ = side, from far out on a face that has no end."""
+    program = ro.LinearProgram(
+        c=[3.0, -1.0, -1.0], A=[[3.0, -1.0, -1.0]], row_lower=side, row_upper=side
+    )
+    x = np.array([0.0, far / 7, far / 11])
+    x[0] = (side + x[1] + x[2]) / 3
+    return program, x
+
+
+@pytest.mark.parametrize("far", [1e3, 1e5, 3e6])
+def test_rows_are_summed_exactly_where_rounding_matters(far):
+    """No double is nearer to the row, and what a double is off by is no violation."""
+    program, x = thirds(0.1, far)
+    assert prove(program, x, np.array([-1.0]), 1e-8).verdict is Verdict.CERTIFIED
+    off = x + np.array([1e-8, 0.0, 0.0])
+    assert measure(program, off, np.array([-1.0])).primal > 1e-9
+
+
+@pytest.mark.parametrize("far", [1e9, 1e12, 1e15])
+def test_a_point_is_not_excused_for_being_far_out(far):
+    """Doubles out there miss the row by more than a share of its own size."""
+    program, x = thirds(0.1, far)
+    exact = Fraction(3) * Fraction(x[0]) - Fraction(x[1]) - Fraction(x[2]) - Fraction(0.1)
+    missing = abs(float(exact)) / (0.1 + Form.of(program).units @ [3.0, 1.0, 1.0])
+    measured = measure(program, x, np.array([-1.0])).primal
+    assert measured == pytest.approx(missing, abs=2e-9)
+
+
+def test_sums_beyond_doubles_are_no_answer():
+    program = ro.LinearProgram(c=np.zeros(2), A=[[10.0, -10.0]], row_lower=1.0)
+    found = prove(program, np.array([1e308, 1e308]), np.zeros(1), 1e-8)
+    assert found.verdict is Verdict.NOT_CERTIFIED
+
+
+def test_violations_are_worth_their_multipliers():
+    program = half_norm()
+    found = measure(program, np.array([0.5, 0.5 - 2e-9]), np.array([-0.5]))
+    assert found.worth == pytest.approx(0.5 * 2e-9 / 0.25, rel=1e-5)
+    assert measure(program, np.array([0.5, 0.5]), np.array([-0.5])).worth == 0.0
 
 
 @pytest.mark.parametrize("scale", [2.0**-40, 1.0, 2.0**40])
@@ -261,6 +324,25 @@ def test_rays_are_checked():
         assert proves_infeasible(empty, np.array(wrong)) is None
     full = ro.LinearProgram(c=[1.0], A=[[1.0], [1.0]], row_lower=[1.0, -np.inf], row_upper=[9, 1.0])
     assert proves_infeasible(full, np.array([-1.0, 1.0])) is None
+
+
+def test_noise_in_a_ray_is_taken_out():
+    """A multiplier of a row that nothing else answers, and such an entry of a direction."""
+    empty = ro.LinearProgram(
+        c=np.zeros(2),
+        A=[[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]],
+        row_lower=[2, -np.inf, 0],
+        row_upper=[np.inf, 1, np.inf],
+    )
+    ray = proves_infeasible(empty, np.array([-1.0, 1.0, -1e-17]))
+    np.testing.assert_array_equal(ray, [-1.0, 1.0, 0.0])
+    endless = ro.LinearProgram(
+        c=[-1.0, 0.0, 0.0], A=[[1.0, -1.0, 0.0], [0.0, 0.0, 3.0]], row_lower=[0.0, 0.0]
+    )
+    direction = descent_for_ever(endless, np.array([1.0, 1.0 + 1e-11, -1e-12]))
+    assert direction is not None
+    assert direction[2] == 0.0
+    assert direction[0] >= direction[1]
 
 
 def test_directions_are_checked():
