@@ -24,8 +24,8 @@ from relu_opt.program.linear import LinearProgram, QuadraticProgram, without_inf
 
 # Sizes go from row to column to row so many times at most.
 LONGEST_CHAIN = 20
-# What is smaller than others by this is their rounding, and the same of a side of several terms,
-# which may be what is left of their sum.
+# What is smaller than others by this is their rounding, and the same of entries and sides of rows
+# with several terms, which may be what is left of sums.
 FAINT, FAINT_SUM = 1e-13, 1e-11
 # A point may well be so many times as large as the sides of its program, and these as this.
 ORDINARY, LARGEST_SIDE = 1e3, 1e3
@@ -218,7 +218,7 @@ class Form:
         are the row and the column of each entry of A, or the other way round.
         """
         sizes = np.abs(self.A.data)
-        kept = sizes > FAINT * largest_of(sizes, where, len(rows))[where]
+        kept = sizes > FAINT_SUM * largest_of(sizes, where, len(rows))[where]
         where, owners, sizes = where[kept], owners[kept], sizes[kept]
         rows, columns = rows.copy(), columns.copy()
         with np.errstate(all="ignore"):

@@ -37,11 +37,13 @@ ROUNDS, MENDINGS, PUSHES = 8, 3, 2
 # Errors above these are no noise, and mending them would be solving.
 NOISE = 1e-3
 # How far a point may be mended, relative to its size: in tolerances, and in any case.
-ROUGH, LEAST_ROUGH = 1e4, 1e-6
+ROUGH, LEAST_ROUGH = 100.0, 1e-6
 # Where x is this near to a side, relative to its sizes, the side may hold it.
 NEAR = 1e-6
 # A multiplier that moves the objective by less than this share is none.
 NOTHING = 1e-18
+# So is one that is less than this beside what it may well have been.
+ROUNDING = 1e-14
 # How much smaller a multiplier has to be than the room of its variable.
 CLEAR = 1e-3
 TINY = float(np.finfo(np.float64).tiny)
@@ -328,6 +330,7 @@ def _active_multipliers(form: Form, x: FloatArray, y: FloatArray) -> FloatArray:
         slack[rows] = cone_depths((form.b - at)[rows], form.cones)[form.owners]
     room = slack * typical / np.maximum(largest * np.abs(x).max(initial=0.0), TINY)
     away = (np.abs(y) <= NOISE * typical) & (CLEAR * room > np.abs(y))
+    away |= np.abs(y) <= ROUNDING * typical
     away |= np.abs(y) * (form.sizes[1] @ form.magnitudes(x)) <= NOTHING * _objective_size(form, x)
     if form.cones.rows:
         # All rows of a cone, or none.
