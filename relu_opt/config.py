@@ -27,9 +27,9 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from relu_opt.archives import regular_file
 from relu_opt.arrays import as_count, as_tolerance
 from relu_opt.errors import ConfigError, DataError, OptionError, did_you_mean
+from relu_opt.verify.archives import regular_file
 
 CONFIG_VARIABLE = "RELU_OPT_CONFIG"
 # What a config file may be: bytes, and dots in a line outside of texts in quotes.

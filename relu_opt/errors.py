@@ -9,30 +9,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-
-class ReluOptError(Exception):
-    """Base class of every error that relu_opt raises on purpose.
-
-    Parameters
-    ----------
-    message : str
-        What happened, why, and the fix.
-    **fields
-        Machine-readable details; also available as `error.fields[name]`.
-    """
-
-    def __init__(self, message: str, **fields: object) -> None:
-        super().__init__(message)
-        self.message = message
-        self.fields = fields
+from relu_opt.verify.faults import DataError as DataError
+from relu_opt.verify.faults import ReluOptError as ReluOptError
 
 
 class ConfigError(ReluOptError):
     """A setting in the environment or in a config file cannot be used."""
-
-
-class DataError(ReluOptError, ValueError):
-    """Data, a parameter or a file cannot be used."""
 
 
 class UnknownBackend(ReluOptError):

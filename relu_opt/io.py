@@ -1,7 +1,7 @@
 """Result files: npz archives without pickle, written whole or not at all.
 
 An archive holds named arrays and one JSON text, `meta`, with the kind and version of the
-result. Reading distrusts the file, as `relu_opt.archives` says.
+result. Reading distrusts the file, as `relu_opt.verify.archives` says.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from relu_opt.archives import read_arrays
 from relu_opt.errors import DataError
+from relu_opt.verify.archives import FORMAT_VERSION
+from relu_opt.verify.archives import read_npz as read_npz
+from relu_opt.verify.archives import read_result as read_result
 
-FORMAT_VERSION = 1
 # Entries that some certificates have, and none of which anybody else may choose.
 RESERVED = ("kind", "version", "problem", "coverage", "oracle", "oracle_bound")
 
@@ -95,61 +96,6 @@ def write_atomically(path: str | os.PathLike[str], write: Any) -> None:
         raise DataError(f"Cannot write {target}: {error.strerror}.", path=str(target)) from error
     finally:
         Path(temporary).unlink(missing_ok=True)
-
-
-def read_npz(
-    path: str | os.PathLike[str], kind: str
-) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Read a result file of the given kind: its arrays and its meta data.
-
-    Raises
-    ------
-    DataError
-        If the file is missing, truncated, damaged, holds Python objects, is of another kind
-        or was written by a newer version.
-    """
-    arrays, meta = read_result(path)
-    if meta["kind"] != kind:
-        raise DataError(
-            f"{path} holds a {meta['kind']!r:.60}, and a {kind!r} is needed. relu_opt.load reads "
-            "files of every kind.",
-            path=str(path),
-            kind=meta["kind"],
-        )
-    return arrays, meta
-
-
-def read_result(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Read a result file of any kind, which `meta["kind"]` names.
-
-    Raises
-    ------
-    DataError
-        As of `read_npz`.
-    """
-    arrays = read_arrays(path, "a relu-opt file", "Write it anew.")
-    source = Path(path)
-    meta = _read_meta(source, arrays.pop("meta", None))
-    if meta.get("version") != FORMAT_VERSION:
-        raise DataError(
-            f"{source} has format version {meta.get('version')!r:.60}, and this relu_opt reads "
-            f"version {FORMAT_VERSION}. Upgrade relu_opt.",
-            path=str(source),
-        )
-    return arrays, meta
-
-
-def _read_meta(source: Path, text: np.ndarray | None) -> dict[str, Any]:
-    try:
-        said = text is not None and text.dtype.kind == "U" and text.ndim == 0
-        meta = json.loads(str(text)) if said else None
-    except (ValueError, RecursionError):
-        meta = None
-    if not isinstance(meta, dict) or not isinstance(meta.get("kind"), str):
-        raise DataError(
-            f"{source} was not written by relu-opt: it has no description.", path=str(source)
-        )
-    return meta
 
 
 @contextmanager

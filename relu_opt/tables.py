@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from relu_opt.archives import most_bytes, read_arrays, regular_file
 from relu_opt.arrays import FloatArray
 from relu_opt.columns import arrow_columns, numpy_column
 from relu_opt.errors import DataError, did_you_mean
+from relu_opt.verify.archives import most_bytes, read_arrays, regular_file
 
 NUMBER = re.compile(
     r"\s*[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan|inf|infinity)\s*", re.ASCII | re.IGNORECASE

@@ -16,8 +16,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from relu_opt.errors import DataError
-from relu_opt.io import read_npz
+from relu_opt.verify.archives import read_npz
+from relu_opt.verify.faults import DataError
 from relu_opt.verify.losses import LABELLED
 from relu_opt.verify.outcome import Terms
 from relu_opt.verify.signs import signs

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-from scipy.optimize import nnls
 
 from relu_opt.verify.exact_cones import (
     MOST_RANK,
@@ -33,6 +32,7 @@ from relu_opt.verify.exact_cones import (
     turned,
 )
 from relu_opt.verify.exact_integers import Integers
+from relu_opt.verify.least_squares import nonnegative
 
 # Rows with c > 0 whose sides are taken one by one.
 MOST_KINKS = 2
@@ -127,7 +127,7 @@ class _Side:
             columns = np.array([floats(pull, self._digits) for pull in pulls]).T
             if max(np.abs(columns).max(), np.abs(target).max()) > FAR:
                 break
-            shares = nnls(columns, target)[0]
+            shares = nonnegative(columns, target)
             full = [share >= limit for share, limit in zip(shares, most, strict=True)]
             done = full if any(full) else [True] * len(pulls)
             for k in itertools.compress(range(len(pulls)), done):

@@ -22,9 +22,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
 from relu_opt.verify.directions import GAP, MOST_CUTS, cut, orthants
+from relu_opt.verify.least_squares import nonnegative
 from relu_opt.verify.rounding import UNDERFLOW, above, chunk_rows, depth, gamma
 
 FloatArray = NDArray[np.float64]
@@ -226,7 +226,7 @@ def _shares(g: FloatArray, pull: FloatArray, limit: FloatArray) -> FloatArray:
     """Shares in [0, limit] that make g − Σ shares·pull short; any such shares will do."""
     shares, left = np.where(np.isfinite(limit), limit, 0.0), np.arange(len(pull))
     while len(left):
-        found = nnls(pull[left].T, g)[0]
+        found = nonnegative(pull[left].T, g)
         over = found >= limit[left]
         if not over.any():
             shares[left] = found

@@ -11,8 +11,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from relu_opt.archives import read_arrays, regular_file
 from relu_opt.errors import DataError
+from relu_opt.verify.archives import read_arrays, regular_file
 
 
 def npy(array, **options):

@@ -16,10 +16,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import relu_opt as ro
-from relu_opt import archives
 from relu_opt import io as module
 from relu_opt.errors import DataError
 from relu_opt.io import need, read_npz, write_atomically, write_npz, write_text
+from relu_opt.verify import archives
 
 ARRAYS = {
     "weights": np.arange(6.0).reshape(2, 3),
