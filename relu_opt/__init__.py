@@ -14,17 +14,11 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from relu_opt._moved import install
+
 if TYPE_CHECKING:
     from relu_opt import errors, export
-    from relu_opt.certificate import Certificate, KKTReport
-    from relu_opt.certified import CertifiedNetwork
-    from relu_opt.closed_form import ClosedForm, closed_form
-    from relu_opt.cross_check import CrossCheck, cross_check
-    from relu_opt.deep.collapse import NeuralCollapse, neural_collapse
-    from relu_opt.deep.comparison import DeepComparison, compare_deep
-    from relu_opt.deep.network import BatchNorm, DeepNetwork
-    from relu_opt.deep.training import DeepSolution, train_deep
-    from relu_opt.elsewhere import certify_network
+    from relu_opt.derivatives.sensitivity import Sensitivity, sensitivity
     from relu_opt.estimators import (
         ReLUClassifier,
         ReLUClassifierCV,
@@ -33,15 +27,8 @@ if TYPE_CHECKING:
         ReLURegressorCV,
     )
     from relu_opt.files import load
-    from relu_opt.globally.answer import GlobalSolution
-    from relu_opt.globally.bounds import Separation
-    from relu_opt.globally.separation import separation
-    from relu_opt.globally.training import train_globally
-    from relu_opt.history import History, record
-    from relu_opt.interpolation import Interpolant, minimum_norm_interpolant
-    from relu_opt.optimal_set import OptimalSet, optimal_set
-    from relu_opt.path import SolutionPath, solution_path
-    from relu_opt.path_cv import PathCV, cross_validate
+    from relu_opt.path.cross_validation import PathCV, cross_validate
+    from relu_opt.path.solution_path import SolutionPath, solution_path
     from relu_opt.plugins.manager import BackendStatus, backends
     from relu_opt.plugins.types import Availability, Feature, State, StopReason
     from relu_opt.program import (
@@ -65,26 +52,44 @@ if TYPE_CHECKING:
         stream_patterns,
     )
     from relu_opt.program.spike_free import SpikeFree, is_spike_free
-    from relu_opt.program_solution import ProgramSolution, solve_program
-    from relu_opt.progress import show_progress
-    from relu_opt.proving import certify
-    from relu_opt.pruning import prune
-    from relu_opt.pruning_path import PruningPath
-    from relu_opt.sensitivity import Sensitivity, sensitivity
-    from relu_opt.solution import Solution, solve
-    from relu_opt.sparsity import Sparsity, sparsest_interpolant
-    from relu_opt.splines.certificate import SplineCertificate
-    from relu_opt.splines.fit import fit_spline
-    from relu_opt.splines.problem import spline_features
-    from relu_opt.splines.result import SplineFit
-    from relu_opt.vector.bounds import VectorSeparation
-    from relu_opt.vector.certificate import VectorCertificate
-    from relu_opt.vector.frank_wolfe import FrankWolfe, frank_wolfe
-    from relu_opt.vector.network import VectorNetwork
-    from relu_opt.vector.solution import VectorSolution
-    from relu_opt.vector.stacked import StackedSolution, stack_outputs, train_stacked
-    from relu_opt.vector.train import train_vector, vector_separation
-    from relu_opt.verdicts import Verdict
+    from relu_opt.progress.bar import show_progress
+    from relu_opt.progress.history import History, record
+    from relu_opt.proof.certificate import Certificate, KKTReport
+    from relu_opt.proof.certified_network import CertifiedNetwork
+    from relu_opt.proof.certify import certify
+    from relu_opt.proof.verdict import Verdict
+    from relu_opt.pruning.prune import prune
+    from relu_opt.pruning.pruning_path import PruningPath
+    from relu_opt.sets.optimal_set import OptimalSet, optimal_set
+    from relu_opt.solve.cross_check import CrossCheck, cross_check
+    from relu_opt.solve.foreign_networks import certify_network
+    from relu_opt.solve.standard import ProgramSolution, solve_program
+    from relu_opt.solve.training import Solution, solve
+    from relu_opt.train.all_patterns.separation import separation
+    from relu_opt.train.all_patterns.separation_bounds import Separation
+    from relu_opt.train.all_patterns.solution import GlobalSolution
+    from relu_opt.train.all_patterns.training import train_globally
+    from relu_opt.train.deep.collapse import NeuralCollapse, neural_collapse
+    from relu_opt.train.deep.comparison import DeepComparison, compare_deep
+    from relu_opt.train.deep.network import BatchNorm, DeepNetwork
+    from relu_opt.train.deep.training import DeepSolution, train_deep
+    from relu_opt.train.formulas.closed_form import ClosedForm, closed_form
+    from relu_opt.train.interpolation.fewest_neurons import Sparsity, sparsest_interpolant
+    from relu_opt.train.interpolation.least_cost_network import (
+        Interpolant,
+        minimum_norm_interpolant,
+    )
+    from relu_opt.train.one_input.certificate import SplineCertificate
+    from relu_opt.train.one_input.fit import fit_spline
+    from relu_opt.train.one_input.problem import spline_features
+    from relu_opt.train.one_input.result import SplineFit
+    from relu_opt.train.several_outputs.bounds import VectorSeparation
+    from relu_opt.train.several_outputs.certificate import VectorCertificate
+    from relu_opt.train.several_outputs.frank_wolfe import FrankWolfe, frank_wolfe
+    from relu_opt.train.several_outputs.network import VectorNetwork
+    from relu_opt.train.several_outputs.public import train_vector, vector_separation
+    from relu_opt.train.several_outputs.solution import VectorSolution
+    from relu_opt.train.several_outputs.stacked import StackedSolution, stack_outputs, train_stacked
     from relu_opt.verify import verify
     from relu_opt.verify.outcome import Verification
 
@@ -189,25 +194,25 @@ __all__ = [
 
 # Where each public name is at home: it is imported when it is asked for.
 _NAMES = {
-    "certificate": "Certificate KKTReport",
-    "certified": "CertifiedNetwork",
-    "closed_form": "ClosedForm closed_form",
-    "cross_check": "CrossCheck cross_check",
-    "deep.collapse": "NeuralCollapse neural_collapse",
-    "deep.comparison": "DeepComparison compare_deep",
-    "deep.network": "BatchNorm DeepNetwork",
-    "deep.training": "DeepSolution train_deep",
-    "elsewhere": "certify_network",
+    "proof.certificate": "Certificate KKTReport",
+    "proof.certified_network": "CertifiedNetwork",
+    "train.formulas.closed_form": "ClosedForm closed_form",
+    "solve.cross_check": "CrossCheck cross_check",
+    "train.deep.collapse": "NeuralCollapse neural_collapse",
+    "train.deep.comparison": "DeepComparison compare_deep",
+    "train.deep.network": "BatchNorm DeepNetwork",
+    "train.deep.training": "DeepSolution train_deep",
+    "solve.foreign_networks": "certify_network",
     "files": "load",
-    "globally.answer": "GlobalSolution",
-    "globally.bounds": "Separation",
-    "globally.separation": "separation",
-    "globally.training": "train_globally",
-    "history": "History record",
-    "interpolation": "Interpolant minimum_norm_interpolant",
-    "optimal_set": "OptimalSet optimal_set",
-    "path": "SolutionPath solution_path",
-    "path_cv": "PathCV cross_validate",
+    "train.all_patterns.solution": "GlobalSolution",
+    "train.all_patterns.separation_bounds": "Separation",
+    "train.all_patterns.separation": "separation",
+    "train.all_patterns.training": "train_globally",
+    "progress.history": "History record",
+    "train.interpolation.least_cost_network": "Interpolant minimum_norm_interpolant",
+    "sets.optimal_set": "OptimalSet optimal_set",
+    "path.solution_path": "SolutionPath solution_path",
+    "path.cross_validation": "PathCV cross_validate",
     "plugins.manager": "BackendStatus backends",
     "plugins.types": "Availability Feature State StopReason",
     "program": (
@@ -217,26 +222,26 @@ _NAMES = {
         "stream_patterns"
     ),
     "program.spike_free": "SpikeFree is_spike_free",
-    "program_solution": "ProgramSolution solve_program",
-    "progress": "show_progress",
-    "proving": "certify",
-    "pruning": "prune",
-    "pruning_path": "PruningPath",
-    "sensitivity": "Sensitivity sensitivity",
-    "solution": "Solution solve",
-    "sparsity": "Sparsity sparsest_interpolant",
-    "splines.certificate": "SplineCertificate",
-    "splines.fit": "fit_spline",
-    "splines.problem": "spline_features",
-    "splines.result": "SplineFit",
-    "vector.bounds": "VectorSeparation",
-    "vector.certificate": "VectorCertificate",
-    "vector.frank_wolfe": "FrankWolfe frank_wolfe",
-    "vector.network": "VectorNetwork",
-    "vector.solution": "VectorSolution",
-    "vector.stacked": "StackedSolution stack_outputs train_stacked",
-    "vector.train": "train_vector vector_separation",
-    "verdicts": "Verdict",
+    "solve.standard": "ProgramSolution solve_program",
+    "progress.bar": "show_progress",
+    "proof.certify": "certify",
+    "pruning.prune": "prune",
+    "pruning.pruning_path": "PruningPath",
+    "derivatives.sensitivity": "Sensitivity sensitivity",
+    "solve.training": "Solution solve",
+    "train.interpolation.fewest_neurons": "Sparsity sparsest_interpolant",
+    "train.one_input.certificate": "SplineCertificate",
+    "train.one_input.fit": "fit_spline",
+    "train.one_input.problem": "spline_features",
+    "train.one_input.result": "SplineFit",
+    "train.several_outputs.bounds": "VectorSeparation",
+    "train.several_outputs.certificate": "VectorCertificate",
+    "train.several_outputs.frank_wolfe": "FrankWolfe frank_wolfe",
+    "train.several_outputs.network": "VectorNetwork",
+    "train.several_outputs.solution": "VectorSolution",
+    "train.several_outputs.stacked": "StackedSolution stack_outputs train_stacked",
+    "train.several_outputs.public": "train_vector vector_separation",
+    "proof.verdict": "Verdict",
     "verify": "verify",
     "verify.outcome": "Verification",
     "estimators": "ReLUClassifier ReLUClassifierCV ReLUPathCV ReLURegressor ReLURegressorCV",
@@ -254,6 +259,7 @@ class _Package(ModuleType):
 
 
 sys.modules[__name__].__class__ = _Package
+install()
 
 
 def __getattr__(name: str) -> Any:

@@ -6,16 +6,16 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from relu_opt.certificate import Certificate
-from relu_opt.deep.network import DeepNetwork
 from relu_opt.errors import DataError
 from relu_opt.io import read_npz, read_result
-from relu_opt.model import Model
 from relu_opt.program.network import ReLUNetwork
-from relu_opt.pruning_path import PruningPath
-from relu_opt.splines.certificate import SplineCertificate
-from relu_opt.vector.certificate import VectorCertificate
-from relu_opt.vector.network import VectorNetwork
+from relu_opt.proof.certificate import Certificate
+from relu_opt.pruning.pruning_path import PruningPath
+from relu_opt.tabular.model import Model
+from relu_opt.train.deep.network import DeepNetwork
+from relu_opt.train.one_input.certificate import SplineCertificate
+from relu_opt.train.several_outputs.certificate import VectorCertificate
+from relu_opt.train.several_outputs.network import VectorNetwork
 
 AnyCertificate = Certificate | SplineCertificate | VectorCertificate
 

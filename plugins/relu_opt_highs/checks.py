@@ -6,7 +6,7 @@ from relu_opt.arrays import FloatArray
 from relu_opt.optimality import prove
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
-from relu_opt.verdicts import Verdict
+from relu_opt.proof.verdict import Verdict
 
 # An answer that misses the tolerance, and meets this one, is called loose.
 LOOSE = 1e-4

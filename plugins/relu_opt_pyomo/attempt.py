@@ -15,7 +15,7 @@ from relu_opt.optimality import prove
 from relu_opt.plugins.types import RawSolution, SolveOptions, StopReason
 from relu_opt.program.conic import ConicProgram
 from relu_opt.program.linear import LinearProgram
-from relu_opt.verdicts import Verdict
+from relu_opt.proof.verdict import Verdict
 from relu_opt_pyomo.interfaces import Answer, Order, solve_new, solve_old
 from relu_opt_pyomo.model import StandardProgram, build_model, forget_cost
 from relu_opt_pyomo.settings import (

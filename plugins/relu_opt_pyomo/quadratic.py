@@ -16,7 +16,7 @@ import numpy as np
 
 from relu_opt.plugins.types import RawSolution, StopReason
 from relu_opt.program.linear import QuadraticProgram
-from relu_opt.verdicts import Verdict
+from relu_opt.proof.verdict import Verdict
 from relu_opt_pyomo.attempt import Found, Request, attempt, stop_by_distance
 
 # Iterations of all trials but the last, per variable and row; one or two are usual.

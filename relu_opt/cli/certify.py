@@ -36,8 +36,8 @@ def certify(
     from relu_opt import certify as prove
     from relu_opt.cli.output import check_writable, print_json, tol_facts
     from relu_opt.config import load_settings
-    from relu_opt.model import Model
-    from relu_opt.tables import read_table
+    from relu_opt.tabular.model import Model
+    from relu_opt.tabular.tables import read_table
 
     check_writable("--certificate", certificate, data, model)
     settings = load_settings().with_arguments(tol=tol)

@@ -14,8 +14,8 @@ from relu_opt.cli.arguments import Json, Quiet
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from relu_opt.model import Model
-    from relu_opt.tables import Table
+    from relu_opt.tabular.model import Model
+    from relu_opt.tabular.tables import Table
 
 TARGET = "benign"
 GATES = 500
@@ -43,8 +43,8 @@ def demo(
     from relu_opt.cli.training import Recipe, Request, summary, train
     from relu_opt.cli.verify import prepared
     from relu_opt.config import load_settings
-    from relu_opt.progress import progress
-    from relu_opt.tables import read_table
+    from relu_opt.progress.bar import progress
+    from relu_opt.tabular.tables import read_table
 
     settings = load_settings()
     make_folder(out_dir)

@@ -14,8 +14,8 @@ from relu_opt.errors import DataError
 
 if TYPE_CHECKING:
     from relu_opt import OptimalSet
-    from relu_opt.model import Model
     from relu_opt.sets.answers import PredictionRange
+    from relu_opt.tabular.model import Model
 
 
 def explore(
@@ -51,11 +51,11 @@ def explore(
     from relu_opt import optimal_set
     from relu_opt.cli.output import check_writable, print_json, standing_facts
     from relu_opt.config import load_settings
-    from relu_opt.model import Model
     from relu_opt.plotting import check_picture
-    from relu_opt.progress import progress
-    from relu_opt.standing import standing
-    from relu_opt.tables import read_table
+    from relu_opt.progress.bar import progress
+    from relu_opt.tabular.model import Model
+    from relu_opt.tabular.standing import standing
+    from relu_opt.tabular.tables import read_table
 
     check_writable("--plot", plot, data, model, query)
     check_picture(plot)

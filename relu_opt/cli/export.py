@@ -13,7 +13,7 @@ from relu_opt.errors import DataError, did_you_mean
 if TYPE_CHECKING:
     from relu_opt.arrays import FloatArray
     from relu_opt.export import ExportReport
-    from relu_opt.model import Model
+    from relu_opt.tabular.model import Model
 
 FORMS = ("onnx", "torch", "json")
 
@@ -54,8 +54,8 @@ def export(
     """
     from relu_opt.cli.output import check_writable, facts, print_json
     from relu_opt.cli.output import out as console
-    from relu_opt.model import Model
-    from relu_opt.tables import read_table
+    from relu_opt.tabular.model import Model
+    from relu_opt.tabular.tables import read_table
 
     if to not in FORMS:
         raise DataError(f"Unknown form {to!r}. {did_you_mean(to, FORMS)}", to=to)
@@ -109,7 +109,7 @@ def write(
 def write_json(model: Model, out: Path, rows: FloatArray | None) -> ExportReport:
     """Write the text, read it again, and compare the two."""
     from relu_opt.export import ExportReport, from_json, to_json
-    from relu_opt.export.report import comparison
+    from relu_opt.export.comparison import comparison
     from relu_opt.io import write_text
 
     text = to_json(model.network, preprocessing=model.preprocessing)

@@ -84,8 +84,8 @@ def fit(
     from relu_opt.cli.output import check_writable, print_json
     from relu_opt.cli.training import Recipe, Request, summary, train
     from relu_opt.config import load_settings
-    from relu_opt.progress import progress
-    from relu_opt.tables import read_table
+    from relu_opt.progress.bar import progress
+    from relu_opt.tabular.tables import read_table
 
     check_writable("--out", out, data)
     check_writable("--certificate", certificate, data, out)

@@ -21,7 +21,7 @@ from relu_opt.config import Settings
 from relu_opt.errors import DataError
 
 if TYPE_CHECKING:
-    from relu_opt.standing import Standing
+    from relu_opt.tabular.standing import Standing
 
 # Where a setting came from that nobody chose.
 DEFAULT = "default"

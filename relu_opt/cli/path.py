@@ -112,12 +112,12 @@ def path(
     from relu_opt.cli.output import check_writable, print_json, tol_facts
     from relu_opt.cli.training import Recipe, build_program, data_facts, program_facts
     from relu_opt.config import load_settings
-    from relu_opt.path_cv import validate
-    from relu_opt.paths.folds import plan_validation
+    from relu_opt.path.cross_validation import validate
+    from relu_opt.path.folds import plan_validation
     from relu_opt.plotting import check_picture, plot_overview, save_figure
-    from relu_opt.preprocessing import Preprocessing
-    from relu_opt.progress import progress
-    from relu_opt.tables import read_table
+    from relu_opt.progress.bar import progress
+    from relu_opt.tabular.preprocessing import Preprocessing
+    from relu_opt.tabular.tables import read_table
 
     check_writable("--plot", plot, data)
     check_writable("--out", out, data, plot)

@@ -13,7 +13,7 @@ from relu_opt.cli.arguments import Data, Json, KnownTarget, ModelFile, Quiet
 if TYPE_CHECKING:
     from relu_opt import PruningPath
     from relu_opt.arrays import FloatArray
-    from relu_opt.model import Model
+    from relu_opt.tabular.model import Model
 
 # Rows of the table; JSON has every step.
 ROWS = 20
@@ -66,13 +66,13 @@ def prune(
         tol_facts,
     )
     from relu_opt.config import load_settings
-    from relu_opt.model import Model
     from relu_opt.plotting import check_picture, save_figure
-    from relu_opt.progress import progress
-    from relu_opt.proving import certify
-    from relu_opt.pruning import check_method, prune_certified
-    from relu_opt.standing import standing
-    from relu_opt.tables import read_table
+    from relu_opt.progress.bar import progress
+    from relu_opt.proof.certify import certify
+    from relu_opt.pruning.prune import check_method, prune_certified
+    from relu_opt.tabular.model import Model
+    from relu_opt.tabular.standing import standing
+    from relu_opt.tabular.tables import read_table
 
     check_writable("--out", out, data, model)
     check_writable("--plot", plot, data, model, out)

@@ -48,11 +48,11 @@ def report(
     """
     from relu_opt.cli.output import check_writable, print_json, tol_facts
     from relu_opt.config import load_settings
-    from relu_opt.model import Model
     from relu_opt.plotting import need_matplotlib
-    from relu_opt.progress import progress
+    from relu_opt.progress.bar import progress
     from relu_opt.report import gather, write_report
-    from relu_opt.tables import read_table
+    from relu_opt.tabular.model import Model
+    from relu_opt.tabular.tables import read_table
 
     check_writable("--out", out, data, model)
     need_matplotlib()

@@ -16,7 +16,7 @@ from relu_opt.errors import DataError
 if TYPE_CHECKING:
     from relu_opt import Sensitivity
     from relu_opt.arrays import FloatArray
-    from relu_opt.model import Model
+    from relu_opt.tabular.model import Model
 
 # Samples of the table of leverages; JSON has all.
 LEADING = 5
@@ -51,10 +51,10 @@ def sensitivity(
     from relu_opt import sensitivity as differentiate
     from relu_opt.cli.output import print_json, standing_facts
     from relu_opt.config import load_settings
-    from relu_opt.model import Model
-    from relu_opt.progress import progress
-    from relu_opt.standing import standing
-    from relu_opt.tables import read_table
+    from relu_opt.progress.bar import progress
+    from relu_opt.tabular.model import Model
+    from relu_opt.tabular.standing import standing
+    from relu_opt.tabular.tables import read_table
 
     if rows < 0:
         raise DataError("--rows must be at least 0.")

@@ -12,13 +12,13 @@ from typing import Any
 from relu_opt import ConvexProgram, Solution, sample_patterns, solve, train_globally
 from relu_opt.cli.output import tol_facts
 from relu_opt.config import Settings, load_settings
-from relu_opt.defaults import default_lam
 from relu_opt.errors import DataError
-from relu_opt.model import Model
-from relu_opt.preprocessing import Preprocessing
 from relu_opt.program.losses import get_loss
-from relu_opt.progress import Reporter
-from relu_opt.tables import Table
+from relu_opt.progress.bar import Reporter
+from relu_opt.tabular.default_lam import default_lam
+from relu_opt.tabular.model import Model
+from relu_opt.tabular.preprocessing import Preprocessing
+from relu_opt.tabular.tables import Table
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from relu_opt.cli.arguments import Data, Json, KnownTarget
 if TYPE_CHECKING:
     from relu_opt import Verification
     from relu_opt.arrays import FloatArray
-    from relu_opt.tables import Table
+    from relu_opt.tabular.tables import Table
 
 
 def verify(
@@ -54,7 +54,7 @@ def verify(
     from relu_opt import verify as check
     from relu_opt.arrays import as_tolerance
     from relu_opt.cli.output import print_json
-    from relu_opt.tables import read_table
+    from relu_opt.tabular.tables import read_table
 
     if tol is not None:
         as_tolerance(tol, "--tol")
@@ -107,7 +107,7 @@ def show(
 ) -> None:
     """Print what was checked, on which columns, and what was found."""
     from relu_opt.cli.output import facts, out, verdict_text
-    from relu_opt.preprocessing import listed
+    from relu_opt.tabular.preprocessing import listed
 
     asked = (found.tol, "the certificate") if tol is None else (tol, "argument")
     known = math.isfinite(found.primal) and math.isfinite(found.dual)
@@ -182,8 +182,8 @@ def prepared(certificate: Path, table: Table, target: str | None) -> Prepared:
     """
     from relu_opt.errors import DataError
     from relu_opt.io import read_npz
-    from relu_opt.preprocessing import Preprocessing
     from relu_opt.program.losses import LOSSES
+    from relu_opt.tabular.preprocessing import Preprocessing
 
     meta = read_npz(certificate, "certificate")[1]
     if meta.get("preprocessing") is not None:

@@ -23,19 +23,19 @@ from relu_opt.arrays import (
     check_doubles,
     without_mask,
 )
-from relu_opt.certificate import Certificate
 from relu_opt.config import load_settings
 from relu_opt.errors import DataError
-from relu_opt.model import Model
-from relu_opt.paths.folds import Fold
-from relu_opt.preprocessing import Preprocessing
+from relu_opt.path.folds import Fold
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.losses import Loss, get_loss
 from relu_opt.program.network import ReLUNetwork
 from relu_opt.program.patterns import Patterns, sample_patterns
-from relu_opt.scaling import moments, scaled_rows
-from relu_opt.solution import Solution
-from relu_opt.verdicts import Verdict
+from relu_opt.proof.certificate import Certificate
+from relu_opt.proof.verdict import Verdict
+from relu_opt.solve.training import Solution
+from relu_opt.tabular.model import Model
+from relu_opt.tabular.preprocessing import Preprocessing
+from relu_opt.tabular.scaling import moments, scaled_rows
 
 SWITCHES = ("bias", "intercept", "standardize", "warm_start")
 

@@ -13,13 +13,13 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 
 from relu_opt.arrays import FloatArray, IntArray, as_positive
-from relu_opt.defaults import vector_lam
 from relu_opt.errors import DataError, did_you_mean
 from relu_opt.estimators.base import ReLUEstimator, Samples
 from relu_opt.estimators.fitting import AtOneLam, ReLUPathCV
-from relu_opt.path import RATIO
+from relu_opt.path.solution_path import RATIO
 from relu_opt.program.losses import Loss, get_loss
-from relu_opt.vector.train import TOL, train_vector
+from relu_opt.tabular.default_lam import vector_lam
+from relu_opt.train.several_outputs.public import TOL, train_vector
 
 MULTI_OUTPUTS = ("one_vs_rest", "vector")
 ClassWeight = Mapping[Any, float] | str | None

@@ -13,17 +13,17 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import check_cv
 
 from relu_opt.arrays import BoolArray, FloatArray
-from relu_opt.defaults import default_lam
 from relu_opt.errors import DataError, did_you_mean
 from relu_opt.estimators.base import ReLUEstimator, Samples
-from relu_opt.path import SolutionPath
-from relu_opt.path_cv import RULES, PathCV, cross_validate
-from relu_opt.paths.folds import Fold
+from relu_opt.path.cross_validation import RULES, PathCV, cross_validate
+from relu_opt.path.folds import Fold
+from relu_opt.path.solution_path import SolutionPath
 from relu_opt.plugins.dispatch import can_start
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.losses import Loss, get_loss
 from relu_opt.program.patterns import Patterns
-from relu_opt.solution import Solution, solve
+from relu_opt.solve.training import Solution, solve
+from relu_opt.tabular.default_lam import default_lam
 
 
 class AtOneLam(ReLUEstimator):

@@ -13,9 +13,9 @@ from relu_opt.arrays import FloatArray
 from relu_opt.errors import DataError
 from relu_opt.estimators.base import ReLUEstimator
 from relu_opt.estimators.fitting import AtOneLam, ReLUPathCV
-from relu_opt.path import RATIO
+from relu_opt.path.solution_path import RATIO
 from relu_opt.program.losses import Loss, get_loss
-from relu_opt.scaling import moments
+from relu_opt.tabular.scaling import moments
 
 
 class _Regressor(RegressorMixin, ReLUEstimator):

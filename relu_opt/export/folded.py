@@ -18,8 +18,8 @@ import numpy as np
 
 from relu_opt.arrays import FloatArray
 from relu_opt.errors import DataError
-from relu_opt.preprocessing import Preprocessing
 from relu_opt.program.network import ReLUNetwork
+from relu_opt.tabular.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True, eq=False)

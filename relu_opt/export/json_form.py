@@ -18,8 +18,8 @@ from relu_opt.arrays import FloatArray
 from relu_opt.errors import DataError
 from relu_opt.export.folded import check_fit
 from relu_opt.io import write_text
-from relu_opt.preprocessing import Preprocessing
 from relu_opt.program.network import ReLUNetwork
+from relu_opt.tabular.preprocessing import Preprocessing
 from relu_opt.verify.archives import regular_file
 
 FORMAT, VERSION = "relu_opt network", 1

@@ -19,11 +19,11 @@ from numpy.typing import ArrayLike
 
 from relu_opt.arrays import FloatArray
 from relu_opt.errors import BackendUnavailable, DataError
+from relu_opt.export.comparison import Comparison, ExportReport, comparison, path_text
 from relu_opt.export.folded import Folded, fold
-from relu_opt.export.report import Comparison, ExportReport, comparison, path_text
 from relu_opt.io import write_atomically
-from relu_opt.preprocessing import Preprocessing
 from relu_opt.program.network import ReLUNetwork
+from relu_opt.tabular.preprocessing import Preprocessing
 
 # The oldest that have all operators for float32 and float64; every runtime since 2022 reads them.
 OPSET, IR_VERSION = 17, 8

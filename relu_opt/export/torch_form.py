@@ -14,11 +14,11 @@ from numpy.typing import ArrayLike
 from relu_opt.arrays import FloatArray
 from relu_opt.errors import BackendUnavailable, DataError
 from relu_opt.export.arrays_form import from_arrays
+from relu_opt.export.comparison import ExportReport, comparison, path_text
 from relu_opt.export.folded import Folded, fold
-from relu_opt.export.report import ExportReport, comparison, path_text
 from relu_opt.io import write_atomically
-from relu_opt.preprocessing import Preprocessing
 from relu_opt.program.network import ReLUNetwork
+from relu_opt.tabular.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from torch.nn import Module

@@ -21,7 +21,7 @@ from relu_opt.optimality.form import Form, StandardProgram, form_of, largest_of
 from relu_opt.optimality.implied import implied_bounds
 from relu_opt.optimality.violations import EPSILON, LEAST_VIOLATION, Excess, positive
 from relu_opt.program.conic import dual_lift
-from relu_opt.verdicts import Verdict
+from relu_opt.proof.verdict import Verdict
 
 # The smallest tolerance of a gap, and the share of it that violations may be.
 LEAST_GAP, SHARE = 1e-9, 1e-2

@@ -31,7 +31,7 @@ from relu_opt.optimality.measures import (
 from relu_opt.optimality.moves import moves
 from relu_opt.optimality.violations import LEAST_VIOLATION, violation
 from relu_opt.program.conic import cone_cuts, cone_depths
-from relu_opt.verdicts import Verdict
+from relu_opt.proof.verdict import Verdict
 
 ROUNDS, MENDINGS, PUSHES = 8, 3, 2
 # Errors above these are no noise, and mending them would be solving.

@@ -11,7 +11,7 @@ from relu_opt.plotting.figures import BLUE, RED, literal, new_axes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from relu_opt.deep.collapse import NeuralCollapse
+    from relu_opt.train.deep.collapse import NeuralCollapse
 
 # Classes up to which each cosine is written into its square.
 WRITTEN = 12

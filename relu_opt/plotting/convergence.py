@@ -13,7 +13,7 @@ from relu_opt.plotting.figures import BLUE, FAINT, GREY, RED, new_axes, panels, 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from relu_opt.history import History
+    from relu_opt.progress.history import History
 
 # A gap of nothing is drawn here; below is rounding.
 FLOOR = 1e-16

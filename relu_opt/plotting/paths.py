@@ -13,8 +13,8 @@ from relu_opt.plotting.figures import BLUE, GREY, PALE, RED, new_axes, panels
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from relu_opt.path import SolutionPath
-    from relu_opt.path_cv import PathCV
+    from relu_opt.path.cross_validation import PathCV
+    from relu_opt.path.solution_path import SolutionPath
 
 # λ looked at between two neighbours of the path.
 BETWEEN = 16

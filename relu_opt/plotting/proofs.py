@@ -11,7 +11,7 @@ from relu_opt.plotting.figures import BLUE, GREY, RED, new_axes, short
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from relu_opt.certificate import Certificate
+    from relu_opt.proof.certificate import Certificate
 
 # Where the bars begin; smaller values have none.
 LEAST = 1e-17

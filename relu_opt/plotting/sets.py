@@ -12,9 +12,9 @@ from relu_opt.plotting.figures import BLUE, FAINT, GREY, PALE, RED, legend_below
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from relu_opt.optimal_set import OptimalSet
     from relu_opt.program.network import ReLUNetwork
     from relu_opt.sets.answers import PredictionRange
+    from relu_opt.sets.optimal_set import OptimalSet
 
 # Of ranges within ranges, the widest first.
 LAYERS = (PALE, BLUE, FAINT)

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 
 from relu_opt.arrays import FloatArray, as_targets
 from relu_opt.plotting.figures import BLUE, GREY, PALE, RED, legend_below, new_axes
-from relu_opt.splines.problem import as_inputs
-from relu_opt.splines.result import SplineFit
+from relu_opt.train.one_input.problem import as_inputs
+from relu_opt.train.one_input.result import SplineFit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

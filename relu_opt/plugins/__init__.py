@@ -6,7 +6,6 @@ from relu_opt.plugins.types import (
     Availability,
     Backend,
     BackendInfo,
-    ConeMultipliers,
     Feature,
     OptionSpec,
     Program,
@@ -17,6 +16,7 @@ from relu_opt.plugins.types import (
     StopReason,
     installed,
 )
+from relu_opt.program.multipliers import ConeMultipliers
 
 __all__ = [
     "API_VERSION",

@@ -35,7 +35,7 @@ from relu_opt.plugins.types import (
 
 if TYPE_CHECKING:
     from relu_opt.program.convex import ConvexProgram
-    from relu_opt.solution import Solution
+    from relu_opt.solve.training import Solution
 
 PROJECT = "relu_opt"
 

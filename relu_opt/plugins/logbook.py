@@ -16,7 +16,7 @@ from relu_opt.plugins.types import ProgressEvent
 
 if TYPE_CHECKING:
     from relu_opt.program.convex import ConvexProgram
-    from relu_opt.solution import Solution
+    from relu_opt.solve.training import Solution
 
 solves = logging.getLogger("relu_opt.solve")
 steps = logging.getLogger("relu_opt.progress")

@@ -13,21 +13,21 @@ from pathlib import Path
 import numpy as np
 
 from relu_opt.arrays import FloatArray, as_count
-from relu_opt.certificate import Certificate
 from relu_opt.config import load_settings
+from relu_opt.derivatives.sensitivity import Sensitivity, sensitivity
 from relu_opt.errors import ReluOptError
-from relu_opt.model import Model
-from relu_opt.optimal_set import OptimalSet, optimal_set
-from relu_opt.path import SolutionPath, solution_path
+from relu_opt.path.solution_path import SolutionPath, solution_path
 from relu_opt.program.convex import ConvexProgram
-from relu_opt.proving import certify
-from relu_opt.pruning import prune_certified
-from relu_opt.pruning_path import PruningPath
-from relu_opt.sensitivity import Sensitivity, sensitivity
+from relu_opt.proof.certificate import Certificate
+from relu_opt.proof.certify import certify
+from relu_opt.pruning.prune import prune_certified
+from relu_opt.pruning.pruning_path import PruningPath
 from relu_opt.sets.answers import Membership, Narrowest, NeuronRanges, PredictionRange
-from relu_opt.solution import Solution
-from relu_opt.standing import Standing, standing
-from relu_opt.tables import Table
+from relu_opt.sets.optimal_set import OptimalSet, optimal_set
+from relu_opt.solve.training import Solution
+from relu_opt.tabular.model import Model
+from relu_opt.tabular.standing import Standing, standing
+from relu_opt.tabular.tables import Table
 from relu_opt.verify import verify
 from relu_opt.verify.outcome import Verification
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from relu_opt.arrays import FloatArray
 from relu_opt.export.folded import fold
-from relu_opt.model import Model
 from relu_opt.plotting import (
     plot_certificate,
     plot_fit,
@@ -23,13 +22,14 @@ from relu_opt.plotting import (
 from relu_opt.plotting.figures import BLUE, GREY, RED, literal, new_axes
 from relu_opt.program.network import ReLUNetwork
 from relu_opt.report.evidence import Evidence, SetFacts
+from relu_opt.tabular.model import Model
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from relu_opt.path import SolutionPath
+    from relu_opt.path.solution_path import SolutionPath
     from relu_opt.program.convex import ConvexProgram
-    from relu_opt.pruning_path import PruningPath
+    from relu_opt.pruning.pruning_path import PruningPath
     from relu_opt.sets.answers import PredictionRange
 
 # Points of a cloud, evenly over the rows.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from relu_opt.arrays import BoolArray, FloatArray
-from relu_opt.certified import CertifiedNetwork
+from relu_opt.proof.certified_network import CertifiedNetwork
 
 
 @dataclass(frozen=True, eq=False)

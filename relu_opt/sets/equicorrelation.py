@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from relu_opt.arrays import FloatArray, IntArray
-from relu_opt.dual_bound import DualBound
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.network import group_rows
+from relu_opt.proof.dual_bound import DualBound
 
 # The slack 1 − ‖v_b‖/λ of a block that is equicorrelated, and the most that leaves a doubt: of a
 # solution, and of one with its last digits. Once the program is solved to ACCURACY, slacks that

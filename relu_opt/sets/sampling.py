@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from relu_opt.arrays import FloatArray
-from relu_opt.progress import Announcer
+from relu_opt.progress.bar import Announcer
 from relu_opt.sets.polytope import Polytope, null_space
 
 # Steps between samples, and of the first run, per dimension.

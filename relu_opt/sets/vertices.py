@@ -13,7 +13,7 @@ import numpy as np
 
 from relu_opt.arrays import BoolArray, FloatArray, IntArray
 from relu_opt.errors import NotCertified
-from relu_opt.progress import Announcer
+from relu_opt.progress.bar import Announcer
 from relu_opt.sets.polytope import ZERO, Polytope
 
 # How far bounds move, in units of the sum of sizes, and how small a pivot may be.

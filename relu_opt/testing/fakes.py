@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from relu_opt.arrays import FloatArray
-from relu_opt.plugins.dispatch import Request, run
+from relu_opt.plugins.dispatch import Request
 from relu_opt.plugins.hookspec import hookimpl
 from relu_opt.plugins.manager import registry
 from relu_opt.plugins.options import make_options
@@ -37,6 +37,7 @@ from relu_opt.plugins.types import (
 from relu_opt.program.conic import ConicProgram
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
+from relu_opt.solve.run import run
 from relu_opt.testing.capture import arrays_of
 
 # Who solves for the fakes.

@@ -9,7 +9,7 @@ from typing import Any
 
 from relu_opt.arrays import FloatArray
 from relu_opt.errors import ReluOptError, UnsupportedProgram
-from relu_opt.plugins.dispatch import make_request, run
+from relu_opt.plugins.dispatch import make_request
 from relu_opt.plugins.manager import observe, registry
 from relu_opt.plugins.options import as_options
 from relu_opt.plugins.routes import Route, find_route, route_or_none
@@ -23,8 +23,9 @@ from relu_opt.plugins.types import (
     State,
 )
 from relu_opt.program.convex import ConvexProgram
-from relu_opt.program_solution import ProgramSolution, solve_program
-from relu_opt.solution import Solution, solve
+from relu_opt.solve.run import run
+from relu_opt.solve.standard import ProgramSolution, solve_program
+from relu_opt.solve.training import Solution, solve
 from relu_opt.testing.capture import captured, changes, copies
 from relu_opt.testing.named import NamedProgram
 

@@ -18,8 +18,8 @@ from relu_opt.cli import main
 from relu_opt.config import load_settings
 from relu_opt.errors import ReluOptError
 from relu_opt.io import read_npz
-from relu_opt.model import Model
-from relu_opt.tables import read_table
+from relu_opt.tabular.model import Model
+from relu_opt.tabular.tables import read_table
 
 from .answers import Answer
 from .damage import DAMAGES

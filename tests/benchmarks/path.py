@@ -31,8 +31,8 @@ from solve import versions
 from threadpoolctl import threadpool_limits
 
 import relu_opt as ro
-from relu_opt.paths import following
-from relu_opt.paths.segment import Segment
+from relu_opt.path import following
+from relu_opt.path.segment import Segment
 
 PROBLEMS = {"diabetes": diabetes, "breast_cancer": breast_cancer}
 # Places between two neighbours at which the gap of the other rules is looked at.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import relu_opt as ro
-from relu_opt.plugins.types import ConeMultipliers
+from relu_opt.program.multipliers import ConeMultipliers
 
 # Blocks smaller than this, relative to the largest, are zero to an interior-point method.
 NEGLIGIBLE = 1e-6

@@ -20,7 +20,7 @@ import numpy as np
 import sklearn.datasets
 
 import relu_opt as ro
-from relu_opt.pruning import METHODS, prune_certified
+from relu_opt.pruning.prune import METHODS, prune_certified
 
 WIDTHS = (60, 40, 30, 20, 15, 10, 8, 6, 4, 3, 2, 1)
 

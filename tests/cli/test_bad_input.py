@@ -332,7 +332,7 @@ def test_a_fault_of_the_program_is_an_error_and_no_verdict(run, trained, monkeyp
     def faulty(*arguments, **keywords):
         raise ZeroDivisionError("something unforeseen")
 
-    monkeypatch.setattr("relu_opt.tables.read_table", faulty)
+    monkeypatch.setattr("relu_opt.tabular.tables.read_table", faulty)
     for command in commands_on(trained.model, trained.certificate, trained.data)[:-1]:
         result = run(*command)
         assert result.code == 2
@@ -348,7 +348,7 @@ def test_an_interrupt_is_no_verdict(run, trained, monkeypatch):
     def interrupted(*arguments, **keywords):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("relu_opt.tables.read_table", interrupted)
+    monkeypatch.setattr("relu_opt.tabular.tables.read_table", interrupted)
     for command in commands_on(trained.model, trained.certificate, trained.data)[:-1]:
         assert run(*command).code == 130
 

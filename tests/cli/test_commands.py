@@ -19,7 +19,7 @@ from relu_opt.plugins import (
     hookimpl,
 )
 from relu_opt.program import LinearProgram
-from relu_opt.progress import closed, progress
+from relu_opt.progress.bar import closed, progress
 
 COMMAND = [sys.executable, "-c", "import sys; from relu_opt.cli import main; sys.exit(main())"]
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from relu_opt.export import from_json
-from relu_opt.model import Model
-from relu_opt.tables import read_table
+from relu_opt.tabular.model import Model
+from relu_opt.tabular.tables import read_table
 
 KEYS = {
     "bytes",

@@ -5,8 +5,8 @@ import pytest
 from sklearn.preprocessing import StandardScaler
 
 import relu_opt as ro
-from relu_opt.model import Model
-from relu_opt.tables import read_table
+from relu_opt.tabular.model import Model
+from relu_opt.tabular.tables import read_table
 
 QUICK = ("--gates", "15", "--json")
 

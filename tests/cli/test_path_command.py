@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import relu_opt as ro
-from relu_opt.model import Model
-from relu_opt.tables import read_table
+from relu_opt.tabular.model import Model
+from relu_opt.tabular.tables import read_table
 
 KEYS = {
     "advice",

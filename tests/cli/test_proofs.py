@@ -8,8 +8,8 @@ import pytest
 
 from relu_opt.cli.certify import show_certificate
 from relu_opt.io import read_npz, write_npz
-from relu_opt.model import Model
-from relu_opt.tables import read_table
+from relu_opt.tabular.model import Model
+from relu_opt.tabular.tables import read_table
 
 
 def spoil(file, kind, change):
@@ -201,7 +201,7 @@ def test_json_is_strict(run, trained):
 def forged(trained, **changes):
     """A certificate that is true of the table's columns prepared in another way than `fit` does."""
     import relu_opt as ro
-    from relu_opt.preprocessing import Preprocessing
+    from relu_opt.tabular.preprocessing import Preprocessing
 
     table = read_table(trained.data)
     own = Preprocessing.fit(table, "y")

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from relu_opt.model import Model
 from relu_opt.program.network import ReLUNetwork
-from relu_opt.pruning import METHODS
-from relu_opt.tables import read_table
+from relu_opt.pruning.prune import METHODS
+from relu_opt.tabular.model import Model
+from relu_opt.tabular.tables import read_table
 
 KEYS = {
     "bound",

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 
 import relu_opt as ro
-from relu_opt.model import Model
-from relu_opt.preprocessing import Preprocessing
 from relu_opt.report import gather, render
 from relu_opt.report.markup import Markup, sentence, table, tag
 from relu_opt.report.pictures import in_units
-from relu_opt.tables import read_table
+from relu_opt.tabular.model import Model
+from relu_opt.tabular.preprocessing import Preprocessing
+from relu_opt.tabular.tables import read_table
 
 pytest.importorskip("matplotlib")
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import relu_opt as ro
-from relu_opt.model import Model
-from relu_opt.standing import Standing
-from relu_opt.tables import read_table
+from relu_opt.tabular.model import Model
+from relu_opt.tabular.standing import Standing
+from relu_opt.tabular.tables import read_table
 
 
 def test_numbers_as_json(run, trained):
@@ -63,7 +63,7 @@ def test_no_number_without_a_derivative(run, trained, monkeypatch):
     monkeypatch.setattr(Model, "optimum", lambda *_: ro.solve(prog, tol=1e-12))
     # The model's network is not of that program.
     own = Standing(True, 1.0, 0.0, None)
-    monkeypatch.setattr("relu_opt.standing.standing", lambda *_: own)
+    monkeypatch.setattr("relu_opt.tabular.standing.standing", lambda *_: own)
     found = run("sensitivity", trained.model, trained.data, "--rows", "0", "--json").json
     assert not found["differentiable"]
     assert found["reason"].startswith("Not differentiable: ")

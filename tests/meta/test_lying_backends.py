@@ -20,13 +20,13 @@ from relu_opt.plugins.hookspec import hookimpl
 from relu_opt.plugins.types import (
     Availability,
     BackendInfo,
-    ConeMultipliers,
     Feature,
     RawSolution,
     State,
     StopReason,
 )
 from relu_opt.program import ConicProgram, ConvexProgram
+from relu_opt.program.multipliers import ConeMultipliers
 
 
 class Fake:

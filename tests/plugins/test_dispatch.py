@@ -33,7 +33,6 @@ from relu_opt.plugins.manager import observe
 from relu_opt.plugins.types import (
     Availability,
     BackendInfo,
-    ConeMultipliers,
     Feature,
     OptionSpec,
     ProgressEvent,
@@ -43,6 +42,7 @@ from relu_opt.plugins.types import (
     StopReason,
 )
 from relu_opt.program import ConicProgram, ConvexProgram
+from relu_opt.program.multipliers import ConeMultipliers
 
 READY = Availability(State.READY, version="1.0")
 BUILT_IN = ["native", "highs", "clarabel", "cvxpy", "pyomo", "mosek"]

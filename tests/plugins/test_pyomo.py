@@ -31,7 +31,7 @@ from relu_opt.plugins.types import Feature, SolveOptions, State, StopReason
 from relu_opt.program.conic import Cones, ConicProgram
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
-from relu_opt.verdicts import Verdict
+from relu_opt.proof.verdict import Verdict
 from relu_opt_pyomo import attempt as attempt_module
 from relu_opt_pyomo.backend import PyomoBackend
 from relu_opt_pyomo.interfaces import STOPS, Answer

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import relu_opt as ro
-from relu_opt.pruning import METHODS
+from relu_opt.pruning.prune import METHODS
 
 LOSSES = ("squared", "logistic", "squared_hinge", ro.Huber(0.4))
 

@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import relu_opt as ro
-from relu_opt.splines.bounds import lower_bound
-from relu_opt.splines.problem import SplineProblem, spline_cost
+from relu_opt.train.one_input.bounds import lower_bound
+from relu_opt.train.one_input.problem import SplineProblem, spline_cost
 
 LOSSES = ("squared", "huber", "logistic", "squared_hinge", "hinge")
 few = settings(

@@ -7,8 +7,8 @@ import pytest
 from scipy.optimize import approx_fprime
 
 import relu_opt as ro
-from relu_opt.active_system import active_system, face_basis
-from relu_opt.dual_bound import lower_bound
+from relu_opt.proof.dual_bound import lower_bound
+from relu_opt.sets.active_system import active_system, face_basis
 from relu_opt.sets.assembly import sizes_of
 from relu_opt.sets.equicorrelation import equicorrelated
 from relu_opt.sets.polishing import polished

@@ -13,7 +13,7 @@ from scipy.optimize import nnls
 import relu_opt as ro
 from relu_opt.errors import DataError
 from relu_opt.io import read_npz, write_npz
-from relu_opt.plugins.types import ConeMultipliers
+from relu_opt.program.multipliers import ConeMultipliers
 from relu_opt.program.network import network_from_weights
 
 LOSSES = ("squared", "logistic", "squared_hinge", ro.Huber(0.4))

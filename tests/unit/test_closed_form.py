@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import relu_opt as ro
-from relu_opt.closed.spike_free import interpolation_margin, spike_free_interpolation
 from relu_opt.errors import DataError
+from relu_opt.train.formulas.spike_free import interpolation_margin, spike_free_interpolation
 
 RANK_ONE_C, RANK_ONE_A = np.array([1, -2, 0.5, 3]), np.array([1, -1, 0.5])
 RANK_ONE_X = np.outer(RANK_ONE_C, RANK_ONE_A)

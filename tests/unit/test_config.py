@@ -251,7 +251,7 @@ def test_the_seed_of_the_settings_starts_training_over_all_patterns(monkeypatch)
     seen = []
     sample = ro.sample_patterns
     monkeypatch.setattr(
-        "relu_opt.globally.training.sample_patterns",
+        "relu_opt.train.all_patterns.training.sample_patterns",
         lambda X, count, seed: seen.append(seed) or sample(X, count, seed),
     )
     X, y = data()

@@ -9,12 +9,12 @@ import pytest
 from scipy.optimize import minimize, minimize_scalar
 
 import relu_opt as ro
-from relu_opt.deep.chains import Parts
-from relu_opt.deep.kernel import gain, jump, kernel, stationary, threshold
-from relu_opt.deep.layers import Layers
-from relu_opt.deep.powers import best_size
-from relu_opt.deep.spline import Splines
 from relu_opt.errors import DataError
+from relu_opt.train.deep.chains import Parts
+from relu_opt.train.deep.kernel import gain, jump, kernel, stationary, threshold
+from relu_opt.train.deep.layers import Layers
+from relu_opt.train.deep.powers import best_size
+from relu_opt.train.deep.spline import Splines
 
 Y_MIXED = np.array([3.0, -2.0, 1.0, 0.0])
 C, A = np.array([1, -2, 0.5, 3]), np.array([1, -1, 0.5])

@@ -26,8 +26,8 @@ import relu_opt as ro
 from relu_opt.cli import main
 from relu_opt.errors import DataError, ReluOptError
 from relu_opt.estimators import fitting
-from relu_opt.model import Model
-from relu_opt.tables import Table
+from relu_opt.tabular.model import Model
+from relu_opt.tabular.tables import Table
 
 QUICK = {"n_lams": 2, "lam_min_ratio": 0.03, "cv": 2, "n_gates": 10}
 

@@ -13,8 +13,8 @@ import pytest
 
 import relu_opt as ro
 from relu_opt import verify
-from relu_opt.closed.spike_free import spike_free_program, train_spike_free
 from relu_opt.errors import DataError
+from relu_opt.train.formulas.spike_free import spike_free_program, train_spike_free
 from relu_opt.verify.claim import Claim
 from relu_opt.verify.exact import exact_bounds
 from relu_opt.verify.exact_integers import integers

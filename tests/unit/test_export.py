@@ -19,8 +19,8 @@ from relu_opt.export import (
     to_onnx,
     to_torch,
 )
-from relu_opt.preprocessing import Preprocessing
 from relu_opt.program.network import ReLUNetwork
+from relu_opt.tabular.preprocessing import Preprocessing
 
 KINDS = list(product(("relu", "gated"), (False, True), (0.0, 0.75), (0, 1, 9)))
 EPS32 = float(np.finfo(np.float32).eps)

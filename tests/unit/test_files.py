@@ -8,9 +8,9 @@ import pytest
 import relu_opt as ro
 from relu_opt.errors import DataError
 from relu_opt.io import read_result, write_npz
-from relu_opt.model import Model
-from relu_opt.preprocessing import Preprocessing
-from relu_opt.tables import Table
+from relu_opt.tabular.model import Model
+from relu_opt.tabular.preprocessing import Preprocessing
+from relu_opt.tabular.tables import Table
 
 
 @pytest.fixture(scope="module")

@@ -184,7 +184,7 @@ def test_a_time_limit_returns_bounds_that_hold(oracle, request):
 
 
 def test_an_interrupt_returns_the_best_so_far(monkeypatch):
-    from relu_opt.globally.sphere import SphereOracle
+    from relu_opt.train.all_patterns.sphere_oracle import SphereOracle
 
     X, y = data_of(4, 25, 3)
     search, calls = SphereOracle.search, []

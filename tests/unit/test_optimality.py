@@ -27,7 +27,7 @@ from relu_opt.plugins.near_first import near_first
 from relu_opt.plugins.types import RawSolution, SolveOptions, StopReason
 from relu_opt.program.convexity import dent
 from relu_opt.program.far_bounds import without_far_bounds
-from relu_opt.verdicts import Verdict
+from relu_opt.proof.verdict import Verdict
 
 BACKENDS = ("auto", "native", "highs", "clarabel", "cvxpy")
 FAR = (1e6, 1e9, 1e12, 1e15)

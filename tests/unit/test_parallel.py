@@ -11,17 +11,17 @@ import pytest
 
 import relu_opt as ro
 from relu_opt.errors import BackendUnavailable, DataError, SolveFailed
-from relu_opt.parallel import bidding, executors, sharded
-from relu_opt.parallel.executors import Pool, Serial, WorkersLost, as_executor, run_all
 from relu_opt.plugins.manager import observe
 from relu_opt.plugins.types import StopReason
+from relu_opt.solve.shards import executors, pricing, training
+from relu_opt.solve.shards.executors import Pool, Serial, WorkersLost, as_executor, run_all
 
 
 @pytest.fixture
 def small_shards(monkeypatch):
     """Shards and rounds so small that there are several of each."""
-    monkeypatch.setattr(sharded, "SHARD", 16)
-    monkeypatch.setattr(sharded, "JOIN", 6)
+    monkeypatch.setattr(training, "SHARD", 16)
+    monkeypatch.setattr(training, "JOIN", 6)
 
 
 @pytest.fixture(scope="module")
@@ -85,13 +85,13 @@ def test_bids_are_the_most_violated_patterns(make_program):
     points = prog.project(prog.correlations(nu), np.arange(2 * len(prog.patterns))).points
     norms = np.linalg.norm(points, axis=1).reshape(2, -1).max(axis=0)
     for most in (1, 5, 1000):
-        priced = bidding.price(prog, prog.patterns, prog.lam, nu, most, None)
+        priced = pricing.price(prog, prog.patterns, prog.lam, nu, most, None)
         expected = [k for k in np.argsort(-norms, kind="stable")[:most] if norms[k] > prog.lam]
         assert priced.bids.patterns.tolist() == expected
         np.testing.assert_allclose(priced.bids.norms, norms[expected], rtol=1e-10)
         assert priced.bids.largest >= norms.max() * (1 - 1e-12)
         # What was learnt saves projections, and changes no bid.
-        again = bidding.price(prog, prog.patterns, prog.lam, nu, most, priced)
+        again = pricing.price(prog, prog.patterns, prog.lam, nu, most, priced)
         assert again.bids.patterns.tolist() == expected
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import relu_opt as ro
-from relu_opt.path_cv import PathCV, plan_validation, validate
-from relu_opt.paths.fold_errors import FoldTask, in_processes
+from relu_opt.path.cross_validation import PathCV, plan_validation, validate
+from relu_opt.path.fold_errors import FoldTask, in_processes
 from relu_opt.plugins.manager import observe
 
 LAMS = [0.2, 0.06, 0.02]
@@ -188,7 +188,7 @@ def test_own_folds_may_come_from_a_splitter(make_program):
 def test_what_cannot_be_used_is_named_before_anything_is_solved(
     make_program, monkeypatch, arguments, part
 ):
-    monkeypatch.setattr("relu_opt.paths.following.solve", None)
+    monkeypatch.setattr("relu_opt.path.following.solve", None)
     with pytest.raises(ro.errors.DataError, match=part):
         ro.cross_validate(make_program(), **arguments)
     with pytest.raises(ro.errors.DataError, match="ConvexProgram is needed"):

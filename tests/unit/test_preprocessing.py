@@ -8,8 +8,8 @@ import pytest
 from sklearn.preprocessing import StandardScaler
 
 from relu_opt.errors import DataError
-from relu_opt.preprocessing import Preprocessing
-from relu_opt.tables import Table
+from relu_opt.tabular.preprocessing import Preprocessing
+from relu_opt.tabular.tables import Table
 
 
 def make_table(**columns):

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 import relu_opt as ro
-from relu_opt.certificate import LISTED
-from relu_opt.dual_bound import feasibility, lower_bound
-from relu_opt.primal_bound import objective_above
 from relu_opt.program.logarithms import entropy_below, softplus_above
 from relu_opt.program.loss_bounds import bounds_of
 from relu_opt.program.loss_proof import settled
 from relu_opt.program.losses import Squared
-from relu_opt.proving import certificate_of
+from relu_opt.proof.certificate import LISTED
+from relu_opt.proof.certify import certificate_of
+from relu_opt.proof.dual_bound import feasibility, lower_bound
+from relu_opt.proof.primal_bound import objective_above
 from relu_opt.rounding import scaled_down, scaled_up
 
 LOSSES = ("squared", "logistic", "squared_hinge", "hinge", ro.Huber(0.4))

@@ -9,8 +9,8 @@ from scipy.optimize import nnls
 
 import relu_opt as ro
 from relu_opt.errors import BackendUnavailable, DataError
-from relu_opt.pruning import METHODS, prune_certified
-from relu_opt.pruning_steps import exact_steps, inverse_gram, least_squares_steps, null_space
+from relu_opt.pruning.prune import METHODS, prune_certified
+from relu_opt.pruning.steps import exact_steps, inverse_gram, least_squares_steps, null_space
 
 BASELINES = [method for method in METHODS if method != "optimal"]
 LOSSES = ("squared", "logistic", "squared_hinge", ro.Huber(0.4))
@@ -528,13 +528,13 @@ def test_scores(case):
 def test_scores_of_many_rows_are_those_of_few(case, monkeypatch):
     path, X, y = case
     whole = path.scores(X, y)
-    monkeypatch.setattr("relu_opt.pruning_path.CHUNK_ENTRIES", 30)
+    monkeypatch.setattr("relu_opt.pruning.pruning_path.CHUNK_ENTRIES", 30)
     assert path.scores(X, y) == pytest.approx(whole)
 
 
 def test_losses_of_many_fits_are_those_of_few(case, monkeypatch):
     path, X, y = case
-    monkeypatch.setattr("relu_opt.pruning_baselines.CHUNK_ENTRIES", 30)
+    monkeypatch.setattr("relu_opt.pruning.baselines.CHUNK_ENTRIES", 30)
     again = ro.prune(path.network(0), X, y, lam=0.1, to=0)
     assert again.losses == pytest.approx(path.losses)
 

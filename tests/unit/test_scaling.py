@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 
 import relu_opt as ro
-from relu_opt.defaults import default_lam
 from relu_opt.errors import DataError
 from relu_opt.estimators import ReLUClassifier, ReLURegressor
-from relu_opt.preprocessing import Preprocessing
-from relu_opt.scaling import moments, scaled_rows
-from relu_opt.tables import Table
+from relu_opt.tabular.default_lam import default_lam
+from relu_opt.tabular.preprocessing import Preprocessing
+from relu_opt.tabular.scaling import moments, scaled_rows
+from relu_opt.tabular.tables import Table
 
 
 @pytest.mark.parametrize("size", [1e-200, 1.0, 1e200])

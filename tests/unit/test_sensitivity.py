@@ -11,7 +11,7 @@ from scipy.stats import ortho_group
 from symmetric import crosspolytope
 
 import relu_opt as ro
-from relu_opt.differentiability import Margins, verdict
+from relu_opt.derivatives.differentiability import Margins, verdict
 from relu_opt.errors import DataError, NotDifferentiable
 
 CASES = [

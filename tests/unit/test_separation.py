@@ -158,7 +158,7 @@ def test_a_time_limit_returns_a_bound_that_holds(oracle):
 
 
 def test_interrupts_return_a_bound_that_holds(monkeypatch):
-    from relu_opt.globally import cone_search
+    from relu_opt.train.all_patterns import cone_search
 
     X, nu = data_of(3, 25, 3)
     calls = []
@@ -228,7 +228,7 @@ def test_a_convex_kink_at_the_maximum_is_looked_at_from_both_sides():
 
 
 def test_cones_that_rounding_hides_end_the_search(monkeypatch):
-    from relu_opt.globally import sphere
+    from relu_opt.train.all_patterns import sphere_oracle as sphere
     from relu_opt.verify import search as verify_search
 
     monkeypatch.setattr(sphere, "MOST_KINKS", 0)

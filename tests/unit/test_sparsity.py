@@ -11,13 +11,13 @@ from scipy.optimize import linprog
 
 import relu_opt as ro
 from relu_opt.errors import DataError
-from relu_opt.interpolation import (
+from relu_opt.plugins.manager import observe
+from relu_opt.train.interpolation.least_cost_face import Face, polished_dual
+from relu_opt.train.interpolation.least_cost_network import (
     conic_program,
     solve_conic,
     unit_program,
 )
-from relu_opt.least_cost import Face, polished_dual
-from relu_opt.plugins.manager import observe
 
 T1_X = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [1.0, -1.0]])
 T1_Y = np.array([1.0, -1.0, 2.0, 0.5])

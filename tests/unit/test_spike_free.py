@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import relu_opt as ro
-from relu_opt.certificate import SPIKE_FREE
-from relu_opt.closed.formula import ones_pattern
-from relu_opt.closed.spike_free import spike_free_program, train_spike_free
 from relu_opt.errors import DataError
+from relu_opt.proof.certificate import SPIKE_FREE
+from relu_opt.train.formulas.formula import ones_pattern
+from relu_opt.train.formulas.spike_free import spike_free_program, train_spike_free
 from relu_opt.verify.spike_free import stretch
 
 # (CCᵀ)⁻¹ of the example whose interpolation formula is wrong.
@@ -228,7 +228,7 @@ def test_the_certificate_is_re_checked(tmp_path):
     assert not ro.verify(replace(certificate, patterns=other), SPIKE_FREE_X, y).valid
     # Nor with a scope that it does not belong to, nor as a list of all patterns.
     assert ro.verify(replace(certificate, scope="program"), SPIKE_FREE_X, y).verdict == "invalid"
-    from relu_opt.certificate import LISTED
+    from relu_opt.proof.certificate import LISTED
 
     assert ro.verify(replace(certificate, coverage=LISTED), SPIKE_FREE_X, y).verdict == "invalid"
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 import relu_opt as ro
-from relu_opt.certificate import fingerprint
 from relu_opt.program.losses import Huber
-from relu_opt.splines.certificate import objective_above
-from relu_opt.splines.exact import fits_and_targets, mending_cost
-from relu_opt.splines.neurons import Neurons
-from relu_opt.splines.problem import SplineProblem
+from relu_opt.proof.certificate import fingerprint
+from relu_opt.train.one_input.certificate import objective_above
+from relu_opt.train.one_input.exact import fits_and_targets, mending_cost
+from relu_opt.train.one_input.neurons import Neurons
+from relu_opt.train.one_input.problem import SplineProblem
 from relu_opt.verify.spline_sums import fits_and_targets as re_fitted
 from relu_opt.verify.spline_sums import largest_hinge
 from relu_opt.verify.spline_sums import mending_cost as re_mended

@@ -10,9 +10,9 @@ from sklearn.linear_model import Lasso
 
 import relu_opt as ro
 from relu_opt.errors import DataError, NotCertified
-from relu_opt.splines.knots import Knots
-from relu_opt.splines.neurons import Neurons
-from relu_opt.splines.problem import SplineProblem, spline_cost
+from relu_opt.train.one_input.knots import Knots
+from relu_opt.train.one_input.neurons import Neurons
+from relu_opt.train.one_input.problem import SplineProblem, spline_cost
 
 T2 = np.array([-1.0, 0.0, 1.0, 2.0]), np.array([0.0, 1.0, 0.0, 2.0])
 ALTERNATING = np.array([-2.0, -1, 0, 1, 2]), np.array([1.0, -1, 1, -1, 1])

@@ -17,7 +17,7 @@ from pyarrow import parquet
 from stopping import calls_of
 
 from relu_opt.errors import DataError
-from relu_opt.tables import Table, read_table
+from relu_opt.tabular.tables import Table, read_table
 
 
 @pytest.fixture
@@ -236,7 +236,7 @@ def test_no_row_is_read_by_the_interpreter(tmp_path):
 def test_reading_does_not_import_pandas(write):
     file = write("a,b\n1,2\n3,4\n")
     script = (
-        "import sys; from relu_opt.tables import read_table; "
+        "import sys; from relu_opt.tabular.tables import read_table; "
         f"t = read_table({str(file)!r}); t.matrix(t.names); sys.exit('pandas' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

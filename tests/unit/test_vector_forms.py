@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 
 import relu_opt as ro
 from relu_opt.errors import DataError
-from relu_opt.vector.frank_wolfe import frank_wolfe
+from relu_opt.train.several_outputs.frank_wolfe import frank_wolfe
 
 TINY = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [1.0, -1.0]])
 TARGETS = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, -1.0], [0.0, 2.0]])

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import relu_opt as ro
-from relu_opt.vector.definite import semidefinite
-from relu_opt.vector.lifted import lifted_bound
-from relu_opt.vector.problem import VectorProblem
-from relu_opt.vector.proof import dual_below, lower_bound, settled
+from relu_opt.train.several_outputs.definite import semidefinite
+from relu_opt.train.several_outputs.lifted import lifted_bound
+from relu_opt.train.several_outputs.problem import VectorProblem
+from relu_opt.train.several_outputs.proof import dual_below, lower_bound, settled
 from relu_opt.verify.lifted import lifted as re_lifted
 
 LAM = 0.1

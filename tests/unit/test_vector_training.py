@@ -12,7 +12,7 @@ from stopping import Clock
 import relu_opt as ro
 from relu_opt.errors import DataError
 from relu_opt.plugins.types import StopReason
-from relu_opt.vector.master import group_lasso
+from relu_opt.train.several_outputs.master import group_lasso
 
 # theory: the papers' loss is a sum, with beta = n lam.
 TINY = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [1.0, -1.0]])
@@ -267,7 +267,7 @@ def test_above_the_largest_useful_lam_the_network_is_empty():
 
 
 def test_a_time_limit_and_an_interrupt_return_bounds_that_hold(monkeypatch):
-    from relu_opt.vector.sphere import VectorSphere
+    from relu_opt.train.several_outputs.sphere import VectorSphere
 
     X, Y = data_of(4, 20, 3, 2)
     best = ro.train_vector(X, Y, 0.05)

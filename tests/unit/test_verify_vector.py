@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import relu_opt as ro
-from relu_opt.certificate import fingerprint
 from relu_opt.errors import DataError
+from relu_opt.proof.certificate import fingerprint
 from relu_opt.verify.lifted import _shown as shown
 from relu_opt.verify.lifted import lifted, semidefinite
 from relu_opt.verify.vector_search import reach_vector

@@ -1,0 +1,1 @@
+"""How the optimum answers to changes of λ and of the data."""

@@ -1,0 +1,1 @@
+"""What long work tells: the bar, and the bounds over time."""

@@ -1,0 +1,1 @@
+"""What is proved: bounds from both sides, the judge of them, certificates."""

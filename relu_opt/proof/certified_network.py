@@ -1,0 +1,21 @@
+"""A network that carries the proof of its own optimality."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from relu_opt.program.network import ReLUNetwork
+from relu_opt.proof.certificate import Certificate
+
+
+@dataclass(frozen=True, eq=False)
+class CertifiedNetwork(ReLUNetwork):
+    """A `ReLUNetwork` with its certificate.
+
+    Attributes
+    ----------
+    certificate : Certificate
+        Of this very network.
+    """
+
+    certificate: Certificate = field(kw_only=True)

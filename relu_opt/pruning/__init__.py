@@ -1,0 +1,1 @@
+"""Networks made narrower: exactly, and beyond it."""

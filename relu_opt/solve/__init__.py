@@ -1,0 +1,1 @@
+"""Solving: programs handed to backends, answers checked, proved and compared."""

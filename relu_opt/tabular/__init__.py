@@ -1,0 +1,1 @@
+"""From tables to X and y, and models of them."""

@@ -1,0 +1,1 @@
+"""The companion problems: all patterns, one input, several outputs, formulas, deep."""

@@ -1,0 +1,1 @@
+"""Networks that fit exactly: the cheapest, all of them, and those of the fewest neurons."""
