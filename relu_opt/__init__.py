@@ -56,15 +56,15 @@ if TYPE_CHECKING:
     from relu_opt.progress.history import History, record
     from relu_opt.proof.certificate import Certificate, KKTReport
     from relu_opt.proof.certified_network import CertifiedNetwork
-    from relu_opt.proof.certify import certify
     from relu_opt.proof.verdict import Verdict
     from relu_opt.pruning.prune import prune
     from relu_opt.pruning.pruning_path import PruningPath
     from relu_opt.sets.optimal_set import OptimalSet, optimal_set
-    from relu_opt.solve.cross_check import CrossCheck, cross_check
-    from relu_opt.solve.foreign_networks import certify_network
-    from relu_opt.solve.standard import ProgramSolution, solve_program
-    from relu_opt.solve.training import Solution, solve
+    from relu_opt.solving.certify import certify
+    from relu_opt.solving.cross_check import CrossCheck, cross_check
+    from relu_opt.solving.foreign_networks import certify_network
+    from relu_opt.solving.standard import ProgramSolution, solve_program
+    from relu_opt.solving.training import Solution, solve
     from relu_opt.train.all_patterns.separation import separation
     from relu_opt.train.all_patterns.separation_bounds import Separation
     from relu_opt.train.all_patterns.solution import GlobalSolution
@@ -197,12 +197,12 @@ _NAMES = {
     "proof.certificate": "Certificate KKTReport",
     "proof.certified_network": "CertifiedNetwork",
     "train.formulas.closed_form": "ClosedForm closed_form",
-    "solve.cross_check": "CrossCheck cross_check",
+    "solving.cross_check": "CrossCheck cross_check",
     "train.deep.collapse": "NeuralCollapse neural_collapse",
     "train.deep.comparison": "DeepComparison compare_deep",
     "train.deep.network": "BatchNorm DeepNetwork",
     "train.deep.training": "DeepSolution train_deep",
-    "solve.foreign_networks": "certify_network",
+    "solving.foreign_networks": "certify_network",
     "files": "load",
     "train.all_patterns.solution": "GlobalSolution",
     "train.all_patterns.separation_bounds": "Separation",
@@ -222,13 +222,13 @@ _NAMES = {
         "stream_patterns"
     ),
     "program.spike_free": "SpikeFree is_spike_free",
-    "solve.standard": "ProgramSolution solve_program",
+    "solving.standard": "ProgramSolution solve_program",
     "progress.bar": "show_progress",
-    "proof.certify": "certify",
+    "solving.certify": "certify",
     "pruning.prune": "prune",
     "pruning.pruning_path": "PruningPath",
     "derivatives.sensitivity": "Sensitivity sensitivity",
-    "solve.training": "Solution solve",
+    "solving.training": "Solution solve",
     "train.interpolation.fewest_neurons": "Sparsity sparsest_interpolant",
     "train.one_input.certificate": "SplineCertificate",
     "train.one_input.fit": "fit_spline",

@@ -12,7 +12,7 @@ from types import ModuleType
 
 MOVED = {
     "relu_opt.model": "relu_opt.tabular.model",
-    "relu_opt.parallel": "relu_opt.solve.shards",
+    "relu_opt.parallel": "relu_opt.solving.shards",
     "relu_opt.preprocessing": "relu_opt.tabular.preprocessing",
     "relu_opt.tables": "relu_opt.tabular.tables",
 }

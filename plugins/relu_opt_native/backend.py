@@ -15,7 +15,7 @@ from relu_opt.plugins.near_first import near_first
 from relu_opt.plugins.types import Program, RawSolution, SolveOptions
 from relu_opt.program import ConvexProgram
 from relu_opt.program.linear import QuadraticProgram
-from relu_opt.solve.column_generation import QuadraticSolver, train
+from relu_opt.solving.column_generation import QuadraticSolver, train
 from relu_opt_native.small_qp import solve_qp
 
 log = logging.getLogger("relu_opt.native")
@@ -33,7 +33,7 @@ class NativeBackend:
     """
 
     def solve(self, program: Program, options: SolveOptions) -> RawSolution:
-        """Train: `relu_opt.solve.column_generation` or `gated`; other programs: `small_qp`."""
+        """Train: `relu_opt.solving.column_generation` or `gated`; other programs: `small_qp`."""
         small = not isinstance(program, ConvexProgram) or program.X.size <= SMALL_DATA
         blas = _blas()
         threads = options.threads or max(pool["num_threads"] for pool in blas.info())

@@ -22,7 +22,7 @@ from scipy.optimize import brentq
 from relu_opt.arrays import FloatArray, IntArray
 from relu_opt.plugins.types import RawSolution, SolveOptions, StopReason
 from relu_opt.program import ConvexProgram
-from relu_opt.solve.column_generation.bounds import Bounds
+from relu_opt.solving.column_generation.bounds import Bounds
 from relu_opt_native.curvature import Curvature, Damping
 from relu_opt_native.group_columns import DiagonalData, GroupColumns
 from relu_opt_native.group_newton import LARGE, Manner, NewtonSystem

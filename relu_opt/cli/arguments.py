@@ -15,7 +15,7 @@ from relu_opt.config import CONFIG_VARIABLE
 from relu_opt.errors import OptionError
 
 if TYPE_CHECKING:
-    from relu_opt.solve.shards import Executor
+    from relu_opt.solving.shards import Executor
 
 # What a training is made of when nothing is chosen.
 GATES, LOSS, ACTIVATION = 100, "squared", "relu"
@@ -135,7 +135,7 @@ def workers(scheduler: str | None) -> Iterator[Executor | None]:
     if scheduler is None:
         yield None
         return
-    from relu_opt.solve.shards.executors import opened
+    from relu_opt.solving.shards.executors import opened
 
     with opened(scheduler) as executor:
         yield executor

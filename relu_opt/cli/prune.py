@@ -68,8 +68,8 @@ def prune(
     from relu_opt.config import load_settings
     from relu_opt.plotting import check_picture, save_figure
     from relu_opt.progress.bar import progress
-    from relu_opt.proof.certify import certify
     from relu_opt.pruning.prune import check_method, prune_certified
+    from relu_opt.solving.certify import certify
     from relu_opt.tabular.model import Model
     from relu_opt.tabular.standing import standing
     from relu_opt.tabular.tables import read_table

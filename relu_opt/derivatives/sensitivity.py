@@ -28,7 +28,7 @@ from relu_opt.program.signs import masks_of
 from relu_opt.proof.certified_network import CertifiedNetwork
 from relu_opt.sets.active_system import ActiveSystem, active_system
 from relu_opt.sets.optimal_set import optimal_set
-from relu_opt.solve.training import Solution
+from relu_opt.solving.training import Solution
 
 # A row this close to a neuron's hyperplane, relative to the norms, lies on it.
 ON_PLANE = 1e-9

@@ -32,7 +32,7 @@ from relu_opt.program.network import ReLUNetwork
 from relu_opt.program.patterns import Patterns, sample_patterns
 from relu_opt.proof.certificate import Certificate
 from relu_opt.proof.verdict import Verdict
-from relu_opt.solve.training import Solution
+from relu_opt.solving.training import Solution
 from relu_opt.tabular.model import Model
 from relu_opt.tabular.preprocessing import Preprocessing
 from relu_opt.tabular.scaling import moments, scaled_rows

@@ -22,7 +22,7 @@ from relu_opt.plugins.dispatch import can_start
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.losses import Loss, get_loss
 from relu_opt.program.patterns import Patterns
-from relu_opt.solve.training import Solution, solve
+from relu_opt.solving.training import Solution, solve
 from relu_opt.tabular.default_lam import default_lam
 
 

@@ -13,17 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from relu_opt.above import above
 from relu_opt.arrays import FloatArray
 from relu_opt.errors import DataError, NotCertified, did_you_mean
 from relu_opt.path.fold_errors import FoldResult, FoldTask, in_processes, solve_fold
 from relu_opt.path.folds import Fold, Plan, plan_validation
 from relu_opt.path.solution_path import RATIO, SolutionPath, solution_path
-from relu_opt.plotting.paths import plot_validation
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.progress.bar import Announcer
-from relu_opt.solve.shards.executors import Executor, opened, run_all
-from relu_opt.solve.training import Solution
+from relu_opt.solving.shards.executors import Executor, opened, run_all
+from relu_opt.solving.training import Solution
 
 RULES = ("best", "one_se")
 
@@ -209,7 +209,7 @@ class PathCV:
         Axes
             Those of the errors.
         """
-        return plot_validation(self, ax)
+        return above("plotting.plot_validation")(self, ax)
 
 
 # -- underneath ----------------------------------------------------------------------------

@@ -18,8 +18,8 @@ from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.multipliers import ConeMultipliers
 from relu_opt.program.network import network_from_weights
 from relu_opt.proof.certificate import fingerprint
-from relu_opt.proof.certify import certify
-from relu_opt.solve.training import Solution
+from relu_opt.solving.certify import certify
+from relu_opt.solving.training import Solution
 
 
 @dataclass(frozen=True)

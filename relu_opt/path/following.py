@@ -19,7 +19,7 @@ from relu_opt.plugins.dispatch import can_start
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.progress.bar import Announcer
-from relu_opt.solve.training import Solution, solve
+from relu_opt.solving.training import Solution, solve
 
 # The first step in log λ, the longest, and by how much one may differ from the step before.
 FIRST_STEP, LONGEST_STEP = 0.3, 1.5

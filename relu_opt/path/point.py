@@ -18,7 +18,7 @@ from relu_opt.program.multipliers import ConeMultipliers
 from relu_opt.program.network import network_from_weights
 from relu_opt.proof.certificate import Certificate
 from relu_opt.sets.optimal_set import OptimalSet, optimal_set
-from relu_opt.solve.training import Solution
+from relu_opt.solving.training import Solution
 
 
 @dataclass(frozen=True, eq=False)

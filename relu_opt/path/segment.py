@@ -23,10 +23,10 @@ from relu_opt.plugins.types import StopReason
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.multipliers import ConeMultipliers
 from relu_opt.program.network import network_from_weights
-from relu_opt.proof.certify import certificate_of
+from relu_opt.proof.assembly import certificate_of
 from relu_opt.proof.dual_bound import lower_bound
 from relu_opt.proof.verdict import relative_gap
-from relu_opt.solve.training import Solution
+from relu_opt.solving.training import Solution
 
 # Pieces on which the convex part of the gap is bounded by its chord.
 PIECES = 64

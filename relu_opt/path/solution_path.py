@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from relu_opt.above import above
 from relu_opt.arrays import FloatArray, IntArray, as_positive
 from relu_opt.config import load_settings
 from relu_opt.errors import DataError, NotCertified
@@ -28,7 +29,6 @@ from relu_opt.path.file import Promise, load_points, save_points
 from relu_opt.path.following import Follower, lam_grid, until_stopped
 from relu_opt.path.point import PathPoint
 from relu_opt.path.segment import Segment
-from relu_opt.plotting.paths import plot_path
 from relu_opt.plugins.dispatch import can_start
 from relu_opt.plugins.options import as_options
 from relu_opt.plugins.types import StopReason
@@ -37,9 +37,9 @@ from relu_opt.program.network import ReLUNetwork
 from relu_opt.proof.certified_network import CertifiedNetwork
 from relu_opt.proof.verdict import relative_gap
 from relu_opt.sets.optimal_set import OptimalSet
-from relu_opt.solve.shards.executors import opened
-from relu_opt.solve.shards.training import Shards
-from relu_opt.solve.training import Solution, solve
+from relu_opt.solving.shards.executors import opened
+from relu_opt.solving.shards.training import Shards
+from relu_opt.solving.training import Solution, solve
 
 # Where the path ends by default, as a share of λ_max, and the gap that it promises.
 RATIO, EPS = 1e-3, 1e-3
@@ -397,7 +397,7 @@ class SolutionPath:
         -------
         Axes
         """
-        return plot_path(self, kind, ax)
+        return above("plotting.plot_path")(self, kind, ax)
 
     # -- files -------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -27,7 +27,15 @@ from relu_opt.program.network import ReLUNetwork
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from relu_opt.estimators import ReLUClassifier, ReLUClassifierCV
+
+class Classifier(Protocol):
+    """A `ReLUClassifier`, as far as it is drawn."""
+
+    classes_: Any
+    networks_: Any
+    n_features_in_: int
+    scaling_: Any
+
 
 # The margin about the data, as a share.
 MARGIN = 0.06
@@ -85,7 +93,7 @@ def kinks(network: ReLUNetwork, constant: float) -> FloatArray:
 
 
 def plot_regions(
-    model: ReLUNetwork | ReLUClassifier | ReLUClassifierCV,
+    model: ReLUNetwork | Classifier,
     X: ArrayLike,
     y: ArrayLike,
     axes: Axes | None = None,
@@ -157,7 +165,7 @@ def plot_regions(
 
 
 def _classified(
-    model: ReLUNetwork | ReLUClassifier | ReLUClassifierCV, X: ArrayLike, y: ArrayLike
+    model: ReLUNetwork | Classifier, X: ArrayLike, y: ArrayLike
 ) -> tuple[
     Sequence[ReLUNetwork],
     FloatArray,

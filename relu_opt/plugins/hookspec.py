@@ -30,12 +30,12 @@ from relu_opt.plugins.types import (
     Program,
     ProgressEvent,
     RawSolution,
+    Solved,
     SolveOptions,
 )
 
 if TYPE_CHECKING:
     from relu_opt.program.convex import ConvexProgram
-    from relu_opt.solve.training import Solution
 
 PROJECT = "relu_opt"
 
@@ -89,7 +89,7 @@ def relu_opt_progress(event: ProgressEvent) -> None:
 
 
 @hookspec
-def relu_opt_solved(program: ConvexProgram, solution: Solution) -> None:
+def relu_opt_solved(program: ConvexProgram, solution: Solved) -> None:
     """Observe a finished, certified solve. An error here is logged and changes nothing.
 
     Example::

@@ -12,11 +12,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from relu_opt.plugins.hookspec import hookimpl
-from relu_opt.plugins.types import ProgressEvent
+from relu_opt.plugins.types import ProgressEvent, Solved
 
 if TYPE_CHECKING:
     from relu_opt.program.convex import ConvexProgram
-    from relu_opt.solve.training import Solution
 
 solves = logging.getLogger("relu_opt.solve")
 steps = logging.getLogger("relu_opt.progress")
@@ -26,7 +25,7 @@ class Logbook:
     """An observer like any other."""
 
     @hookimpl
-    def relu_opt_solved(self, program: ConvexProgram, solution: Solution) -> None:
+    def relu_opt_solved(self, program: ConvexProgram, solution: Solved) -> None:
         """Log a finished solve."""
         if not solves.isEnabledFor(logging.INFO):
             return

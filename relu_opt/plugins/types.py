@@ -15,6 +15,8 @@ from relu_opt.program.conic import ConicProgram
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
 from relu_opt.program.multipliers import ConeMultipliers
+from relu_opt.program.network import ReLUNetwork
+from relu_opt.proof.certificate import Certificate
 from relu_opt.proof.verdict import Verdict
 
 API_VERSION = 1
@@ -209,6 +211,27 @@ class SolveOptions:
     state: object = None
     progress: Callable[[ProgressEvent], None] = _ignore
     extra: Mapping[str, object] = field(default_factory=dict)
+
+
+class Solved(Protocol):
+    """What observers hear of a training program that was solved: see `Solution`."""
+
+    @property
+    def network(self) -> ReLUNetwork: ...
+    @property
+    def certificate(self) -> Certificate: ...
+    @property
+    def nu(self) -> FloatArray: ...
+    @property
+    def objective(self) -> float: ...
+    @property
+    def rel_gap(self) -> float: ...
+    @property
+    def stop(self) -> StopReason: ...
+    @property
+    def backend(self) -> str: ...
+    @property
+    def stats(self) -> Mapping[str, Any]: ...
 
 
 @dataclass(frozen=True)

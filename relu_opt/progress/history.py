@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from relu_opt.above import above
 from relu_opt.arrays import FloatArray, IntArray
 from relu_opt.plugins.manager import observe
 from relu_opt.plugins.types import ProgressEvent
@@ -86,9 +87,7 @@ class History:
         -------
         Axes
         """
-        from relu_opt.plotting.convergence import plot_convergence
-
-        return plot_convergence(self, ax, over)
+        return above("plotting.plot_convergence")(self, ax, over)
 
 
 @contextmanager

@@ -15,10 +15,11 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
+from relu_opt.above import above
 from relu_opt.arrays import FloatArray, as_tolerance
 from relu_opt.errors import NotCertified
 from relu_opt.io import complete, need, with_extra, write_npz
@@ -29,9 +30,6 @@ from relu_opt.program.network import (
 )
 from relu_opt.program.patterns import Patterns
 from relu_opt.proof.verdict import Verdict
-
-if TYPE_CHECKING:
-    from relu_opt.files import AnyCertificate
 
 
 @dataclass(frozen=True)
@@ -319,7 +317,7 @@ class Certificate:
         write_npz(path, "certificate", self.to_arrays(), with_extra(self.meta(), extra))
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> AnyCertificate:
+    def load(cls, path: str | os.PathLike[str]) -> Any:
         """The certificate in a file, also a SplineCertificate or a VectorCertificate.
 
         The claims are read, not checked: that is `verify`'s work.
@@ -329,9 +327,7 @@ class Certificate:
         DataError
             If the file is damaged, or holds something else.
         """
-        from relu_opt.files import load_certificate  # which knows the other kinds, and this one
-
-        return load_certificate(path)
+        return above("files.load_certificate")(path)  # which knows the other kinds, and this one
 
     @classmethod
     def from_contents(

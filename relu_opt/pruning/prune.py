@@ -25,8 +25,8 @@ from relu_opt.proof.certificate import Certificate
 from relu_opt.pruning.baselines import SCORES, mean_losses, removal_order
 from relu_opt.pruning.pruning_path import PruningPath
 from relu_opt.pruning.steps import exact_steps, least_squares_steps
-from relu_opt.solve.foreign_networks import certify_own, own_program
-from relu_opt.solve.training import Solution
+from relu_opt.solving.foreign_networks import certify_own, own_program
+from relu_opt.solving.training import Solution
 
 METHODS = ("optimal", "random", *SCORES)
 # Largest change of the fits in the exact phase, relative to the largest fit.

@@ -16,8 +16,8 @@ from relu_opt.plotting import new_axes
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.losses import check_saved
 from relu_opt.program.network import ReLUNetwork
+from relu_opt.proof.assembly import certificate_of
 from relu_opt.proof.certificate import Certificate, fingerprint
-from relu_opt.proof.certify import certificate_of
 from relu_opt.proof.dual_bound import DualBound
 from relu_opt.proof.verdict import Verdict, relative_gap
 

@@ -19,12 +19,12 @@ from relu_opt.errors import ReluOptError
 from relu_opt.path.solution_path import SolutionPath, solution_path
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.proof.certificate import Certificate
-from relu_opt.proof.certify import certify
 from relu_opt.pruning.prune import prune_certified
 from relu_opt.pruning.pruning_path import PruningPath
 from relu_opt.sets.answers import Membership, Narrowest, NeuronRanges, PredictionRange
 from relu_opt.sets.optimal_set import OptimalSet, optimal_set
-from relu_opt.solve.training import Solution
+from relu_opt.solving.certify import certify
+from relu_opt.solving.training import Solution
 from relu_opt.tabular.model import Model
 from relu_opt.tabular.standing import Standing, standing
 from relu_opt.tabular.tables import Table

@@ -8,9 +8,9 @@ from relu_opt.arrays import FloatArray
 from relu_opt.errors import NotCertified
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.network import ReLUNetwork
+from relu_opt.proof.assembly import certificate_of
 from relu_opt.proof.certificate import Certificate
 from relu_opt.proof.certified_network import CertifiedNetwork
-from relu_opt.proof.certify import certificate_of
 from relu_opt.proof.dual_bound import DualBound
 from relu_opt.sets.equicorrelation import Equicorrelation
 

@@ -16,7 +16,7 @@ from scipy.sparse import csc_array, hstack, vstack
 from relu_opt.arrays import FloatArray
 from relu_opt.program.linear import LinearProgram
 from relu_opt.sets.polytope import ZERO, Polytope
-from relu_opt.solve.standard import solve_program
+from relu_opt.solving.standard import solve_program
 
 # Integers may be off by this much.
 INTEGRALITY = 1e-6

@@ -24,14 +24,14 @@ from relu_opt.program.network import ReLUNetwork, locate_neurons
 from relu_opt.program.patterns import Patterns, unique_rows
 from relu_opt.program.signs import masks_of
 from relu_opt.progress.bar import Announcer
+from relu_opt.proof.assembly import CONE_TOLERANCE, certificate_of
 from relu_opt.proof.certified_network import CertifiedNetwork
-from relu_opt.proof.certify import CONE_TOLERANCE, certificate_of
 from relu_opt.proof.dual_bound import DualBound
 from relu_opt.proof.verdict import relative_gap
 from relu_opt.sets.answers import PredictionRange
 from relu_opt.sets.element import with_certificate
 from relu_opt.sets.stacking import Stack, Trade, one_more_row, with_columns
-from relu_opt.solve.shards.executors import opened, run_all
+from relu_opt.solving.shards.executors import opened, run_all
 
 # How close the two bounds on the end of a range shall come, relative to its distance from the
 # optimum, and how many programs are solved for that at the most.

@@ -34,7 +34,7 @@ from relu_opt.sets.polytope import Polytope, null_space, smallest_largest, suppo
 from relu_opt.sets.sampling import hit_and_run
 from relu_opt.sets.shadow import Shadow, shadow, widest_pair
 from relu_opt.sets.vertices import walk_vertices
-from relu_opt.solve.training import Solution, solve
+from relu_opt.solving.training import Solution, solve
 
 EXTREMES = ("l1", "max_l1", "linf", "max_min")
 # What every element is certified to, and how far its training fits may be from the others'.

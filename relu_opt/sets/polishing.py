@@ -13,7 +13,7 @@ from relu_opt.proof.dual_bound import DualBound, lower_bound
 from relu_opt.sets.active_system import ActiveSystem, active_system, newton_step
 from relu_opt.sets.assembly import sizes_of
 from relu_opt.sets.equicorrelation import FINE_GREY, GREY, Equicorrelation, equicorrelated
-from relu_opt.solve.training import Solution
+from relu_opt.solving.training import Solution
 
 # With more coordinates the equations are too large to be worth it.
 MOST_COORDINATES = 4000

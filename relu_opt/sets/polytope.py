@@ -16,7 +16,7 @@ from relu_opt.arrays import BoolArray, FloatArray
 from relu_opt.errors import NotCertified
 from relu_opt.plugins.dispatch import can_start
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
-from relu_opt.solve.standard import ProgramSolution, solve_program
+from relu_opt.solving.standard import ProgramSolution, solve_program
 
 # Singular values below RANK of the largest are zero; between them and DOUBT of it, in doubt.
 RANK = 1e-10

@@ -24,7 +24,7 @@ from relu_opt.program.losses import Loss, Squared
 from relu_opt.program.patterns import Patterns
 from relu_opt.program.signs import masks_of
 from relu_opt.rounding import charge
-from relu_opt.solve.training import Solution, solve
+from relu_opt.solving.training import Solution, solve
 
 
 @dataclass(frozen=True)

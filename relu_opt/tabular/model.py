@@ -18,9 +18,9 @@ from relu_opt.program.convex import ACTIVATIONS, ConvexProgram
 from relu_opt.program.losses import Loss, check_saved, make_loss
 from relu_opt.program.network import ReLUNetwork, locate_neurons
 from relu_opt.program.patterns import patterns_of_gates
-from relu_opt.proof.certify import CONE_TOLERANCE
+from relu_opt.proof.assembly import CONE_TOLERANCE
 from relu_opt.sets.equicorrelation import ACCURACY
-from relu_opt.solve.training import Solution, solve
+from relu_opt.solving.training import Solution, solve
 from relu_opt.tabular.preprocessing import Preprocessing
 from relu_opt.tabular.tables import Table
 

@@ -14,8 +14,8 @@ from relu_opt.plugins.types import Feature, Program, RawSolution, StopReason
 from relu_opt.program.conic import ConicProgram, split_rows
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
-from relu_opt.solve.standard import ProgramSolution
-from relu_opt.solve.training import Solution
+from relu_opt.solving.standard import ProgramSolution
+from relu_opt.solving.training import Solution
 from relu_opt.testing.named import NamedProgram, is_mixed_integer
 from relu_opt.testing.subject import Failed, Skipped, Subject
 

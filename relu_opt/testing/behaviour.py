@@ -32,10 +32,10 @@ from relu_opt.plugins.types import (
 from relu_opt.program.conic import ConicProgram
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
-from relu_opt.proof.certify import certify
 from relu_opt.proof.verdict import Verdict
-from relu_opt.solve.standard import ProgramSolution
-from relu_opt.solve.training import Solution
+from relu_opt.solving.certify import certify
+from relu_opt.solving.standard import ProgramSolution
+from relu_opt.solving.training import Solution
 from relu_opt.testing.answers import CONVERGED, allowed, near_optimum, objective_of, right, scale
 from relu_opt.testing.named import NamedProgram, is_mixed_integer
 from relu_opt.testing.subject import Answer, Failed, Skipped, Subject

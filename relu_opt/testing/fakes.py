@@ -37,7 +37,7 @@ from relu_opt.plugins.types import (
 from relu_opt.program.conic import ConicProgram
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
-from relu_opt.solve.run import run
+from relu_opt.solving.run import run
 from relu_opt.testing.capture import arrays_of
 
 # Who solves for the fakes.

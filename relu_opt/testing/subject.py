@@ -23,9 +23,9 @@ from relu_opt.plugins.types import (
     State,
 )
 from relu_opt.program.convex import ConvexProgram
-from relu_opt.solve.run import run
-from relu_opt.solve.standard import ProgramSolution, solve_program
-from relu_opt.solve.training import Solution, solve
+from relu_opt.solving.run import run
+from relu_opt.solving.standard import ProgramSolution, solve_program
+from relu_opt.solving.training import Solution, solve
 from relu_opt.testing.capture import captured, changes, copies
 from relu_opt.testing.named import NamedProgram
 

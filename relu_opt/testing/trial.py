@@ -10,7 +10,7 @@ from typing import Literal
 
 from relu_opt.errors import ReluOptError, SolveFailed, UnsupportedProgram
 from relu_opt.plugins.types import StopReason
-from relu_opt.solve.cross_check import solve_any, violation_of
+from relu_opt.solving.cross_check import solve_any, violation_of
 from relu_opt.testing.named import NamedProgram
 
 # How wrong, relative to max(1, |optimum|), an objective may be for each unit of tolerance.

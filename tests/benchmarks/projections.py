@@ -30,8 +30,8 @@ from threadpoolctl import threadpool_limits
 import relu_opt as ro
 from relu_opt.plugins.types import SolveOptions
 from relu_opt.program.cones import Projections
-from relu_opt.solve.column_generation import QuadraticSolver, train
-from relu_opt.solve.column_generation.pricing import Projector
+from relu_opt.solving.column_generation import QuadraticSolver, train
+from relu_opt.solving.column_generation.pricing import Projector
 from relu_opt_native import quadratic
 from relu_opt_native.projection import project
 

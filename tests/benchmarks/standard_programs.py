@@ -43,7 +43,7 @@ from relu_opt.errors import ReluOptError, SolveFailed, UnsupportedProgram
 from relu_opt.plugins import StopReason
 from relu_opt.plugins.manager import registry
 from relu_opt.plugins.types import State
-from relu_opt.solve.standard import solve_program
+from relu_opt.solving.standard import solve_program
 
 AGREEMENT = 1e-6
 # Rows up to which equations are solved in rationals.

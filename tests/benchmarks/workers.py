@@ -27,8 +27,8 @@ from problems import breast_cancer
 from threadpoolctl import threadpool_limits
 
 import relu_opt as ro
-from relu_opt.solve.shards.executors import Executor, Serial, as_executor
-from relu_opt.solve.shards.pricing import price
+from relu_opt.solving.shards.executors import Executor, Serial, as_executor
+from relu_opt.solving.shards.pricing import price
 
 PROJECTED = (1, 2, 10, 100)
 

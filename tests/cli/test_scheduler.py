@@ -39,7 +39,7 @@ def test_fit_path_and_explore(run, trained, folder, address):
 
 def test_a_scheduler_that_is_not_there(run, trained, monkeypatch):
     pytest.importorskip("distributed", reason="dask.distributed is not installed")
-    monkeypatch.setattr("relu_opt.solve.shards.executors.CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("relu_opt.solving.shards.executors.CONNECT_SECONDS", 0.5)
     answer = run("fit", trained.data, "--target", "y", "--scheduler", "tcp://127.0.0.1:1")
     assert answer.code == 2
     assert "does not answer" in answer.err

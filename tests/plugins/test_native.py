@@ -407,7 +407,7 @@ def test_uci_files_with_few_gates(shared_data, name):
 def test_many_samples_take_the_route_through_gram_matrices(
     make_program, monkeypatch, loss, activation, intercept, weighted
 ):
-    from relu_opt.solve.column_generation import master
+    from relu_opt.solving.column_generation import master
 
     prog = make_program(4, loss=loss, activation=activation, intercept=intercept, weighted=weighted)
     direct = certified(prog)

@@ -13,8 +13,8 @@ import relu_opt as ro
 from relu_opt.errors import BackendUnavailable, DataError, SolveFailed
 from relu_opt.plugins.manager import observe
 from relu_opt.plugins.types import StopReason
-from relu_opt.solve.shards import executors, pricing, training
-from relu_opt.solve.shards.executors import Pool, Serial, WorkersLost, as_executor, run_all
+from relu_opt.solving.shards import executors, pricing, training
+from relu_opt.solving.shards.executors import Pool, Serial, WorkersLost, as_executor, run_all
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from relu_opt.program.logarithms import entropy_below, softplus_above
 from relu_opt.program.loss_bounds import bounds_of
 from relu_opt.program.loss_proof import settled
 from relu_opt.program.losses import Squared
+from relu_opt.proof.assembly import certificate_of
 from relu_opt.proof.certificate import LISTED
-from relu_opt.proof.certify import certificate_of
 from relu_opt.proof.dual_bound import feasibility, lower_bound
 from relu_opt.proof.primal_bound import objective_above
 from relu_opt.rounding import scaled_down, scaled_up

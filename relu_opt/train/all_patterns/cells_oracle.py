@@ -14,8 +14,8 @@ from relu_opt.program.arrangement import MAX_PATTERNS, enumerate_patterns
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.multipliers import ConeMultipliers
 from relu_opt.rounding import UNDERFLOW, gamma
-from relu_opt.solve.shards.executors import Executor, Serial
-from relu_opt.solve.shards.training import Shards
+from relu_opt.solving.shards.executors import Executor, Serial
+from relu_opt.solving.shards.training import Shards
 from relu_opt.train.all_patterns.separation_bounds import Separation, separation_of
 
 # Cells that are looked at first, those with the largest bound.

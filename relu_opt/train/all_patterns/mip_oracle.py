@@ -23,7 +23,7 @@ from relu_opt.errors import SolveFailed
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.linear import LinearProgram
 from relu_opt.proof.verdict import Verdict
-from relu_opt.solve.standard import solve_program
+from relu_opt.solving.standard import solve_program
 from relu_opt.train.all_patterns.separation_bounds import (
     Kinks,
     RowSpace,

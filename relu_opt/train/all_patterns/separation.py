@@ -15,7 +15,7 @@ from relu_opt.program.arrangement import MAX_PATTERNS
 from relu_opt.program.multipliers import ConeMultipliers
 from relu_opt.program.patterns import Patterns
 from relu_opt.program.units import exponent, scaled
-from relu_opt.solve.shards.executors import Executor
+from relu_opt.solving.shards.executors import Executor
 from relu_opt.train.all_patterns.cells_oracle import CellsOracle
 from relu_opt.train.all_patterns.mip_oracle import MipOracle
 from relu_opt.train.all_patterns.separation_bounds import Oracle, RowSpace, Separation

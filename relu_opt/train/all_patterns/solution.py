@@ -9,11 +9,12 @@ from relu_opt.arrays import FloatArray, as_tolerance
 from relu_opt.errors import DataError
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.network import ReLUNetwork
+from relu_opt.proof.assembly import certificate_of
 from relu_opt.proof.certificate import Certificate
-from relu_opt.proof.certify import certificate_of, read_answer
 from relu_opt.proof.dual_bound import DualBound
 from relu_opt.proof.two_bounds import TwoBounds
-from relu_opt.solve.training import Solution
+from relu_opt.solving.certify import read_answer
+from relu_opt.solving.training import Solution
 from relu_opt.train.all_patterns.separation_bounds import Separation
 
 

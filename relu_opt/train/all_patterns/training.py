@@ -22,12 +22,12 @@ from relu_opt.program.multipliers import ConeMultipliers
 from relu_opt.program.patterns import Patterns, sample_patterns, unique_rows
 from relu_opt.program.signs import masks_of
 from relu_opt.program.spike_free import is_spike_free
+from relu_opt.proof.assembly import certificate_of
 from relu_opt.proof.certificate import LISTED, Coverage
-from relu_opt.proof.certify import certificate_of
 from relu_opt.proof.dual_bound import DualBound, bound_at, feasibility, lower_bound
 from relu_opt.proof.verdict import relative_gap
-from relu_opt.solve.shards.executors import opened
-from relu_opt.solve.training import Solution, solve
+from relu_opt.solving.shards.executors import opened
+from relu_opt.solving.training import Solution, solve
 from relu_opt.train.all_patterns.separation import ScaledOracle, deadline_of, make_oracle
 from relu_opt.train.all_patterns.separation_bounds import Separation
 from relu_opt.train.all_patterns.solution import GlobalSolution, Round

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from relu_opt.above import above
 from relu_opt.arrays import FloatArray, as_array, as_floats, as_positive
 from relu_opt.errors import DataError
 from relu_opt.io import complete, need, read_npz, write_npz
@@ -289,9 +290,8 @@ class DeepNetwork:
         BackendUnavailable
             If torch is missing.
         """
-        from relu_opt.export.deep_torch_form import deep_from_torch
-
-        return deep_from_torch(module, X)
+        network: DeepNetwork = above("export.deep_torch_form.deep_from_torch")(module, X)
+        return network
 
     def _last(self, h: FloatArray) -> FloatArray:
         """Pre-activations of the last hidden layer, shifted or normalised."""

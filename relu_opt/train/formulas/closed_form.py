@@ -13,8 +13,8 @@ from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.network import ReLUNetwork, users_network
 from relu_opt.program.spike_free import STRETCH_TOL, is_spike_free
 from relu_opt.program.units import Units, exponent, scaled
+from relu_opt.proof.assembly import certificate_of
 from relu_opt.proof.certificate import Certificate, Coverage
-from relu_opt.proof.certify import certificate_of
 from relu_opt.proof.dual_bound import lower_bound
 from relu_opt.train.formulas.formula import INTERPOLATION, LOSSES, Formula, ones_pattern
 from relu_opt.train.formulas.rank_one import TOLERANCE as RANK_ONE_TOLERANCE

@@ -19,11 +19,11 @@ from relu_opt.errors import DataError
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.losses import Loss
 from relu_opt.program.spike_free import is_spike_free
+from relu_opt.proof.assembly import certificate_of
 from relu_opt.proof.certificate import SPIKE_FREE
-from relu_opt.proof.certify import certificate_of
 from relu_opt.proof.dual_bound import DualBound
 from relu_opt.rounding import UNIT
-from relu_opt.solve.training import Solution, solve
+from relu_opt.solving.training import Solution, solve
 from relu_opt.train.formulas.formula import (
     Formula,
     ones_pattern,

@@ -28,7 +28,7 @@ from relu_opt.program.linear import LinearProgram
 from relu_opt.program.network import ReLUNetwork, users_network
 from relu_opt.program.units import Units, exponent
 from relu_opt.progress.bar import Announcer
-from relu_opt.solve.standard import solve_program
+from relu_opt.solving.standard import solve_program
 from relu_opt.train.formulas.formula import network_of_blocks
 from relu_opt.train.interpolation.least_cost_face import FIT_TOLERANCE, Face, polished_dual
 from relu_opt.train.interpolation.least_cost_network import (

@@ -29,13 +29,13 @@ from relu_opt.program.network import ReLUNetwork, users_network
 from relu_opt.program.patterns import Patterns
 from relu_opt.program.spike_free import is_spike_free
 from relu_opt.program.units import Units, exponent, scaled
+from relu_opt.proof.assembly import certificate_of
 from relu_opt.proof.certificate import Certificate, Coverage
-from relu_opt.proof.certify import certificate_of
 from relu_opt.proof.dual_bound import feasibility, lower_bound
 from relu_opt.proof.primal_bound import squares_above
 from relu_opt.proof.verdict import relative_gap
 from relu_opt.rounding import charge, exact_dot
-from relu_opt.solve.standard import solve_program
+from relu_opt.solving.standard import solve_program
 from relu_opt.train.formulas.formula import ones_pattern, out_of_reach
 from relu_opt.train.interpolation.least_cost_face import FIT_TOLERANCE, Face, polished_dual
 

@@ -15,8 +15,8 @@ from relu_opt.program.arrangement import enumerate_patterns
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.losses import Loss
 from relu_opt.program.units import scaled
-from relu_opt.proof.certify import certify
-from relu_opt.solve.training import solve
+from relu_opt.solving.certify import certify
+from relu_opt.solving.training import solve
 from relu_opt.train.one_input.bounds import SplineBound
 from relu_opt.train.one_input.certificate import certify_spline
 from relu_opt.train.one_input.constraints import Constraint, HardMargin, Interpolation

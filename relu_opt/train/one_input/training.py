@@ -25,7 +25,7 @@ from relu_opt.plugins.types import State, StopReason
 from relu_opt.program.linear import QuadraticProgram
 from relu_opt.program.lowering import into_domain
 from relu_opt.proof.verdict import relative_gap
-from relu_opt.solve.standard import ProgramSolution, solve_program
+from relu_opt.solving.standard import ProgramSolution, solve_program
 from relu_opt.train.one_input.bounds import SplineBound, lower_bound, missing_knots
 from relu_opt.train.one_input.knots import Knots
 from relu_opt.train.one_input.masters import quadratic_master

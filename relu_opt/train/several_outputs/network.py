@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from relu_opt.above import above
 from relu_opt.arrays import FloatArray, IntArray, as_array, as_floats, as_positive, frozen
 from relu_opt.errors import DataError
 from relu_opt.io import complete, need, read_npz, write_npz
@@ -232,9 +233,7 @@ class VectorNetwork:
         BackendUnavailable
             If torch is missing.
         """
-        from relu_opt.export.deep_torch_form import deep_from_torch
-
-        deep = deep_from_torch(module, None)
+        deep = above("export.deep_torch_form.deep_from_torch")(module, None)
         if deep.depth != 2 or deep.activation != "relu":
             raise DataError(
                 f"The module has {deep.depth} linear layers, activation {deep.activation!r}, and "

@@ -34,7 +34,7 @@ from relu_opt.program.conic import (
     triangle_size,
 )
 from relu_opt.rounding import charge, depth
-from relu_opt.solve.standard import solve_program
+from relu_opt.solving.standard import solve_program
 from relu_opt.train.all_patterns.separation_bounds import RowSpace
 from relu_opt.train.several_outputs.definite import row_sums, semidefinite
 from relu_opt.train.several_outputs.lifted import MARGINS

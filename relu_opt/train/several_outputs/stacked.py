@@ -22,7 +22,7 @@ from relu_opt.errors import DataError
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.patterns import patterns_of_gates, sample_patterns
 from relu_opt.proof.certificate import Certificate
-from relu_opt.solve.training import Solution, solve
+from relu_opt.solving.training import Solution, solve
 from relu_opt.train.several_outputs.problem import VectorProblem
 
 # Numbers in the stacked data.

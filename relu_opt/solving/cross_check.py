@@ -17,8 +17,8 @@ from relu_opt.plugins.manager import registry
 from relu_opt.plugins.routes import find_route, route_or_none
 from relu_opt.plugins.types import Program, State
 from relu_opt.program.convex import ConvexProgram
-from relu_opt.solve.standard import ProgramSolution, solve_program
-from relu_opt.solve.training import Solution, solve
+from relu_opt.solving.standard import ProgramSolution, solve_program
+from relu_opt.solving.training import Solution, solve
 
 # How far a lower bound may lie above another backend's objective by rounding.
 CROSSING = 1e-9

@@ -6,7 +6,7 @@ import numpy as np
 
 from relu_opt.arrays import FloatArray, IntArray
 from relu_opt.program import ConvexProgram
-from relu_opt.solve.column_generation.design import Design
+from relu_opt.solving.column_generation.design import Design
 
 
 def outward(blocks: IntArray, count: int) -> FloatArray:

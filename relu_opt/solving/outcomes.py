@@ -21,8 +21,8 @@ from relu_opt.optimality.rays import elastic, proves_infeasible, proves_unbounde
 from relu_opt.plugins.types import RawSolution, StopReason
 from relu_opt.program.conic import ConicProgram
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
-from relu_opt.solve.asking import LEAST_TOL, TOL, Asking
-from relu_opt.solve.branching import covered
+from relu_opt.solving.asking import LEAST_TOL, TOL, Asking
+from relu_opt.solving.branching import covered
 
 # Seconds to look for a contradiction among integers, where no time limit is given.
 PATIENCE = 10.0

@@ -19,11 +19,11 @@ from relu_opt.plugins.types import RawSolution, StopReason
 from relu_opt.program.convexity import dent
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
 from relu_opt.proof.verdict import Verdict
-from relu_opt.solve.asking import LEAST_TOL, Asking
-from relu_opt.solve.branching import prove_whole
-from relu_opt.solve.outcomes import no_optimum
-from relu_opt.solve.run import run
-from relu_opt.solve.training import provenance
+from relu_opt.solving.asking import LEAST_TOL, Asking
+from relu_opt.solving.branching import prove_whole
+from relu_opt.solving.outcomes import no_optimum
+from relu_opt.solving.run import run
+from relu_opt.solving.training import provenance
 
 # The proof of an answer with integers may take as long as the answer, and at least these seconds.
 LEAST_PATIENCE = 1.0

@@ -22,8 +22,8 @@ from relu_opt.plugins.types import ProgressEvent, RawSolution, SolveOptions, Sto
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.multipliers import ConeMultipliers
 from relu_opt.proof.verdict import relative_gap
-from relu_opt.solve.shards.executors import Executor, WorkersLost, persist
-from relu_opt.solve.shards.pricing import Bids, Priced, bids_of, multipliers_of, price
+from relu_opt.solving.shards.executors import Executor, WorkersLost, persist
+from relu_opt.solving.shards.pricing import Bids, Priced, bids_of, multipliers_of, price
 
 # Patterns a shard, and those that join the master program in a round.
 SHARD = 1024

@@ -25,11 +25,11 @@ from relu_opt.arrays import FloatArray, IntArray
 from relu_opt.plugins.types import RawSolution, SolveOptions, StopReason
 from relu_opt.program import ConvexProgram
 from relu_opt.program.multipliers import ConeMultipliers
-from relu_opt.solve.column_generation.bounds import Bounds
-from relu_opt.solve.column_generation.design import Design
-from relu_opt.solve.column_generation.master import QuadraticSolver, solve_master
-from relu_opt.solve.column_generation.neurons import Neurons, outward
-from relu_opt.solve.column_generation.pricing import Look, Pricer, Projector, Proof
+from relu_opt.solving.column_generation.bounds import Bounds
+from relu_opt.solving.column_generation.design import Design
+from relu_opt.solving.column_generation.master import QuadraticSolver, solve_master
+from relu_opt.solving.column_generation.neurons import Neurons, outward
+from relu_opt.solving.column_generation.pricing import Look, Pricer, Projector, Proof
 
 # Blocks that join the working set at a time.
 BATCH = 24

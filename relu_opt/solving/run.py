@@ -23,7 +23,7 @@ from relu_opt.program.embedding import as_conic, as_quadratic
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
 from relu_opt.program.lowering import lower_to_conic, without_idle_blocks
 from relu_opt.program.units import PLAIN, Units
-from relu_opt.solve.column_generation import QuadraticSolver, StopNow, train
+from relu_opt.solving.column_generation import QuadraticSolver, StopNow, train
 
 # What column generation asks of its quadratic programs, beside the tolerance of the whole.
 MASTER_SHARE = 0.01

@@ -29,9 +29,9 @@ from relu_opt.program.network import (
 )
 from relu_opt.program.units import Units
 from relu_opt.proof.certificate import Certificate
-from relu_opt.proof.certify import certify
 from relu_opt.proof.two_bounds import TwoBounds
-from relu_opt.solve.run import run
+from relu_opt.solving.certify import certify
+from relu_opt.solving.run import run
 
 # A backend's blocks are moved onto their cones when they are off by more than this (relative
 # to the norms of row and block). A backend that says it converged is refused when that moves
@@ -240,8 +240,8 @@ def _run_in_shards(
     given: dict[str, object],
     executor: object,
 ) -> RawSolution:
-    from relu_opt.solve.shards.executors import opened
-    from relu_opt.solve.shards.training import Master, Shards, train_in_shards
+    from relu_opt.solving.shards.executors import opened
+    from relu_opt.solving.shards.training import Master, Shards, train_in_shards
 
     name = request.info.name
     warm = can_start(prog, name)

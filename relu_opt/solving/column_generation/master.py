@@ -17,8 +17,8 @@ from scipy.optimize import brentq
 
 from relu_opt.arrays import FloatArray
 from relu_opt.program import ConvexProgram
-from relu_opt.solve.column_generation.design import Design
-from relu_opt.solve.column_generation.newton import Model, dense_model, gram_model
+from relu_opt.solving.column_generation.design import Design
+from relu_opt.solving.column_generation.newton import Model, dense_model, gram_model
 
 
 @dataclass(frozen=True)

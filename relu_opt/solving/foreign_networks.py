@@ -13,10 +13,11 @@ from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.losses import Loss
 from relu_opt.program.network import ReLUNetwork, as_inputs
 from relu_opt.program.patterns import Patterns, patterns_of_gates
+from relu_opt.proof.assembly import certificate_of
 from relu_opt.proof.certificate import Certificate
-from relu_opt.proof.certify import certificate_of, certify
 from relu_opt.proof.dual_bound import lower_bound
-from relu_opt.solve.training import solve
+from relu_opt.solving.certify import certify
+from relu_opt.solving.training import solve
 
 SCOPES = ("own", "all")
 

@@ -10,7 +10,7 @@ from relu_opt.optimality.form import StandardProgram
 from relu_opt.plugins.dispatch import Request
 from relu_opt.plugins.routes import find_route
 from relu_opt.plugins.types import Feature, RawSolution
-from relu_opt.solve.run import run
+from relu_opt.solving.run import run
 
 # Proofs are as exact as the answers that they are taken from; the most exact that is asked for.
 TOL, LEAST_TOL = 1e-9, 1e-12

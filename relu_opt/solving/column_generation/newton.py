@@ -21,7 +21,7 @@ from scipy.linalg import cho_factor, cho_solve, cholesky, qr
 from scipy.linalg.lapack import dgeqrf, dtrtrs
 
 from relu_opt.arrays import FloatArray
-from relu_opt.solve.column_generation.design import Design
+from relu_opt.solving.column_generation.design import Design
 
 # Curvature below this share of the largest is treated as none.
 FLAT = 1e-10

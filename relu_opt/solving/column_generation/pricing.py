@@ -18,7 +18,7 @@ from relu_opt.program import ConvexProgram
 from relu_opt.program.cones import Projections
 from relu_opt.program.multipliers import ConeMultipliers
 from relu_opt.proof.dual_bound import pulls
-from relu_opt.solve.column_generation.neurons import outward
+from relu_opt.solving.column_generation.neurons import outward
 
 # What projects: of a program, XᵀD_iν, blocks, guesses and `enough`, as `ConvexProgram.project`.
 Projector = Callable[

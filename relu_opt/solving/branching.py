@@ -24,7 +24,7 @@ from relu_opt.optimality.rays import elastic, proves_infeasible
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.linear import LinearProgram
 from relu_opt.proof.verdict import Verdict
-from relu_opt.solve.asking import Asking
+from relu_opt.solving.asking import Asking
 
 # Parts to look at, at most.
 MOST_PARTS = 5000

@@ -13,7 +13,7 @@ from relu_opt.plugins.types import State
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.multipliers import ConeMultipliers
 from relu_opt.program.patterns import Patterns
-from relu_opt.solve.column_generation.pricing import Pricer, Projector
+from relu_opt.solving.column_generation.pricing import Pricer, Projector
 
 # Blocks that are projected at a time.
 BATCH = 32

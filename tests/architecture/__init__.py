@@ -1,0 +1,1 @@
+"""The map of the package, drawn from its imports."""

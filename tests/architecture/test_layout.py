@@ -1,0 +1,85 @@
+"""The house stays one that can be read at a glance."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import warnings
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import relu_opt as ro
+from relu_opt._moved import MOVED
+
+from .imports import House
+
+ROOT = Path(__file__).parents[2]
+MOST_LOOSE = 8
+
+
+@pytest.fixture(scope="module")
+def house():
+    return House.of(ROOT / "relu_opt")
+
+
+def test_rooms_and_modules_form_no_circles(house):
+    assert house.circles() == []
+    assert house.circles(rooms=False) == []
+
+
+def test_no_late_import_runs_back_up(house):
+    assert house.back() == []
+
+
+def test_few_modules_stand_loose_at_the_top(house):
+    assert len(house.loose) <= MOST_LOOSE
+
+
+def test_the_recheck_is_the_ground_floor(house):
+    uses = {b for a, b in house.arrows(late=False) | house.arrows(late=True) if a == "verify"}
+    assert uses == set()
+
+
+def test_no_public_function_is_a_module_too(house):
+    """But `verify`, a folder that stands alone; and the two that are modules on purpose."""
+    top = {name.split(".")[0] for name in house.modules}
+    assert top & set(ro.__all__) == {"verify", "errors", "export"}
+
+
+def test_the_map_is_printed():
+    command = [sys.executable, "-m", "tests.architecture"]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "0 circles of rooms" in shown
+    assert "0 arrows back up" in shown
+
+
+def test_circles_and_arrows_back_are_found(tmp_path):
+    package = tmp_path / "shop"
+    (package / "till").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "till" / "__init__.py").touch()
+    (package / "till" / "coins.py").write_text("from shop.door import bell\n")
+    (package / "door.py").write_text("import shop.till.coins\nbell = 1\n")
+    (package / "shelf.py").write_text("from shop import door\n\ndef f():\n    import shop.sign\n")
+    (package / "sign.py").write_text("from shop import shelf\n")
+    found = House.of(package)
+    assert found.circles() == [["door", "till"]]
+    assert found.circles(rooms=False) == [["door", "till.coins"]]
+    assert found.back() == ["shelf:4 imports sign"]
+    assert found.loose == ["door", "shelf", "sign"]
+    assert found.floors()[-1] == ["sign"]
+
+
+@pytest.mark.parametrize(("old", "new"), MOVED.items())
+def test_documented_modules_of_before_answer(old, new):
+    sys.modules.pop(old, None)
+    with pytest.warns(DeprecationWarning, match=f"{new}") as record:
+        found = import_module(old)
+    assert len(record) == 1
+    assert found is import_module(new)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert import_module(old) is found
+    assert found.__spec__.name == new
