@@ -17,6 +17,7 @@ from .imports import House
 
 ROOT = Path(__file__).parents[2]
 MOST_LOOSE = 8
+NAMES = (Path(__file__).parent / "names_of_0_1.txt").read_text().split()
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +71,12 @@ def test_circles_and_arrows_back_are_found(tmp_path):
     assert found.back() == ["shelf:4 imports sign"]
     assert found.loose == ["door", "shelf", "sign"]
     assert found.floors()[-1] == ["sign"]
+
+
+def test_every_public_name_of_0_1_still_works():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        assert [name for name in NAMES if not hasattr(ro, name)] == []
 
 
 @pytest.mark.parametrize(("old", "new"), MOVED.items())
