@@ -8,8 +8,9 @@
     class TestMine(BackendConformance):
         backend = "mine"
 
-Each check of `relu_opt.testing.checks` is a test, each program one line of the report. What does
-not apply is skipped, with the reason.
+Each check of `relu_opt.testing.checks` is a test, each program one line of the report. Programs
+that cannot reach the backend make no tests (`check_backend` says why); what else does not apply is
+skipped, with the reason.
 """
 
 from __future__ import annotations
@@ -82,11 +83,15 @@ class BackendConformance:
                 raise DataError(f"excludes of {cls.__name__} gives no reason for {key!r}.", key=key)
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """One test for each program that a check is made on."""
+        """One test for each program that a check is made on, and that can reach the backend.
+
+        Where none can, one is left, to be skipped with the reason.
+        """
         if "program" in metafunc.fixturenames:
             check = CHECKS[metafunc.function.__name__.removeprefix("test_")]
-            names = [case.name for case in check.cases(self.programs) if case is not None]
-            metafunc.parametrize("program", names)
+            cases = [case for case in check.cases(self.programs) if case is not None]
+            reachable = [case for case in cases if self._subject.can_reach(case)]
+            metafunc.parametrize("program", [case.name for case in reachable or cases[:1]])
 
     def _run(self, name: str, program: str | None = None) -> None:
         """Run a check, and tell pytest of its outcome."""

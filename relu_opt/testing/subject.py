@@ -96,6 +96,7 @@ class Subject:
         self.options, self.patience = as_options(options), patience
         self._probed: Availability | None = None
         self._raw: dict[str, Answer | Failed] = {}
+        self._reachable: dict[str, bool] = {}
 
     @property
     def info(self) -> BackendInfo:
@@ -130,6 +131,18 @@ class Subject:
             raise Skipped(f"{self.name!r} refuses it: {refusal}")
         if direct and route is not Route.DIRECT:
             raise Skipped(f"the program reaches {self.name!r} {route.value}")
+
+    def can_reach(self, case: NamedProgram) -> bool:
+        """Whether the backend is ready and the program has a way to it; also if it is not known."""
+        if case.name not in self._reachable:
+            try:
+                self.need_ready()
+                self.need_route(case.make())
+            except Skipped:
+                self._reachable[case.name] = self.name not in registry().infos()
+            else:
+                self._reachable[case.name] = True
+        return self._reachable[case.name]
 
     def need_feature(self, feature: Feature) -> None:
         """Skip what needs a feature, if the backend does not declare it."""

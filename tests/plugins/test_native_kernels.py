@@ -192,13 +192,13 @@ def test_the_proof_of_other_data_is_not_taken_over(make_program, monkeypatch):
     prog = make_program(3, n=30, p=20, d=4)
     first = ro.solve(prog, "native")
     seen = []
-    real = ro.solution.with_start
+    real = ro.solving.training.with_start
 
     def watch(request, weights, state=None):
         seen.append(state)
         return real(request, weights, state)
 
-    monkeypatch.setattr(ro.solution, "with_start", watch)
+    monkeypatch.setattr(ro.solving.training, "with_start", watch)
     other = ro.ConvexProgram(2 * prog.X, prog.y, prog.lam, prog.patterns)
     patterns = prog.with_patterns(ro.Patterns(prog.patterns.masks))
     for each in (other, patterns, prog):

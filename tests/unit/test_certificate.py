@@ -67,7 +67,7 @@ def test_every_number_by_its_definition(make_program, loss, activation, intercep
     assert kkt.primal == pytest.approx(loss_term + prog.lam * penalty, rel=1e-12)
     assert kkt.dual == pytest.approx(prog.dual_objective(cert.nu), rel=1e-12)
     assert kkt.gap == kkt.primal - kkt.dual
-    assert kkt.rel_gap == ro.verdicts.relative_gap(kkt.primal, kkt.dual)
+    assert kkt.rel_gap == ro.proof.verdict.relative_gap(kkt.primal, kkt.dual)
     assert (cert.primal, cert.dual, cert.rel_gap) == (kkt.primal, kkt.dual, kkt.rel_gap)
     if intercept:
         assert abs(cert.nu.sum()) <= 1e-12 * np.abs(cert.nu).sum()
