@@ -43,7 +43,7 @@ NEAR = 1e-6
 # A multiplier that moves the objective by less than this share is none.
 NOTHING = 1e-18
 # So is one that is less than this beside what it may well have been.
-ROUNDING = 1e-14
+FAINT = 1e-14
 # How much smaller a multiplier has to be than the room of its variable.
 CLEAR = 1e-3
 TINY = float(np.finfo(np.float64).tiny)
@@ -101,7 +101,7 @@ def _prove(form: Form, x: FloatArray, duals: FloatArray | None, tol: float) -> P
     given = Proof(x, duals, found, verdict)
     if found.primal > LEAST_VIOLATION:
         x = _near(form, x, mended_point(form, x, duals), tol)
-    best = Proof(x, duals, *_judged(form, x, x, duals, tol))
+    best = given if x is given.x else Proof(x, duals, *_judged(form, x, x, duals, tol))
     if best.verdict is Verdict.CERTIFIED:
         return best
     if duals is not None and best.residuals.primal <= allowed_residual(tol):
@@ -330,7 +330,7 @@ def _active_multipliers(form: Form, x: FloatArray, y: FloatArray) -> FloatArray:
         slack[rows] = cone_depths((form.b - at)[rows], form.cones)[form.owners]
     room = slack * typical / np.maximum(largest * np.abs(x).max(initial=0.0), TINY)
     away = (np.abs(y) <= NOISE * typical) & (CLEAR * room > np.abs(y))
-    away |= np.abs(y) <= ROUNDING * typical
+    away |= np.abs(y) <= FAINT * typical
     away |= np.abs(y) * (form.sizes[1] @ form.magnitudes(x)) <= NOTHING * _objective_size(form, x)
     if form.cones.rows:
         # All rows of a cone, or none.

@@ -23,6 +23,8 @@ def nonnegative(A: FloatArray, b: FloatArray) -> FloatArray:
     matrix = A.T @ A
     products: list[list[float]] = matrix.tolist()
     damping = DAMPING * float(matrix.diagonal().max(initial=0.0))
+    if not damping > 0:
+        return np.zeros(width)  # squares that vanish, or are no numbers, show nothing
     for k, row in enumerate(products):
         row[k] += DAMPING * row[k] + damping
     most = NOTHING * max(map(abs, pulls), default=0.0)

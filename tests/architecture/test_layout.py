@@ -49,11 +49,13 @@ def test_no_public_function_is_a_module_too(house):
     assert top & set(ro.__all__) == {"verify", "errors", "export"}
 
 
-def test_the_map_is_printed():
-    command = [sys.executable, "-m", "tests.architecture"]
+def test_the_map_is_printed_and_drawn(tmp_path):
+    picture = tmp_path / "map.png"
+    command = [sys.executable, "-m", "tests.architecture", "--picture", str(picture)]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert "0 circles of rooms" in shown
     assert "0 arrows back up" in shown
+    assert picture.read_bytes().startswith(b"\x89PNG")
 
 
 def test_circles_and_arrows_back_are_found(tmp_path):
