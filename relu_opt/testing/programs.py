@@ -1,7 +1,7 @@
 """Programs with known answers, of every type.
 
 `PROGRAMS` are small; `LARGE` are for time limits. Every stored answer is checked by something
-independent in `tests/unit/test_named_programs.py`.
+independent in `tests/testing/test_named_programs.py`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The data come from a formula, not from a random generator, so that they are the same everywhere.
 Where there is no closed form the optimal value is a constant, which two independent solvers
-agree on (`tests/unit/test_named_programs.py`).
+agree on (`tests/testing/test_named_programs.py`).
 """
 
 from __future__ import annotations

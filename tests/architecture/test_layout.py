@@ -17,6 +17,7 @@ from .imports import House
 
 ROOT = Path(__file__).parents[2]
 MOST_LOOSE = 8
+BESIDE_ROOMS = {"adversary", "architecture", "backends", "benchmarks", "docs", "ground", "paper"}
 NAMES = (Path(__file__).parent / "names_of_0_1.txt").read_text().split()
 
 
@@ -41,6 +42,18 @@ def test_few_modules_stand_loose_at_the_top(house):
 def test_the_recheck_is_the_ground_floor(house):
     uses = {b for a, b in house.arrows(late=False) | house.arrows(late=True) if a == "verify"}
     assert uses == set()
+
+
+def test_tests_stand_in_the_folders_of_what_they_test():
+    """But the report: it is tested through its command."""
+    mirrored = folders_of(ROOT / "tests") - BESIDE_ROOMS
+    assert mirrored | {"report"} == folders_of(ROOT / "relu_opt")
+
+
+def folders_of(package):
+    """Its rooms, those of `train` one by one."""
+    rooms = {path.parent.relative_to(package).parts for path in package.rglob("*.py")}
+    return {"/".join(parts[: 1 + (parts[0] == "train")]) for parts in rooms if parts} - {"train"}
 
 
 def test_no_public_function_is_a_module_too(house):

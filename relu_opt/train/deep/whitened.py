@@ -28,7 +28,7 @@ there: the optimum, for every depth.
    has (L − 2) b^{2/(L−2)} + 2p/b ≥ L p^{2/L} with b = b_i √s̃.
 
 Of three chains and more, L ≥ 3, only the two best enter the bound. That is not for want of a
-proof: chains are not optimal there for large L, see `tests/unit/test_deep.py`.
+proof: chains are not optimal there for large L, see `tests/train/deep/test_deep.py`.
 """
 
 from __future__ import annotations
