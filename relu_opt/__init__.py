@@ -6,7 +6,7 @@ patterns = ro.sample_patterns(X, n_gates=500, seed=0)
 program = ro.ConvexProgram(X, y, lam=0.01, patterns=patterns)
 solution = ro.solve(program)
 solution.network.predict(X)
-solution.certificate            # Certificate(certified, ...)
+solution.certificate            # NetworkCertificate(certified, ...)
 """
 
 import sys
@@ -54,8 +54,9 @@ if TYPE_CHECKING:
     from relu_opt.program.spike_free import SpikeFree, is_spike_free
     from relu_opt.progress.bar import show_progress
     from relu_opt.progress.history import History, record
-    from relu_opt.proof.certificate import Certificate, KKTReport
+    from relu_opt.proof.certificate import KKTReport, NetworkCertificate
     from relu_opt.proof.certified_network import CertifiedNetwork
+    from relu_opt.proof.record import Certificate
     from relu_opt.proof.verdict import Verdict
     from relu_opt.pruning.prune import prune
     from relu_opt.pruning.pruning_path import PruningPath
@@ -119,6 +120,7 @@ __all__ = [
     "KKTReport",
     "LinearProgram",
     "Logistic",
+    "NetworkCertificate",
     "NeuralCollapse",
     "OptimalSet",
     "PathCV",
@@ -194,7 +196,8 @@ __all__ = [
 
 # Where each public name is at home: it is imported when it is asked for.
 _NAMES = {
-    "proof.certificate": "Certificate KKTReport",
+    "proof.certificate": "KKTReport NetworkCertificate",
+    "proof.record": "Certificate",
     "proof.certified_network": "CertifiedNetwork",
     "train.formulas.closed_form": "ClosedForm closed_form",
     "solving.cross_check": "CrossCheck cross_check",

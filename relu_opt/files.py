@@ -7,24 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 from relu_opt.errors import DataError
-from relu_opt.io import read_npz, read_result
+from relu_opt.io import read_result
 from relu_opt.program.network import ReLUNetwork
-from relu_opt.proof.certificate import Certificate
+from relu_opt.proof.record import Certificate
 from relu_opt.pruning.pruning_path import PruningPath
 from relu_opt.tabular.model import Model
 from relu_opt.train.deep.network import DeepNetwork
-from relu_opt.train.one_input.certificate import SplineCertificate
-from relu_opt.train.several_outputs.certificate import VectorCertificate
 from relu_opt.train.several_outputs.network import VectorNetwork
 
-AnyCertificate = Certificate | SplineCertificate | VectorCertificate
-
-CERTIFICATES: dict[str, Callable[..., AnyCertificate]] = {
-    "spline": SplineCertificate.from_contents,
-    "several_outputs": VectorCertificate.from_contents,
-}
 READERS: dict[str, Callable[[str | os.PathLike[str]], Any]] = {
-    "certificate": lambda path: load_certificate(path),
+    "certificate": Certificate.load,
     "deep_network": DeepNetwork.load,
     "model": Model.load,
     "network": ReLUNetwork.load,
@@ -60,18 +52,3 @@ def load(path: str | os.PathLike[str]) -> Any:
             kind=kind,
         )
     return READERS[kind](path)
-
-
-def load_certificate(path: str | os.PathLike[str]) -> AnyCertificate:
-    """The certificate in a file: of a network, a spline, or several outputs."""
-    arrays, meta = read_npz(path, "certificate")
-    problem = meta.get("problem")
-    if problem is None:
-        return Certificate.from_contents(arrays, meta, path)
-    if not isinstance(problem, str) or problem not in CERTIFICATES:
-        raise DataError(
-            f"{path} holds a certificate of {problem!r:.60}, which this relu_opt does not know. "
-            "Upgrade relu_opt.",
-            path=str(path),
-        )
-    return CERTIFICATES[problem](arrays, meta, path)

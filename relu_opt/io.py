@@ -130,3 +130,8 @@ def need(arrays: Mapping[str, np.ndarray], name: str, kind: str, ndim: int) -> n
             entry=name,
         )
     return array
+
+
+def maybe(arrays: Mapping[str, np.ndarray], name: str, kind: str, ndim: int) -> np.ndarray | None:
+    """As `need`, of an array that a file may do without: None then."""
+    return need(arrays, name, kind, ndim) if name in arrays else None

@@ -38,7 +38,8 @@ API = (
     (
         "Certificates",
         "relu_opt",
-        "certify certify_network Certificate KKTReport Verdict verify Verification load",
+        "certify certify_network Certificate NetworkCertificate KKTReport Verdict verify "
+        "Verification load",
     ),
     ("Estimators", "relu_opt.estimators", " ".join(estimators.__all__)),
     (

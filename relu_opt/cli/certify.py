@@ -9,7 +9,7 @@ import typer
 from relu_opt.cli.arguments import CertificateFile, Data, Json, KnownTarget, ModelFile, Tolerance
 
 if TYPE_CHECKING:
-    from relu_opt import Certificate
+    from relu_opt import NetworkCertificate
 
 
 def certify(
@@ -73,7 +73,7 @@ def certify(
     return 0 if proof.verdict == "certified" else 1
 
 
-def show_certificate(proof: Certificate, title: str, tol_from: str = "default") -> None:
+def show_certificate(proof: NetworkCertificate, title: str, tol_from: str = "default") -> None:
     """Print the KKT report, a word for each number, and the verdict."""
     from rich.table import Table as Grid
 

@@ -30,7 +30,7 @@ from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.losses import Loss, get_loss
 from relu_opt.program.network import ReLUNetwork
 from relu_opt.program.patterns import Patterns, sample_patterns
-from relu_opt.proof.certificate import Certificate
+from relu_opt.proof.certificate import NetworkCertificate
 from relu_opt.proof.verdict import Verdict
 from relu_opt.solving.training import Solution
 from relu_opt.tabular.model import Model
@@ -145,7 +145,7 @@ class ReLUEstimator(BaseEstimator, ABC):
         return self._the(self.networks_, "network")  # type: ignore[no-any-return]
 
     @property
-    def certificate_(self) -> Certificate:
+    def certificate_(self) -> NetworkCertificate:
         """What is proved of the network."""
         return self._the(self.certificates_, "certificate")  # type: ignore[no-any-return]
 
@@ -155,7 +155,7 @@ class ReLUEstimator(BaseEstimator, ABC):
         return tuple(solution.network for solution in self._solved())
 
     @property
-    def certificates_(self) -> tuple[Certificate, ...]:
+    def certificates_(self) -> tuple[NetworkCertificate, ...]:
         """Their certificates."""
         return tuple(solution.certificate for solution in self._solved())
 

@@ -17,7 +17,7 @@ from relu_opt.plugins.types import StopReason
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.multipliers import ConeMultipliers
 from relu_opt.program.network import network_from_weights
-from relu_opt.proof.certificate import fingerprint
+from relu_opt.proof.record import fingerprint
 from relu_opt.solving.certify import certify
 from relu_opt.solving.training import Solution
 

@@ -16,7 +16,7 @@ from relu_opt.plugins.types import StopReason
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.multipliers import ConeMultipliers
 from relu_opt.program.network import network_from_weights
-from relu_opt.proof.certificate import Certificate
+from relu_opt.proof.certificate import NetworkCertificate
 from relu_opt.sets.optimal_set import OptimalSet, optimal_set
 from relu_opt.solving.training import Solution
 
@@ -33,7 +33,7 @@ class PathPoint:
         Blocks that are not zero, rising: the pattern's position, plus p for the sign −1.
     vectors : (m, d) array
         Their w_b.
-    certificate : Certificate
+    certificate : NetworkCertificate
         The proof, with the network.
     stop : StopReason
         Why the backend stopped.
@@ -46,7 +46,7 @@ class PathPoint:
     prog: ConvexProgram
     blocks: IntArray
     vectors: FloatArray
-    certificate: Certificate
+    certificate: NetworkCertificate
     stop: StopReason
     backend: str
     stats: Mapping[str, Any]

@@ -11,18 +11,18 @@ from relu_opt.plotting.figures import BLUE, GREY, RED, new_axes, short
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from relu_opt.proof.certificate import Certificate
+    from relu_opt.proof.certificate import NetworkCertificate
 
 # Where the bars begin; smaller values have none.
 LEAST = 1e-17
 
 
-def plot_certificate(certificate: Certificate, axes: Axes | None = None) -> Axes:
+def plot_certificate(certificate: NetworkCertificate, axes: Axes | None = None) -> Axes:
     """The gap and the residuals of the optimality conditions as bars, each with its limit.
 
     Parameters
     ----------
-    certificate : Certificate
+    certificate : NetworkCertificate
     axes : matplotlib axes, optional
     """
     axes = new_axes(axes, (6.4, 2.9))

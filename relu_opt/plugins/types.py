@@ -16,7 +16,7 @@ from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
 from relu_opt.program.multipliers import ConeMultipliers
 from relu_opt.program.network import ReLUNetwork
-from relu_opt.proof.certificate import Certificate
+from relu_opt.proof.certificate import NetworkCertificate
 from relu_opt.proof.verdict import Verdict
 
 API_VERSION = 1
@@ -219,7 +219,7 @@ class Solved(Protocol):
     @property
     def network(self) -> ReLUNetwork: ...
     @property
-    def certificate(self) -> Certificate: ...
+    def certificate(self) -> NetworkCertificate: ...
     @property
     def nu(self) -> FloatArray: ...
     @property

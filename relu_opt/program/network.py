@@ -8,6 +8,7 @@ A block w of sign s is the balanced neuron u = w/√‖w‖, a = s√‖w‖, wh
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -198,7 +199,7 @@ class ReLUNetwork:
         return arrays if self.gates is None else {**arrays, "gates": self.gates}
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> ReLUNetwork:
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> ReLUNetwork:
         """The network of what `to_arrays` returned; missing entries are a DataError."""
         return cls(
             need(arrays, "hidden", "f", 2),

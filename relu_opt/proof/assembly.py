@@ -9,13 +9,12 @@ import numpy as np
 
 from relu_opt.arrays import IntArray
 from relu_opt.program.convex import ConvexProgram
-from relu_opt.program.loss_bounds import bounds_of
-from relu_opt.program.losses import LOSSES
 from relu_opt.program.network import ReLUNetwork, locate_neurons, network_blocks
-from relu_opt.proof.certificate import LISTED, Certificate, Coverage, KKTReport, fingerprint
+from relu_opt.proof.certificate import LISTED, Coverage, NetworkCertificate
 from relu_opt.proof.dual_bound import DualBound
 from relu_opt.proof.primal_bound import in_units, objective_above
-from relu_opt.proof.verdict import Verdict, judge, relative_gap
+from relu_opt.proof.record import fingerprint
+from relu_opt.proof.verdict import Verdict, judge
 
 # How far, relative to the norms of row and neuron, a neuron may leave its cone.
 CONE_TOLERANCE = 1e-9
@@ -34,7 +33,7 @@ def certificate_of(
     scope: str,
     tol: float,
     coverage: Coverage = LISTED,
-) -> Certificate:
+) -> NetworkCertificate:
     """The certificate of a balanced network and a lower bound over the program's patterns.
 
     With another coverage than `LISTED` the bound speaks of every network, also of one with
@@ -51,35 +50,37 @@ def assembled(
     scope: str,
     tol: float,
     coverage: Coverage,
-) -> Certificate:
+) -> NetworkCertificate:
     """`certificate_of` a network, in the user's units and the canonical ones, and its objective."""
     network, theirs, primal = answer
     with np.errstate(all="ignore"):
         place = locate_neurons(prog.canonical, theirs, CONE_TOLERANCE)
-        kkt = _report(prog, theirs, place, bound, primal)
+        residuals = _residuals(prog, theirs, place, bound)
     outside = np.flatnonzero(place < 0) if coverage.kind == "listed" else np.empty(0)
-    verdict, reason = _verdict(prog, kkt, outside, scope, tol)
+    verdict, reason = _verdict(prog, primal, bound.value, outside, scope, tol)
     if coverage.kind == "oracle":
         reason = f"{reason} The lower bound rests on {coverage.oracle}."
     elif verdict is Verdict.CERTIFIED:
         reason = " ".join([reason, *_worth(prog, network, coverage)])
-    return Certificate(
-        network,
-        bound.nu,
-        bound.multipliers,
-        prog.patterns,
-        prog.lam,
-        prog.loss,
-        prog.activation,
-        prog.sample_weight,
-        prog.intercept,
-        scope,
-        tol,
-        kkt,
-        verdict,
-        reason,
-        fingerprint(prog.X, prog.y),
-        coverage,
+    return NetworkCertificate(
+        lam=prog.lam,
+        tol=tol,
+        primal=primal,
+        dual=bound.value,
+        verdict=verdict,
+        reason=reason,
+        fingerprint=fingerprint(prog.X, prog.y),
+        network=network,
+        nu=bound.nu,
+        multipliers=bound.multipliers,
+        patterns=prog.patterns,
+        loss=prog.loss,
+        activation=prog.activation,
+        sample_weight=prog.sample_weight,
+        intercept=prog.intercept,
+        scope=scope,
+        coverage=coverage,
+        **residuals,
     )
 
 
@@ -92,10 +93,10 @@ def network_in_units(prog: ConvexProgram, network: ReLUNetwork) -> ReLUNetwork:
     return ReLUNetwork(hidden, output, constant, network.gates)
 
 
-def _report(
-    prog: ConvexProgram, network: ReLUNetwork, place: IntArray, bound: DualBound, primal: float
-) -> KKTReport:
-    """The numbers of a network in the program's canonical units."""
+def _residuals(
+    prog: ConvexProgram, network: ReLUNetwork, place: IntArray, bound: DualBound
+) -> dict[str, float]:
+    """The residuals of a network in the program's canonical units, by their names in a report."""
     own, units = prog.canonical, prog.units
     known = replace(bound.multipliers, values=units.in_duals(bound.multipliers.values))
     mine = replace(bound, nu=units.in_duals(bound.nu), multipliers=known)
@@ -120,36 +121,27 @@ def _report(
                 complementarity = max(complementarity, float(rho @ slack))
         away = np.linalg.norm(own.lam * directions - points, axis=1)
         stationarity = float(away.max()) / own.lam
-    return KKTReport(
-        primal=primal,
-        dual=bound.value,
-        gap=primal - bound.value,
-        rel_gap=relative_gap(primal, bound.value),
-        cone_violation=violation,
-        stationarity=stationarity,
-        dual_infeasibility=max(0.0, bound.largest / prog.lam - 1),
-        complementarity=units.objective(complementarity),
-    )
+    return {
+        "cone_violation": violation,
+        "stationarity": stationarity,
+        "dual_infeasibility": max(0.0, bound.largest / prog.lam - 1),
+        "complementarity": units.objective(complementarity),
+    }
 
 
 def _verdict(
-    prog: ConvexProgram, kkt: KKTReport, outside: np.ndarray, scope: str, tol: float
+    prog: ConvexProgram, primal: float, dual: float, outside: np.ndarray, scope: str, tol: float
 ) -> tuple[Verdict, str]:
-    """What the numbers say, unless they do not speak of this network or this loss."""
+    """What the numbers say, unless they do not speak of this network."""
     kind = "ReLU" if prog.activation == "relu" else "gated ReLU"
     whom = "of any width" if scope == "all" else f"with neurons in {PATTERNS[scope]}"
-    if bounds_of(prog.loss) is None:
-        return Verdict.INCONCLUSIVE, (
-            f"The loss {prog.loss.name!r} is not one of {', '.join(LOSSES)}, so that the rounding "
-            "of its values is not bounded and nothing is proved."
-        )
     if len(outside):
         return Verdict.INCONCLUSIVE, (
             f"Neuron {outside[0]} ({len(outside)} in all) lies outside {PATTERNS[scope]}, so the "
             "lower bound does not speak of this network. Add the neurons' patterns, or use scope "
             "'own' or 'all'."
         )
-    return judge(kkt.primal, kkt.dual, tol, f"{kind} network {whom}")
+    return judge(primal, dual, tol, f"{kind} network {whom}", prog.loss)
 
 
 def _worth(prog: ConvexProgram, network: ReLUNetwork, coverage: Coverage) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from relu_opt.program.network import ReLUNetwork
-from relu_opt.proof.certificate import Certificate
+from relu_opt.proof.certificate import NetworkCertificate
 
 
 @dataclass(frozen=True, eq=False)
@@ -14,8 +14,8 @@ class CertifiedNetwork(ReLUNetwork):
 
     Attributes
     ----------
-    certificate : Certificate
+    certificate : NetworkCertificate
         Of this very network.
     """
 
-    certificate: Certificate = field(kw_only=True)
+    certificate: NetworkCertificate = field(kw_only=True)

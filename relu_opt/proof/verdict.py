@@ -5,6 +5,9 @@ from __future__ import annotations
 import enum
 import math
 
+from relu_opt.program.loss_bounds import bounds_of
+from relu_opt.program.losses import LOSSES, Loss
+
 # How far, relative to it, a lower bound may lie above the objective of a network that leaves its
 # cones by rounding.
 CROSSING = 1e-9
@@ -33,7 +36,9 @@ def relative_gap(upper: float, lower: float) -> float:
     return math.nextafter(ratio * (1 + 2.0**-52), math.inf) if ratio > 0 else ratio
 
 
-def judge(upper: float, lower: float, tol: float, whom: str) -> tuple[Verdict, str]:
+def judge(
+    upper: float, lower: float, tol: float, whom: str, loss: Loss | None = None
+) -> tuple[Verdict, str]:
     """The verdict on two bounds, and why, in one sentence.
 
     Parameters
@@ -44,7 +49,14 @@ def judge(upper: float, lower: float, tol: float, whom: str) -> tuple[Verdict, s
         The relative gap to certify, in (0, 1).
     whom : str
         What the lower bound speaks of, such as "ReLU network of any width".
+    loss : Loss, optional
+        What the bounds are of, where they prove something only if its rounding is bounded.
     """
+    if loss is not None and bounds_of(loss) is None:
+        return Verdict.INCONCLUSIVE, (
+            f"The loss {loss.name!r} is not one of {', '.join(LOSSES)}, so that the rounding "
+            "of its values is not bounded and nothing is proved."
+        )
     gap = relative_gap(upper, lower)
     if not (math.isfinite(upper) and math.isfinite(lower)):
         return Verdict.NOT_CERTIFIED, "A bound is not finite."

@@ -21,7 +21,7 @@ from relu_opt.errors import DataError, did_you_mean
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.losses import Loss
 from relu_opt.program.network import ReLUNetwork
-from relu_opt.proof.certificate import Certificate
+from relu_opt.proof.certificate import NetworkCertificate
 from relu_opt.pruning.baselines import SCORES, mean_losses, removal_order
 from relu_opt.pruning.pruning_path import PruningPath
 from relu_opt.pruning.steps import exact_steps, least_squares_steps
@@ -133,7 +133,7 @@ def check_method(method: str, to: int | None, seed: int) -> None:
 
 
 def prune_certified(
-    prog: ConvexProgram, start: Certificate, method: str, to: int | None, seed: int = 0
+    prog: ConvexProgram, start: NetworkCertificate, method: str, to: int | None, seed: int = 0
 ) -> PruningPath:
     """Prune the balanced network of a certificate, whose bound then speaks of every step.
 
@@ -141,7 +141,7 @@ def prune_certified(
     ----------
     prog : ConvexProgram
         The training problem, over the patterns of the certificate.
-    start : Certificate
+    start : NetworkCertificate
         A certificate of the network to prune.
     method, to, seed
         As in `prune`.

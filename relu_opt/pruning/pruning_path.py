@@ -17,8 +17,9 @@ from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.losses import check_saved
 from relu_opt.program.network import ReLUNetwork
 from relu_opt.proof.assembly import certificate_of
-from relu_opt.proof.certificate import Certificate, fingerprint
+from relu_opt.proof.certificate import NetworkCertificate
 from relu_opt.proof.dual_bound import DualBound
+from relu_opt.proof.record import fingerprint
 from relu_opt.proof.verdict import Verdict, relative_gap
 
 METRICS = ("accuracy", "r2")
@@ -32,7 +33,7 @@ class PruningPath:
 
     Attributes
     ----------
-    start : Certificate
+    start : NetworkCertificate
         Of the network before pruning, balanced. Its lower bound is over patterns that hold
         every network of the path.
     method : str
@@ -52,7 +53,7 @@ class PruningPath:
         The training problem; not saved, so None after `load`.
     """
 
-    start: Certificate
+    start: NetworkCertificate
     method: str
     factors: FloatArray
     intercepts: FloatArray
@@ -183,7 +184,7 @@ class PruningPath:
         X: ArrayLike | None = None,
         y: ArrayLike | None = None,
         tol: float | None = None,
-    ) -> Certificate:
+    ) -> NetworkCertificate:
         """The certificate of a step's network, by the lower bound of the start.
 
         Parameters
@@ -348,7 +349,7 @@ class PruningPath:
     def load(cls, path: str | os.PathLike[str]) -> PruningPath:
         """Read what `save` wrote; a damaged file is a DataError that names it."""
         arrays, meta = read_npz(path, "pruning")
-        start = Certificate.from_contents(arrays, meta, path)
+        start = NetworkCertificate.from_contents(arrays, meta, path)
         try:
             return cls(
                 start,

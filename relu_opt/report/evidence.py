@@ -18,7 +18,7 @@ from relu_opt.derivatives.sensitivity import Sensitivity, sensitivity
 from relu_opt.errors import ReluOptError
 from relu_opt.path.solution_path import SolutionPath, solution_path
 from relu_opt.program.convex import ConvexProgram
-from relu_opt.proof.certificate import Certificate
+from relu_opt.proof.certificate import NetworkCertificate
 from relu_opt.pruning.prune import prune_certified
 from relu_opt.pruning.pruning_path import PruningPath
 from relu_opt.sets.answers import Membership, Narrowest, NeuronRanges, PredictionRange
@@ -79,7 +79,7 @@ class Evidence:
         The column of the targets.
     program : ConvexProgram
         The model's training problem on these data.
-    certificate : Certificate
+    certificate : NetworkCertificate
         Of the model's own network, whatever was done to it after training.
     verification : Verification
         The certificate checked again, by code that shares nothing with it.
@@ -108,7 +108,7 @@ class Evidence:
     table: Table
     target: str
     program: ConvexProgram
-    certificate: Certificate
+    certificate: NetworkCertificate
     verification: Verification
     errors: Mapping[str, float]
     drift: list[str]

@@ -9,7 +9,7 @@ from relu_opt.errors import NotCertified
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.network import ReLUNetwork
 from relu_opt.proof.assembly import certificate_of
-from relu_opt.proof.certificate import Certificate
+from relu_opt.proof.certificate import NetworkCertificate
 from relu_opt.proof.certified_network import CertifiedNetwork
 from relu_opt.proof.dual_bound import DualBound
 from relu_opt.sets.equicorrelation import Equicorrelation
@@ -58,7 +58,7 @@ def certified_element(
     return with_certificate(network, proof)
 
 
-def with_certificate(network: ReLUNetwork, proof: Certificate) -> CertifiedNetwork:
+def with_certificate(network: ReLUNetwork, proof: NetworkCertificate) -> CertifiedNetwork:
     """The network with its certificate.
 
     Raises

@@ -22,7 +22,7 @@ from relu_opt.program.network import (
 from relu_opt.program.patterns import Patterns, unique_rows
 from relu_opt.program.signs import masks_of
 from relu_opt.proof.assembly import CONE_TOLERANCE, assembled, network_in_units
-from relu_opt.proof.certificate import LISTED, Certificate
+from relu_opt.proof.certificate import LISTED, NetworkCertificate
 from relu_opt.proof.dual_bound import lower_bound
 from relu_opt.proof.primal_bound import hidden_part, objective_above
 from relu_opt.proof.verdict import relative_gap
@@ -37,7 +37,7 @@ def certify(
     scope: str = "program",
     tol: float | None = None,
     multipliers: ConeMultipliers | None = None,
-) -> Certificate:
+) -> NetworkCertificate:
     """Prove how far an answer is from the optimum.
 
     Parameters
@@ -61,7 +61,7 @@ def certify(
 
     Returns
     -------
-    Certificate
+    NetworkCertificate
         Never raises for a bad answer of the right shape: the verdict says so.
 
     Raises

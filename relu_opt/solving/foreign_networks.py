@@ -14,7 +14,7 @@ from relu_opt.program.losses import Loss
 from relu_opt.program.network import ReLUNetwork, as_inputs
 from relu_opt.program.patterns import Patterns, patterns_of_gates
 from relu_opt.proof.assembly import certificate_of
-from relu_opt.proof.certificate import Certificate
+from relu_opt.proof.certificate import NetworkCertificate
 from relu_opt.proof.dual_bound import lower_bound
 from relu_opt.solving.certify import certify
 from relu_opt.solving.training import solve
@@ -34,7 +34,7 @@ def certify_network(
     scope: str = "own",
     backend: str | None = None,
     tol: float | None = None,
-) -> Certificate:
+) -> NetworkCertificate:
     """Prove how far a network of any origin is from the optimum, from the data alone.
 
     Parameters
@@ -66,7 +66,7 @@ def certify_network(
 
     Returns
     -------
-    Certificate
+    NetworkCertificate
 
     Raises
     ------
@@ -131,7 +131,7 @@ def certify_own(
     network: ReLUNetwork,
     nu: FloatArray | None = None,
     tol: float | None = None,
-) -> Certificate:
+) -> NetworkCertificate:
     """The certificate of a network over its own program's patterns, also without neurons.
 
     Parameters

@@ -28,7 +28,7 @@ from relu_opt.program.network import (
     weights_from_network,
 )
 from relu_opt.program.units import Units
-from relu_opt.proof.certificate import Certificate
+from relu_opt.proof.certificate import NetworkCertificate
 from relu_opt.proof.two_bounds import TwoBounds
 from relu_opt.solving.certify import certify
 from relu_opt.solving.run import run
@@ -58,7 +58,7 @@ class Solution(TwoBounds):
         The same answer as a network.
     nu : (n,) array
         Feasible dual point of the certificate.
-    certificate : Certificate
+    certificate : NetworkCertificate
         Computed by the core from the program and the vectors, never by the backend.
     stop : StopReason
         Why the backend stopped; `stop.advice` says what may be done.
@@ -72,7 +72,7 @@ class Solution(TwoBounds):
     weights: FloatArray
     network: ReLUNetwork
     nu: FloatArray
-    certificate: Certificate
+    certificate: NetworkCertificate
     stop: StopReason
     backend: str
     stats: Mapping[str, Any]

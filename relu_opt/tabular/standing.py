@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from relu_opt.program.convex import ConvexProgram
-from relu_opt.proof.certificate import fingerprint
+from relu_opt.proof.record import fingerprint
 from relu_opt.proof.verdict import relative_gap
 from relu_opt.tabular.model import Model
 

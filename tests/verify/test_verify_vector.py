@@ -11,7 +11,7 @@ import pytest
 
 import relu_opt as ro
 from relu_opt.errors import DataError
-from relu_opt.proof.certificate import fingerprint
+from relu_opt.proof.record import fingerprint
 from relu_opt.verify.lifted import _shown as shown
 from relu_opt.verify.lifted import lifted, semidefinite
 from relu_opt.verify.vector_search import reach_vector

@@ -10,7 +10,7 @@ from relu_opt.errors import DataError
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.network import ReLUNetwork
 from relu_opt.proof.assembly import certificate_of
-from relu_opt.proof.certificate import Certificate
+from relu_opt.proof.certificate import NetworkCertificate
 from relu_opt.proof.dual_bound import DualBound
 from relu_opt.proof.two_bounds import TwoBounds
 from relu_opt.solving.certify import read_answer
@@ -36,7 +36,7 @@ class GlobalSolution(TwoBounds):
     ----------
     solution : Solution
         Of the last master program: its own certificate is of scope `program`.
-    certificate : Certificate
+    certificate : NetworkCertificate
         Scope `all`. Its coverage says why: `listed` (oracle `cells`) and `searched` (`sphere`)
         are re-checked by `verify`; with `oracle` (`mip`) the bound is a MILP solver's word.
     separation : Separation
@@ -48,7 +48,7 @@ class GlobalSolution(TwoBounds):
     """
 
     solution: Solution
-    certificate: Certificate
+    certificate: NetworkCertificate
     separation: Separation
     rounds: tuple[Round, ...]
     stop: StopReason
@@ -70,7 +70,7 @@ class GlobalSolution(TwoBounds):
             f"oracle={self.separation.oracle!r}, stop={self.stop.value!r})"
         )
 
-    def certify(self, network: ReLUNetwork, tol: float | None = None) -> Certificate:
+    def certify(self, network: ReLUNetwork, tol: float | None = None) -> NetworkCertificate:
         """How far another network, such as one that SGD trained, is from the global optimum.
 
         Parameters
@@ -82,7 +82,7 @@ class GlobalSolution(TwoBounds):
 
         Returns
         -------
-        Certificate
+        NetworkCertificate
             Of scope `all`, with the bound of this solution.
         """
         if not isinstance(network, ReLUNetwork) or network.gates is not None:

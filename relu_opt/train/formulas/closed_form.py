@@ -14,7 +14,7 @@ from relu_opt.program.network import ReLUNetwork, users_network
 from relu_opt.program.spike_free import STRETCH_TOL, is_spike_free
 from relu_opt.program.units import Units, exponent, scaled
 from relu_opt.proof.assembly import certificate_of
-from relu_opt.proof.certificate import Certificate, Coverage
+from relu_opt.proof.certificate import Coverage, NetworkCertificate
 from relu_opt.proof.dual_bound import lower_bound
 from relu_opt.train.formulas.formula import INTERPOLATION, LOSSES, Formula, ones_pattern
 from relu_opt.train.formulas.rank_one import TOLERANCE as RANK_ONE_TOLERANCE
@@ -61,7 +61,7 @@ class ClosedForm:
         Balanced; at most two neurons for one output.
     value : float
         The optimum by the formula, equal to `objective` up to rounding.
-    proof : Certificate, VectorCertificate or Interpolant
+    proof : NetworkCertificate, VectorCertificate or Interpolant
         A certificate of scope "all", or the proof of an interpolation, which has no loss.
     """
 
@@ -69,7 +69,7 @@ class ClosedForm:
     loss: str
     network: ReLUNetwork | VectorNetwork
     value: float
-    proof: Certificate | VectorCertificate | Interpolant
+    proof: NetworkCertificate | VectorCertificate | Interpolant
 
     @property
     def objective(self) -> float:
@@ -87,7 +87,7 @@ class ClosedForm:
         return self.proof.rel_gap
 
     @property
-    def certificate(self) -> Certificate | VectorCertificate:
+    def certificate(self) -> NetworkCertificate | VectorCertificate:
         """The certificate; a DataError for an interpolation, whose proof is an `Interpolant`."""
         if isinstance(self.proof, Interpolant):
             raise DataError("An interpolation has no loss, so no certificate. See `.proof`.")

@@ -30,7 +30,7 @@ from relu_opt.program.patterns import Patterns
 from relu_opt.program.spike_free import is_spike_free
 from relu_opt.program.units import Units, exponent, scaled
 from relu_opt.proof.assembly import certificate_of
-from relu_opt.proof.certificate import Certificate, Coverage
+from relu_opt.proof.certificate import Coverage, NetworkCertificate
 from relu_opt.proof.dual_bound import feasibility, lower_bound
 from relu_opt.proof.primal_bound import squares_above
 from relu_opt.proof.verdict import relative_gap
@@ -87,7 +87,7 @@ class Interpolant:
     program: ConvexProgram = field(repr=False)
 
     @cached_property
-    def certificate(self) -> Certificate:
+    def certificate(self) -> NetworkCertificate:
         """What `verify` re-checks, also of this object: a certificate of *training* with a tiny λ.
 
         A network f that fits exactly has the objective λ·cost(f), and λν is a dual point, of value

@@ -14,7 +14,7 @@ from relu_opt.arrays import FloatArray
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.network import ReLUNetwork
-from relu_opt.proof.certificate import Certificate
+from relu_opt.proof.certificate import NetworkCertificate
 from relu_opt.proof.verdict import Verdict
 from relu_opt.train.one_input.bounds import SplineBound
 from relu_opt.train.one_input.certificate import SplineCertificate, certify_spline
@@ -40,7 +40,7 @@ class SplineFit:
         On inputs [x, 1], with its output constant.
     neurons : Neurons
         The same by kinks, sides and weights: Σ w (side (x − kink))_+ + constant.
-    certificate : SplineCertificate or Certificate
+    certificate : SplineCertificate or NetworkCertificate
         The proof, over every network of any width: check it by `verify(certificate, x, y)`, or
         `verify(certificate, [x, 1], y)` where the bias is penalised (its scope is `all`).
     stop : StopReason
@@ -54,7 +54,7 @@ class SplineFit:
     problem: SplineProblem | ConvexProgram
     network: ReLUNetwork
     neurons: Neurons
-    certificate: SplineCertificate | Certificate
+    certificate: SplineCertificate | NetworkCertificate
     stop: StopReason
     backend: str
     stats: Mapping[str, Any]
@@ -172,7 +172,7 @@ class SplineFit:
         them; otherwise neurons of one direction become one. Not the fewest neurons there are:
         that is a hard combinatorial problem.
         """
-        if isinstance(self.certificate, Certificate) or isinstance(self.problem, ConvexProgram):
+        if isinstance(self.problem, ConvexProgram):
             network = self.network.merge()
             return replace(self, network=network, neurons=Neurons.of_network(network))
         inner = np.unique(np.clip(self.neurons.kinks, self.inputs[0], self.inputs[-1]))

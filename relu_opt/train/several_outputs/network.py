@@ -8,6 +8,7 @@ A dense network predicts Σ_j (xᵀu_j)₊ w_j + c, each w_j a row of c outputs.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -209,7 +210,7 @@ class VectorNetwork:
         return arrays
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> VectorNetwork:
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> VectorNetwork:
         """The network of what `to_arrays` returned; missing entries are a DataError."""
         axes = 3 if getattr(arrays.get("output"), "ndim", 2) == 3 else 2
         return cls(

@@ -21,7 +21,7 @@ from relu_opt.config import load_settings
 from relu_opt.errors import DataError
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.patterns import patterns_of_gates, sample_patterns
-from relu_opt.proof.certificate import Certificate
+from relu_opt.proof.certificate import NetworkCertificate
 from relu_opt.solving.training import Solution, solve
 from relu_opt.train.several_outputs.problem import VectorProblem
 
@@ -60,7 +60,7 @@ class StackedSolution:
         return self.solution.certificate.rel_gap
 
     @property
-    def certificate(self) -> Certificate:
+    def certificate(self) -> NetworkCertificate:
         """Of the stacked program: `verify(certificate, *stack_outputs(X, Y))` re-checks it."""
         return self.solution.certificate
 

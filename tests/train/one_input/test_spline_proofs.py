@@ -9,7 +9,7 @@ import pytest
 
 import relu_opt as ro
 from relu_opt.program.losses import Huber
-from relu_opt.proof.certificate import fingerprint
+from relu_opt.proof.record import fingerprint
 from relu_opt.train.one_input.certificate import objective_above
 from relu_opt.train.one_input.exact import fits_and_targets, mending_cost
 from relu_opt.train.one_input.neurons import Neurons
