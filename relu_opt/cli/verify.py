@@ -181,11 +181,11 @@ def prepared(certificate: Path, table: Table, target: str | None) -> Prepared:
     their order.
     """
     from relu_opt.errors import DataError
-    from relu_opt.io import read_npz
     from relu_opt.program.losses import LOSSES
     from relu_opt.tabular.preprocessing import Preprocessing
+    from relu_opt.verify.subject import certificate_file
 
-    meta = read_npz(certificate, "certificate")[1]
+    meta = certificate_file(certificate)[1]
     if meta.get("preprocessing") is not None:
         stored, loss = Preprocessing.from_meta(meta["preprocessing"]), meta.get("loss")
         # An unknown loss is for the re-check to refuse.

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from relu_opt.verify.archives import read_npz
 from relu_opt.verify.faults import DataError
 from relu_opt.verify.losses import LABELLED
 from relu_opt.verify.outcome import Terms
@@ -33,25 +31,6 @@ CHUNK_ENTRIES = 2**22
 MOST_LAYERS = 16
 # How far the weights' mean may be from 1.
 MEAN_TOL = 1e-9
-
-
-class Checkable(Protocol):
-    """What `verify` asks of a certificate that is not a file."""
-
-    def to_arrays(self) -> Mapping[str, np.ndarray]:
-        """The arrays that its file would hold."""
-        ...
-
-    def meta(self) -> Mapping[str, Any]:
-        """The description that its file would hold."""
-        ...
-
-
-class Carrying(Protocol):
-    """A result of training, with its certificate."""
-
-    @property
-    def certificate(self) -> Checkable: ...
 
 
 class Flaw(Exception):
@@ -137,28 +116,6 @@ def _is_rounded(array: NDArray[Any], doubles: FloatArray) -> bool:
         int(number) != int(double)
         for number, double in zip(array[large].tolist(), doubles[large].tolist(), strict=True)
     )
-
-
-def contents(
-    certificate: str | os.PathLike[str] | Checkable | Carrying,
-) -> tuple[Mapping[str, np.ndarray], Mapping[str, Any]]:
-    if isinstance(certificate, str | os.PathLike):
-        return read_npz(certificate, "certificate")
-    itself = hasattr(certificate, "meta") and not isinstance(certificate, type)
-    carried: Any = certificate if itself else _carried_by(certificate)
-    return carried.to_arrays(), carried.meta()
-
-
-def _carried_by(result: object) -> Checkable:
-    """The certificate that comes with a result of training."""
-    carried: Any = getattr(result, "certificate", None)
-    if not (hasattr(carried, "meta") and hasattr(carried, "to_arrays")):
-        raise DataError(
-            f"certificate is a {type(result).__name__}, which carries no proof. Pass a "
-            "certificate, its file, or what solve, train_globally, train_vector or fit_spline "
-            "returns; certify and certify_network make the certificate of a network."
-        )
-    return carried  # type: ignore[no-any-return]
 
 
 def read_claim(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relu_opt.verify.claim import Carrying, Checkable, Flaw, check_data, contents, read_claim
+from relu_opt.verify.claim import Flaw, check_data, read_claim
 from relu_opt.verify.exact import check_exactly
 from relu_opt.verify.exact_several import check_several_exactly
 from relu_opt.verify.exact_splines import check_spline_exactly
@@ -17,11 +16,12 @@ from relu_opt.verify.faults import DataError
 from relu_opt.verify.one_input import as_column, check_spline, read_spline
 from relu_opt.verify.outcome import ARITHMETIC, SCOPES, Verification, invalid
 from relu_opt.verify.several_outputs import check_several, read_several
+from relu_opt.verify.subject import Subject, contents
 from relu_opt.verify.two_layer import check_network
 
 
 def verify(
-    certificate: str | os.PathLike[str] | Checkable | Carrying,
+    certificate: Subject,
     X: ArrayLike,
     y: ArrayLike,
     *,
@@ -35,9 +35,11 @@ def verify(
 
     Parameters
     ----------
-    certificate : path, Certificate, SplineCertificate or VectorCertificate
-        A certificate's file, or an object with its `to_arrays()` and `meta()`; also what `solve`,
-        `train_globally`, `train_vector` or `fit_spline` returns, whose certificate it is then.
+    certificate : path, Certificate, or an answer that carries one
+        A certificate of any kind or its file, also that of a solution; or whatever has one as
+        `certificate`, such as what `solve`, `train_globally`, `train_vector`, `fit_spline` or
+        `minimum_norm_interpolant` returns, a point of a path, or a network of a set of optimal
+        ones; or as `certificate_`, as estimators.
     X : (n, d) array
         The data, one row a sample, as the network takes them (a bias is a column of ones); for a
         spline's certificate x, (n,) or (n, 1).
@@ -64,7 +66,8 @@ def verify(
     Raises
     ------
     DataError
-        If the file cannot be read, if X and y are not finite data of one length, or if `scope`
+        If the file cannot be read, or what is passed has no certificate: the message says what to
+        pass instead. Also if X and y are not finite data of one length, or if `scope`
         or `arithmetic` is not one of the above.
     """
     if arithmetic not in ARITHMETIC:
@@ -86,7 +89,7 @@ def _is_number(value: object) -> bool:
 
 
 def _checked(
-    certificate: str | os.PathLike[str] | Checkable | Carrying,
+    certificate: Subject,
     X: ArrayLike,
     y: ArrayLike,
     exact: bool,

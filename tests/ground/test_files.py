@@ -56,6 +56,48 @@ def test_what_carries_no_proof_is_named(results, data):
             ro.verify(nothing, X, y)
 
 
+def test_whatever_carries_a_certificate_is_checked(results, data, tmp_path):
+    X, y = data
+    solution = results["solution"][0]
+    path = ro.solution_path(solution.program, [0.1, 0.05])
+    S = ro.optimal_set(ro.solve(solution.program, tol=1e-12))
+    few, targets = X[:3], y[:3]
+    carriers = (
+        (path.points[1], X, y), (path.solution_at(0.07, refine=True), X, y), (S.min_norm(), X, y),
+        (S.near_optimal(1e-3).network, X, y),
+        (ro.minimum_norm_interpolant(few, targets), few, targets),
+        (ro.closed_form(np.eye(3), targets, 0.1), np.eye(3), targets),
+        (ro.closed_form(np.eye(3), targets, loss="interpolation"), np.eye(3), targets),
+    )  # fmt: skip
+    for carrier, rows, values in carriers:
+        assert ro.verify(carrier, rows, values).valid, carrier
+    model = ro.ReLURegressor(0.01, n_gates=5).fit(X[:, :1], y)
+    program = model.solution_.program
+    assert ro.verify(model, program.X, program.y).valid
+    solution.save(tmp_path / "s.npz")
+    assert ro.verify(tmp_path / "s.npz", X, y) == ro.verify(solution, X, y)
+
+
+def test_what_carries_several_or_none_says_what_to_pass(results, data, tmp_path):
+    X, y = data
+    solution = results["solution"][0]
+    labels = np.array(["a", "b", "c"] * 4)
+    several = ro.ReLUClassifier(0.1, n_gates=3).fit(X[:, :1], labels)
+    deep = ro.train_deep(X[:, :1], y, 0.1, 3)
+    for subject, advice in ((several, "one of its certificates_"), (deep, "rests on its `reason`")):
+        with pytest.raises(DataError, match=f"carries no proof.*{advice}"):
+            ro.verify(subject, X, y)
+    saved = {
+        "certify_network makes the certificate": solution.network,
+        r"SolutionPath\.load\(file, program\)": ro.solution_path(solution.program, [0.1, 0.05]),
+        r"PruningPath\.load\(file\)\.certify": ro.prune(solution),
+    }
+    for advice, thing in saved.items():
+        thing.save(tmp_path / "a.npz")
+        with pytest.raises(DataError, match=f"and a 'certificate' is needed.*{advice}"):
+            ro.verify(tmp_path / "a.npz", X, y)
+
+
 def test_every_kind_of_certificate_is_read_as_what_it_is(results, tmp_path):
     for name, (result, X, y) in results.items():
         file = tmp_path / f"{name}.npz"
@@ -97,10 +139,41 @@ def test_what_needs_its_program_says_so(results, data, tmp_path):
     solution.save(tmp_path / "s.npz")
     path = ro.solution_path(solution.program, [0.1, 0.05])
     path.save(tmp_path / "p.npz")
+    found = ro.load(tmp_path / "s.npz", solution.program)
+    assert (type(found), found.objective) == (ro.Solution, solution.objective)
+    assert len(ro.load(tmp_path / "p.npz", solution.program)) == 2
     with pytest.raises(DataError, match=r"Call Solution\.load\(path, program\)"):
         ro.load(tmp_path / "s.npz")
     with pytest.raises(DataError, match=r"Call SolutionPath\.load\(path, program\)"):
         ro.load(tmp_path / "p.npz")
+
+
+def test_networks_as_json_are_read(results, data, tmp_path):
+    X, y = data
+    network = results["solution"][0].network
+    ro.export.to_json(network, tmp_path / "n.json")
+    np.testing.assert_array_equal(ro.load(tmp_path / "n.json").predict(X), network.predict(X))
+    made = Preprocessing.fit(Table(("x", "y"), {"x": X[:, 0], "y": y}, "data", str), "y")
+    ro.export.to_json(network, tmp_path / "m.json", made)
+    found, preparation = ro.load(tmp_path / "m.json")
+    assert len(found) == len(network)
+    assert preparation.to_meta() == made.to_meta()
+
+
+def test_files_of_others_are_named(tmp_path):
+    import pickle
+
+    files = {
+        "a pickle, which is never loaded": pickle.dumps({"kind": "network"}),
+        "one array of numpy": b"\x93NUMPY\x01\x00v\x00",
+        "a page, such as a report": b"<!doctype html>",
+        "no npz": b"a,b\n1,2\n",
+        "is no npz. What may be loaded": b"",
+    }
+    for said, content in files.items():
+        (tmp_path / "a.npz").write_bytes(content)
+        with pytest.raises(DataError, match=f"not a relu-opt file.*{said}"):
+            ro.load(tmp_path / "a.npz")
 
 
 def test_files_of_the_future_are_named(tmp_path):

@@ -277,5 +277,4 @@ def test_targets_of_zero_need_no_neuron():
     answer = ro.closed_form(np.eye(3), np.zeros(3), loss="interpolation")
     assert len(answer.network) == 0
     assert answer.objective == answer.bound == 0
-    with pytest.raises(DataError, match="no certificate"):
-        _ = answer.certificate
+    assert ro.verify(answer, np.eye(3), np.zeros(3)).valid
