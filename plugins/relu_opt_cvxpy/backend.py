@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard, cast
 import numpy as np
 
 from relu_opt.arrays import FloatArray
+from relu_opt.clock import Clock
 from relu_opt.errors import OptionError, SolveFailed, UnsupportedProgram, did_you_mean
 from relu_opt.plugins.near_first import near_first
 from relu_opt.plugins.types import Program, RawSolution, SolveOptions, StopReason
@@ -40,7 +40,6 @@ STOPS = {
 }
 DEFINITE = ("optimal", "infeasible", "unbounded")
 NO_ANSWER = (StopReason.INFEASIBLE, StopReason.UNBOUNDED)
-SHORTEST_TIME = 1e-3
 
 Model = ConvexModel | ConicModel | LinearModel
 
@@ -51,7 +50,7 @@ class _Request:
 
     solver: str
     options: SolveOptions
-    started: float
+    clock: Clock
 
     @property
     def max_iter(self) -> int | None:
@@ -59,16 +58,10 @@ class _Request:
 
     def settings(self) -> dict[str, Any]:
         """Keyword arguments for the solver; modelling has used up some of the time."""
-        limit = self.options.time_limit
-        if limit is not None:
-            limit = max(SHORTEST_TIME, limit - self.elapsed())
-        options = self.options
+        options, left = self.options, self.clock.remaining
         return solver_settings(
-            self.solver, options.tol, limit, self.max_iter, options.threads, options.seed
+            self.solver, options.tol, left, self.max_iter, options.threads, options.seed
         )
-
-    def elapsed(self) -> float:
-        return time.perf_counter() - self.started
 
 
 class CvxpyBackend:
@@ -88,9 +81,9 @@ class CvxpyBackend:
         DataError
             If the model would not fit into memory, or is not convex.
         """
-        started = time.perf_counter()
+        clock = Clock(options.time_limit)
         with _quiet(options.verbose):
-            request = _Request(_solver_name(program, options), options, started)
+            request = _Request(_solver_name(program, options), options, clock)
             check_settings(request.solver, options.time_limit, request.max_iter)
             if request.solver == "HIGHS":
                 prepare_highs(options.threads, options.verbose)
@@ -164,7 +157,7 @@ def _run(program: Program, request: _Request) -> RawSolution:
     """Model, compile, solve, and collect."""
     model = _model(program)
     data, chain, inverse = _compiled(model, program, request)
-    built = request.elapsed()
+    built = request.clock.elapsed
     answer = _answer(chain, model, data, request)
     word = raw_status(answer)
     status = _unpack(model.problem, answer, chain, inverse)
@@ -193,7 +186,7 @@ def _run(program: Program, request: _Request) -> RawSolution:
             "cvxpy": library().__version__,
             "status": status,
             "build_seconds": built,
-            "solve_seconds": request.elapsed() - built,
+            "solve_seconds": request.clock.elapsed - built,
             **_solver_stats(model.problem),
         },
     )
@@ -266,10 +259,7 @@ def _stop_reason(status: str, raw_status: str, request: _Request) -> StopReason:
         if word == "insufficientprogress":
             return StopReason.NUMERICAL
     if status == "user_limit":
-        limit = request.options.time_limit
-        if limit is not None and request.elapsed() >= limit:
-            return StopReason.TIME_LIMIT
-        return StopReason.ITERATION_LIMIT
+        return StopReason.TIME_LIMIT if request.clock.expired else StopReason.ITERATION_LIMIT
     return STOPS.get(status, StopReason.UNKNOWN)
 
 

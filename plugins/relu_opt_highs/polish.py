@@ -7,12 +7,11 @@ floating-point numbers almost always; where they do not, the best point on the w
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 from scipy.linalg import lstsq
 
 from relu_opt.arrays import BoolArray, FloatArray, IntArray
+from relu_opt.clock import Clock
 from relu_opt.program.linear import QuadraticProgram
 
 STEPS = 10
@@ -33,9 +32,9 @@ def residual(program: QuadraticProgram, x: FloatArray, y: FloatArray) -> float:
 
 
 def polish(
-    program: QuadraticProgram, x: FloatArray, y: FloatArray, end: float
+    program: QuadraticProgram, x: FloatArray, y: FloatArray, clock: Clock
 ) -> tuple[FloatArray, FloatArray, float]:
-    """The best x and y found, and their `residual`; by the clock, little happens after `end`."""
+    """The best x and y found, and their `residual`; little happens once the time is up."""
     best = x, y, residual(program, x, y)
     seen = set()
     for _ in range(STEPS):
@@ -48,7 +47,7 @@ def polish(
             break
         seen.add(active)
         free, rows = np.flatnonzero(~fixed), np.flatnonzero(held)
-        largest = LARGEST_SYSTEM if time.perf_counter() < end else LATE_SYSTEM
+        largest = LATE_SYSTEM if clock.expired else LARGEST_SYSTEM
         if len(free) + len(rows) > largest:
             break
         y = np.where(held, y, 0.0)

@@ -8,13 +8,13 @@ answer is no good, it tries again at another size.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
 
 from relu_opt.arrays import FloatArray
+from relu_opt.clock import Clock
 from relu_opt.optimality.rays import recession
 from relu_opt.plugins.types import RawSolution, SolveOptions, StopReason
 from relu_opt.program.linear import QuadraticProgram
@@ -30,7 +30,6 @@ TOLERANCE = 1e-10
 # Iterations of an attempt that is not the last, per variable and row; one or two are usual.
 PATIENCE = 10
 LEAST_PATIENCE = 500
-SHORTEST_TIME = 1e-3
 # Endings that leave open whether the program is bounded.
 LIMITS = (
     StopReason.TIME_LIMIT,
@@ -56,23 +55,23 @@ def solve_quadratic(program: QuadraticProgram, options: SolveOptions) -> RawSolu
     """Solve a quadratic program; that P is semidefinite is taken for granted."""
     given = options.time_limit
     limit = cast(float, options.extra.get("qp_time_limit", 60.0)) if given is None else given
-    end = time.perf_counter() + limit
+    clock = Clock(limit)
     scaled = Scaled.of(program)
     best: _Answer | None = None
     count = 0
     sizes = scaled.likely_sizes()
     for count, size in enumerate(sizes, 1):
-        answer = _attempt(scaled.shrunk(size), options, count == len(sizes), end)
+        answer = _attempt(scaled.shrunk(size), options, count == len(sizes), clock)
         if best is None or answer.error < best.error:
             best = answer
-        if _is_final(scaled, answer, options, end):
+        if _is_final(scaled, answer, options, clock):
             best = answer
             break
     assert best is not None  # noqa: S101 - there is at least one attempt
-    return _solution(scaled, best, options, count, end)
+    return _solution(scaled, best, options, count, clock)
 
 
-def _attempt(scaled: Scaled, options: SolveOptions, last: bool, end: float) -> _Answer:
+def _attempt(scaled: Scaled, options: SolveOptions, last: bool, clock: Clock) -> _Answer:
     """One run of HiGHS, polished, in the units of the source."""
     program = scaled.program
     settings: dict[str, object] = {
@@ -85,31 +84,31 @@ def _attempt(scaled: Scaled, options: SolveOptions, last: bool, end: float) -> _
         settings["qp_iteration_limit"] = iterations
     highs = new_highs(settings, options.verbose)
     pass_program(highs, program)
-    outcome = run(highs, options, _left(end))
+    outcome = run(highs, options, clock.remaining)
     if outcome.stop is StopReason.INFEASIBLE:
         return _Answer(outcome, None, None, np.inf, False)
     # A point that HiGHS disowns is often good enough to start from.
     x, y = leftover(highs, program)
-    x, y, error = polish(program, np.clip(x, program.lower, program.upper), y, end)
+    x, y, error = polish(program, np.clip(x, program.lower, program.upper), y, clock)
     x, y = scaled.recover(x, y)
     good = error <= EXACT or is_good(scaled.source, x, y, options.tol)
     return _Answer(outcome, x, y, error, good)
 
 
-def _is_final(scaled: Scaled, answer: _Answer, options: SolveOptions, end: float) -> bool:
+def _is_final(scaled: Scaled, answer: _Answer, options: SolveOptions, clock: Clock) -> bool:
     """Whether there is nothing to gain from another attempt."""
     stop = answer.outcome.stop
     if answer.good:
         return True
     if stop is StopReason.UNBOUNDED:
-        return _falls_for_ever(scaled.program, options, end)
+        return _falls_for_ever(scaled.program, options, clock)
     limited = stop is StopReason.ITERATION_LIMIT and max_iter(options) is not None
     ends = (StopReason.INFEASIBLE, StopReason.INTERRUPTED, StopReason.TIME_LIMIT)
     return limited or stop in ends
 
 
 def _solution(
-    scaled: Scaled, answer: _Answer, options: SolveOptions, attempts: int, end: float
+    scaled: Scaled, answer: _Answer, options: SolveOptions, attempts: int, clock: Clock
 ) -> RawSolution:
     """The answer as the core wants it; its stop reason is what the program itself shows."""
     source, x, y = scaled.source, answer.x, answer.y
@@ -118,7 +117,7 @@ def _solution(
         pass  # whoever asked for it wants more than this program to end
     elif answer.good:
         stop = StopReason.CONVERGED
-    elif stop not in LIMITS and _falls_for_ever(scaled.program, options, end):
+    elif stop not in LIMITS and _falls_for_ever(scaled.program, options, clock):
         stop = StopReason.UNBOUNDED
     elif stop is StopReason.UNBOUNDED:
         stop = StopReason.NUMERICAL
@@ -136,14 +135,10 @@ def _solution(
     )
 
 
-def _falls_for_ever(program: QuadraticProgram, options: SolveOptions, end: float) -> bool:
+def _falls_for_ever(program: QuadraticProgram, options: SolveOptions, clock: Clock) -> bool:
     """Whether the cost falls along a ray on which nothing curves and no bound is met."""
     rays = recession(program)
     highs = new_highs(linear_settings(SolveOptions(tol=options.tol)), options.verbose)
     pass_program(highs, rays)
-    steepest = run(highs, options, _left(end))
+    steepest = run(highs, options, clock.remaining)
     return steepest.status == "kOptimal" and cast(float, steepest.objective) < -DESCENT
-
-
-def _left(end: float) -> float:
-    return max(SHORTEST_TIME, end - time.perf_counter())

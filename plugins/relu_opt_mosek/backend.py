@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import math
 import sys
-import time
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from relu_opt.arrays import FloatArray
+from relu_opt.clock import Clock
 from relu_opt.plugins.types import Program, RawSolution, SolveOptions, StopReason
 from relu_opt.program.conic import ConicProgram
 from relu_opt_mosek.licence import library, translated
 from relu_opt_mosek.settings import TIME_LIMIT, parameters
 from relu_opt_mosek.status import CERTIFICATES, OPTIMAL, Outcome, settled
 from relu_opt_mosek.task import build_task, conic_order, write_built
-
-SHORTEST_TIME = 1e-3
 
 
 class MosekBackend:
@@ -39,7 +37,7 @@ class MosekBackend:
         DataError
             If the file of `write_to` cannot be written.
         """
-        started = time.perf_counter()
+        clock = Clock(options.time_limit)
         values = parameters(program, options)
         with translated(), library().Env() as env, build_task(env, program) as task:
             for name, value in values.items():
@@ -49,7 +47,7 @@ class MosekBackend:
                 task.set_Stream(library().streamtype.log, sys.stdout.write)
             if options.extra.get("write_to"):
                 write_built(task, str(options.extra["write_to"]))
-            return _Run(task, program, options, started).answer()
+            return _Run(task, program, options, clock).answer()
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,11 +57,11 @@ class _Run:
     task: Any
     program: Program
     options: SolveOptions
-    started: float
+    clock: Clock
 
     def answer(self) -> RawSolution:
         """Solve, and collect."""
-        built = self.elapsed()
+        built = self.clock.elapsed
         outcome, which = self.optimize()
         stop, raw_status = outcome.stop, outcome.raw_status
         x = duals = objective = bound = None
@@ -78,9 +76,6 @@ class _Run:
         stats = self.stats(which, built)
         return RawSolution(stop, x, duals, None, raw_status, objective, stats, bound)
 
-    def elapsed(self) -> float:
-        return time.perf_counter() - self.started
-
     def optimize(self) -> tuple[Outcome, Any]:
         """MOSEK's statuses after a run, and which of its solutions to read (None without one).
 
@@ -88,9 +83,8 @@ class _Run:
         one if it is complete.
         """
         mosek, task = library(), self.task
-        if self.options.time_limit is not None:
-            left = self.options.time_limit - self.elapsed()
-            task.putnadouparam(TIME_LIMIT, max(SHORTEST_TIME, left))
+        if (left := self.clock.remaining) is not None:
+            task.putnadouparam(TIME_LIMIT, left)
         termination = _name(task.optimize())
         kinds = (mosek.soltype.itg, mosek.soltype.bas, mosek.soltype.itr)
         found = {
@@ -144,7 +138,7 @@ class _Run:
             "iterations": task.getintinf(mosek.iinfitem.intpnt_iter),
             "nodes": task.getintinf(mosek.iinfitem.mio_num_branch),
             "build_seconds": built,
-            "solve_seconds": self.elapsed() - built,
+            "solve_seconds": self.clock.elapsed - built,
         }
 
 

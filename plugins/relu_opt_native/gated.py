@@ -115,7 +115,7 @@ class GatedSearch(Bounds):
         """XᵀD_iν of chosen groups."""
         if not len(which):
             return
-        self.check()
+        self.clock.check()
         columns = self.columns(which)
         large = len(which) * self.prog.X.size >= LARGE
         if large and not self.manner.exact and self.gap > ROUGH:
@@ -202,7 +202,7 @@ class GatedSearch(Bounds):
         gap = max(self.gap, 1e-300)
         accuracy = min(FORCING, max(TIGHTEST, np.sqrt(gap), 0.3 * self.tol / gap))
         right = self.common[active] - lam * units
-        change = system.solve(right, accuracy, MAX_PRODUCTS, self.check)
+        change = system.solve(right, accuracy, MAX_PRODUCTS, self.clock.check)
         share = len(active) / len(self.bounds)
         self.products += system.products
         self.passes += 2 * share * system.products

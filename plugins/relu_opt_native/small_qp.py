@@ -18,7 +18,6 @@ along a direction in which nothing ends.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -29,6 +28,7 @@ import numpy as np
 from scipy.sparse import csc_array, diags_array, vstack
 
 from relu_opt.arrays import FloatArray
+from relu_opt.clock import Clock
 from relu_opt.errors import BackendUnavailable
 from relu_opt.optimality import measure
 from relu_opt.optimality.rays import descent_for_ever, proves_infeasible
@@ -75,7 +75,6 @@ ATTEMPTS = (
 # daqp's own 3.7e-11 takes rows for dependent that are not, and then for contradictory.
 SINGULAR = 1e-13
 STEPS = 20
-SHORTEST_TIME = 1e-4
 
 # What error to try for, as a share of the tolerance and at the least, and which is good enough not
 # to ask whether there is an answer at all.
@@ -143,19 +142,18 @@ def solve_qp(program: QuadraticProgram, options: SolveOptions) -> RawSolution:
     DataError
         If P is not positive semidefinite.
     """
-    limit = options.time_limit
-    end = np.inf if limit is None else time.perf_counter() + limit
+    clock = Clock(options.time_limit)
     goal = max(TIGHTEST, SAFETY * options.tol)
     L = factor(program.P)
-    found = _search(program, goal, end, ATTEMPTS[:1], options.warm_start)
+    found = _search(program, goal, clock, ATTEMPTS[:1], options.warm_start)
     if found.error > LOOSE and not found.is_done(goal):
-        shown = _no_answer(program, L, end)
+        shown = _no_answer(program, L, clock)
         if shown is not None:
             word = f"{_word(found.flag)}; shown to be {shown[0].value}"
             return RawSolution(shown[0], raw_status=word, stats=_stats(found), ray=shown[1])
     if not found.is_done(goal):
         others = ATTEMPTS[1:] if options.warm_start is None else ATTEMPTS
-        found = found.then(_search(program, goal, end, others))
+        found = found.then(_search(program, goal, clock, others))
     stop, answer = _stop(found, options.tol), found.answer
     if answer is None:
         return RawSolution(stop, raw_status=_word(found.flag), stats=_stats(found))
@@ -172,7 +170,7 @@ def solve_qp(program: QuadraticProgram, options: SolveOptions) -> RawSolution:
 def _search(
     program: QuadraticProgram,
     goal: float,
-    end: float,
+    clock: Clock,
     attempts: Sequence[Attempt] = ATTEMPTS,
     start: FloatArray | None = None,
 ) -> Found:
@@ -181,7 +179,7 @@ def _search(
         return Found(Answer.of(program, program.c, np.zeros(program.rows)))
     found = Found()
     for attempt in attempts:
-        found = found.then(_proximal_points(program, attempt, goal, end, start))
+        found = found.then(_proximal_points(program, attempt, goal, clock, start))
         if found.is_done(goal):
             break
     return found
@@ -191,7 +189,7 @@ def _proximal_points(
     program: QuadraticProgram,
     attempt: Attempt,
     goal: float,
-    end: float,
+    clock: Clock,
     start: FloatArray | None,
 ) -> Found:
     """Steps of the proximal point method until the goal is reached or daqp fails."""
@@ -206,8 +204,7 @@ def _proximal_points(
     if flag < 0:
         return Found(flag=flag)
     for _ in range(STEPS):
-        left = end - time.perf_counter()
-        model.settings = {"time_limit": 0.0 if left == np.inf else max(SHORTEST_TIME, left)}
+        model.settings = {"time_limit": clock.remaining or 0.0}
         x, _, flag, info = model.solve()
         found = found.then(Found(None, flag, 1, info["iterations"]))
         if flag != OPTIMAL:
@@ -227,16 +224,16 @@ def _proximal_points(
 
 
 def _no_answer(
-    program: QuadraticProgram, L: csc_array, end: float
+    program: QuadraticProgram, L: csc_array, clock: Clock
 ) -> tuple[StopReason, FloatArray] | None:
     """What shows that the program is infeasible or unbounded, or None where neither is."""
     for mean in (False, True):
         dense = DenseProgram.of(program, mean)
-        multipliers = _least_violation(dense, end)
+        multipliers = _least_violation(dense, clock)
         ray = None if multipliers is None else proves_infeasible(program, dense.rows * multipliers)
         if ray is not None:
             return StopReason.INFEASIBLE, ray
-    direction = _steepest(dense, L @ diags_array(dense.columns), end)
+    direction = _steepest(dense, L @ diags_array(dense.columns), clock)
     if direction is not None:
         ray = descent_for_ever(program, dense.columns * direction)
         if ray is not None:
@@ -244,7 +241,7 @@ def _no_answer(
     return None
 
 
-def _least_violation(dense: DenseProgram, end: float) -> FloatArray | None:
+def _least_violation(dense: DenseProgram, clock: Clock) -> FloatArray | None:
     """The rows' multipliers at the least t for which some x violates no row by more than t."""
     k = len(dense.c)
     lower, upper = dense.lower[k:], dense.upper[k:]
@@ -259,7 +256,7 @@ def _least_violation(dense: DenseProgram, end: float) -> FloatArray | None:
         lower=np.r_[dense.lower[:k], 0.0],
         upper=np.r_[dense.upper[:k], np.inf],
     )
-    answer = _search(program, EXACT, end).answer
+    answer = _search(program, EXACT, clock).answer
     if answer is None:
         return None
     multipliers, count = np.zeros(len(lower)), int(below.sum())
@@ -268,7 +265,7 @@ def _least_violation(dense: DenseProgram, end: float) -> FloatArray | None:
     return multipliers
 
 
-def _steepest(dense: DenseProgram, L: csc_array, end: float) -> FloatArray | None:
+def _steepest(dense: DenseProgram, L: csc_array, clock: Clock) -> FloatArray | None:
     """The direction d, Ld = 0, in which no bound is ever met and cᵀd is least."""
     k = len(dense.c)
     slope, flat = np.abs(dense.c).max(initial=0.0), np.zeros(L.shape[0])
@@ -284,7 +281,7 @@ def _steepest(dense: DenseProgram, L: csc_array, end: float) -> FloatArray | Non
         lower=np.where(below[:k], 0.0, -1.0),
         upper=np.where(above[:k], 0.0, 1.0),
     )
-    answer = _search(program, EXACT, end).answer
+    answer = _search(program, EXACT, clock).answer
     return None if answer is None else answer.x
 
 

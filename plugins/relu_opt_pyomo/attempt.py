@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -10,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from relu_opt.arrays import FloatArray
+from relu_opt.clock import Clock
 from relu_opt.errors import BackendUnavailable, ReluOptError, SolveFailed
 from relu_opt.optimality import prove
 from relu_opt.plugins.types import RawSolution, SolveOptions, StopReason
@@ -26,7 +26,6 @@ from relu_opt_pyomo.settings import (
     unsupported,
 )
 
-SHORTEST_TIME = 1e-3
 # The limit of a solver that may never end, where none is given.
 GUARD_SECONDS = 600.0
 # An answer that is said to be optimal, and is further from it than this, is of no use.
@@ -35,11 +34,11 @@ LOOSE = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """A program, the options, and when it all began."""
+    """A program, the options, and a clock since it all began."""
 
     program: StandardProgram
     options: SolveOptions
-    started: float
+    clock: Clock
 
     @property
     def solver(self) -> str:
@@ -51,17 +50,11 @@ class Request:
         """Whether there are integers, and so no duals."""
         return isinstance(self.program, LinearProgram) and self.program.is_mixed_integer
 
-    def elapsed(self) -> float:
-        """Seconds since it began."""
-        return time.perf_counter() - self.started
-
     def order(self, settings: Mapping[str, object]) -> Order:
         """What the solver is told; waiting and modelling have used up some of the time."""
-        limit, options = self.options.time_limit, self.options
+        limit, options = self.clock.remaining, self.options
         if limit is None and needs_guard(self.solver, self.program):
             limit = GUARD_SECONDS
-        if limit is not None:
-            limit = max(SHORTEST_TIME, limit - self.elapsed())
         wants_duals = not self.is_mixed_integer
         return Order(settings, limit, options.threads, options.verbose, wants_duals)
 
@@ -109,17 +102,17 @@ def attempt(
     solver, new = find_solver(request.solver)
     settings = {**(first or {}), **solver_settings(request.solver, options, new)}
     free_threads(request.solver, options.threads)
-    began = request.elapsed()
+    began = request.clock.elapsed
     model = build_model(inside or program)
     if not cost:
         forget_cost(model)
-    built = request.elapsed()
+    built = request.clock.elapsed
     answer = _run(request, solve_new if new else solve_old, solver, model, settings)
     stats = {
         "solver": request.solver,
         "settings": {name: str(value) for name, value in settings.items()},
         "build_seconds": built - began,
-        "solve_seconds": request.elapsed() - built,
+        "solve_seconds": request.clock.elapsed - built,
         **answer.stats,
     }
     x, duals = answer.point(_nearest_to_zero(program)), None

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import replace
 from typing import cast
 
+from relu_opt.clock import Clock
 from relu_opt.plugins.types import Program, RawSolution, SolveOptions, StopReason
 from relu_opt_pyomo.attempt import Request, attempt
 from relu_opt_pyomo.model import StandardProgram
@@ -35,7 +35,7 @@ class PyomoBackend:
         SolveFailed
             If the solver, or Pyomo, raised.
         """
-        request = Request(cast(StandardProgram, program), options, time.perf_counter())
+        request = Request(cast(StandardProgram, program), options, Clock(options.time_limit))
         with ONE_AT_A_TIME, terminal(request.solver, options.verbose):
             check_solver(request.solver, request.program)
             if needs_trials(request):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
@@ -19,6 +18,7 @@ from relu_opt.errors import DataError, NotCertified, did_you_mean
 from relu_opt.path.fold_errors import FoldResult, FoldTask, in_processes, solve_fold
 from relu_opt.path.folds import Fold, Plan, plan_validation
 from relu_opt.path.solution_path import RATIO, SolutionPath, solution_path
+from relu_opt.plugins.stopping import until_stopped
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.progress.bar import Announcer
@@ -218,10 +218,13 @@ class PathCV:
 def validate(path: SolutionPath, plan: Plan, executor: Executor | None = None) -> PathCV:
     """Run a planned cross-validation at the λ of a path."""
     values = np.full((3, len(plan.folds), len(path)), np.nan)
-    # What Ctrl-C leaves out stays NaN, and `complete` says so.
-    with contextlib.suppress(KeyboardInterrupt):
+
+    def fill() -> None:
         for found in _run(path, plan, executor):
             values[:, found.number, : found.values.shape[1]] = found.values
+
+    # What Ctrl-C leaves out stays NaN, and `complete` says so.
+    until_stopped(fill)
     return PathCV(path, plan.folds, plan.metric, plan.seed, *values)
 
 

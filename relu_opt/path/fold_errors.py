@@ -11,6 +11,7 @@ from relu_opt.arrays import FloatArray, IntArray
 from relu_opt.errors import NotCertified, SolveFailed
 from relu_opt.path.folds import Fold
 from relu_opt.path.solution_path import solution_path
+from relu_opt.plugins.stopping import until_stopped
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.convex import ConvexProgram
 
@@ -59,11 +60,10 @@ def solve_fold(prog: ConvexProgram, task: FoldTask) -> FoldResult:
     """Follow one fold's path with one thread of linear algebra, and measure its networks."""
     from threadpoolctl import threadpool_limits
 
-    try:
-        with threadpool_limits(1, user_api="blas"):
-            return _measure(prog, task)
-    except KeyboardInterrupt:
-        return FoldResult(task.number, np.empty((3, 0)), StopReason.INTERRUPTED)
+    results = [FoldResult(task.number, np.empty((3, 0)), StopReason.INTERRUPTED)]
+    with threadpool_limits(1, user_api="blas"):
+        until_stopped(lambda: results.append(_measure(prog, task)))
+    return results[-1]
 
 
 def _measure(prog: ConvexProgram, task: FoldTask) -> FoldResult:

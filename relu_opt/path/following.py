@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from relu_opt.arrays import FloatArray, as_count, as_floats, as_positive
+from relu_opt.clock import Clock
 from relu_opt.errors import DataError
 from relu_opt.path.events import events_between
 from relu_opt.path.point import PathPoint
 from relu_opt.path.segment import Segment
 from relu_opt.plugins.dispatch import can_start
+from relu_opt.plugins.stopping import StopNow
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.progress.bar import Announcer
@@ -30,13 +31,6 @@ AIM, POWER = 0.6, 0.4
 CLOSEST = 1e-6
 
 
-class PathStopped(Exception):
-    """Raised when a limit or Ctrl-C ends the path."""
-
-    def __init__(self, reason: StopReason) -> None:
-        self.reason = reason
-
-
 @dataclass
 class Follower:
     """Solves at one λ after the other, and keeps the points.
@@ -47,8 +41,8 @@ class Follower:
         The program; its own λ plays no part.
     backend, tol, options
         As in `solve`.
-    deadline : float
-        By `time.perf_counter`.
+    clock : Clock
+        Of the whole path.
     executor : Shards or None
         Workers that hold the patterns.
     most : int
@@ -61,7 +55,7 @@ class Follower:
     backend: str
     tol: float
     options: Mapping[str, object]
-    deadline: float = math.inf
+    clock: Clock = field(default_factory=Clock)
     executor: object = None
     most: int = 1000
     points: list[PathPoint] = field(default_factory=list)
@@ -72,14 +66,12 @@ class Follower:
 
         Raises
         ------
-        PathStopped
+        StopNow, TimeUp
             If time is up, Ctrl-C was pressed, or there are enough points.
         """
         if len(self.points) >= self.most:
-            raise PathStopped(StopReason.ITERATION_LIMIT)
-        left = self.deadline - time.perf_counter()
-        if left <= 0:
-            raise PathStopped(StopReason.TIME_LIMIT)
+            raise StopNow(StopReason.ITERATION_LIMIT)
+        self.clock.check()
         done = len(self.points)
         self._tell(done, f"path, point {done + 1}, lam {lam:.3g}", always=True)
         if not can_start(self.prog, self.backend):
@@ -88,13 +80,13 @@ class Follower:
             self.prog.with_lam(lam),
             self.backend,
             self.tol,
-            None if left == math.inf else left,
+            self.clock.remaining,
             start,
             self.options,
             self.executor,
         )
         if sol.stop in (StopReason.INTERRUPTED, StopReason.TIME_LIMIT):
-            raise PathStopped(sol.stop)
+            raise StopNow(sol.stop)
         return PathPoint.of(sol)
 
     def step_to(self, lam: float, eps: float | None) -> float:
@@ -149,17 +141,6 @@ class Follower:
         self._fill(Segment(high, middle), eps)
         self.points.append(middle)
         self._fill(Segment(middle, low), eps)
-
-
-def until_stopped(follow: Callable[[], None]) -> StopReason:
-    """Run it; why it ended."""
-    try:
-        follow()
-    except PathStopped as stopped:
-        return stopped.reason
-    except KeyboardInterrupt:
-        return StopReason.INTERRUPTED
-    return StopReason.CONVERGED
 
 
 def lam_grid(

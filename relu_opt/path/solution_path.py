@@ -8,9 +8,7 @@ the path weights and dual points are mixed linearly, which is feasible on both s
 from __future__ import annotations
 
 import itertools
-import math
 import os
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -21,16 +19,18 @@ from numpy.typing import ArrayLike
 
 from relu_opt.above import above
 from relu_opt.arrays import FloatArray, IntArray, as_positive
+from relu_opt.clock import Clock
 from relu_opt.config import load_settings
 from relu_opt.errors import DataError, NotCertified
 from relu_opt.path.continuity import Continuity
 from relu_opt.path.events import PathEvent, Uniqueness, distance, events_between, uniqueness
 from relu_opt.path.file import Promise, load_points, save_points
-from relu_opt.path.following import Follower, lam_grid, until_stopped
+from relu_opt.path.following import Follower, lam_grid
 from relu_opt.path.point import PathPoint
 from relu_opt.path.segment import Segment
 from relu_opt.plugins.dispatch import can_start
 from relu_opt.plugins.options import as_options
+from relu_opt.plugins.stopping import until_stopped
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.network import ReLUNetwork
@@ -96,6 +96,8 @@ def solution_path(
     """
     if not isinstance(prog, ConvexProgram):
         raise DataError(f"prog is a {type(prog).__name__}, and a ConvexProgram is needed.")
+    settings = load_settings().with_arguments(tol=tol, time_limit=time_limit)
+    clock = Clock(settings.time_limit)
     if lams is not None and n_lams is not None:
         raise DataError("lams and n_lams were given. Pass one of them.")
     free = lams is None and n_lams is None
@@ -103,10 +105,8 @@ def solution_path(
     if eps is not None and not as_positive(eps, "eps") < 1:
         raise DataError(f"eps is {eps}, and a relative gap below 1 is needed.", eps=eps)
     grid = lam_grid(prog, lams, 2 if free else n_lams, lam_min_ratio)
-    settings = load_settings().with_arguments(tol=tol, time_limit=time_limit)
     tol = settings.tol if eps is None else min(settings.tol, POINT_SHARE * eps)
-    limit = math.inf if settings.time_limit is None else settings.time_limit
-    follower = Follower(prog, backend, tol, as_options(options), time.perf_counter() + limit)
+    follower = Follower(prog, backend, tol, as_options(options), clock)
 
     def follow() -> None:
         follower.points.append(follower.solve(float(grid[0]), None))
@@ -116,11 +116,11 @@ def solution_path(
             follower.step_to(float(lam), eps)
 
     if executor is None:
-        stop = until_stopped(follow)
+        stop = until_stopped(follow).stop
     else:
         with opened(executor) as workers:
             follower.executor = Shards(prog.canonical, workers)
-            stop = until_stopped(follow)
+            stop = until_stopped(follow).stop
     if not follower.points:
         raise NotCertified(
             f"The path was stopped before its first point was solved: {stop.value}. {stop.advice}",
@@ -353,7 +353,7 @@ class SolutionPath:
         tol = as_positive(tol, "tol")
         follower = Follower(self.program, self.backend, self.tol, self.options)
         follower.points = list(self.points)
-        stop = until_stopped(lambda: follower.locate(tol))
+        stop = until_stopped(lambda: follower.locate(tol)).stop
         if stop is StopReason.CONVERGED:
             stop = self.stop
         return _judged(replace(self, points=tuple(follower.points), stop=stop))

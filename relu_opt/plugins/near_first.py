@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
+from relu_opt.clock import Clock
 from relu_opt.plugins.types import RawSolution, SolveOptions, StopReason
 from relu_opt.program.far_bounds import without_far_bounds
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
 
 P = TypeVar("P", bound=LinearProgram | QuadraticProgram)
-SHORTEST_TIME = 1e-3
 # Endings that far bounds would not change, and one that somebody wants.
 FINAL = (StopReason.INFEASIBLE, StopReason.INTERRUPTED)
 
@@ -29,7 +28,7 @@ def near_first(
     solve : callable
         The backend's own, of a program and options.
     """
-    started = time.perf_counter()
+    clock = Clock(options.time_limit)
     near = without_far_bounds(program)
     if near is None:
         return solve(program, options)
@@ -39,7 +38,4 @@ def near_first(
     inside = raw.x is not None and program.violation(raw.x) <= near.violation(raw.x)
     if raw.stop.converged and inside:
         return raw
-    if options.time_limit is not None:
-        left = options.time_limit - (time.perf_counter() - started)
-        options = replace(options, time_limit=max(SHORTEST_TIME, left))
-    return solve(program, options)
+    return solve(program, replace(options, time_limit=clock.remaining))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from relu_opt.clock import Clock
 from relu_opt.config import load_settings
 from relu_opt.plugins.manager import observe, registry
 from relu_opt.plugins.types import ProgressEvent
@@ -30,7 +30,7 @@ class Announcer:
     def __init__(self, task: str, total: int | None = None) -> None:
         self.task = task
         self.total = total
-        self.started = time.perf_counter()
+        self.clock = Clock()
         self._next = 0.0
 
     def __call__(self, done: int, message: str, always: bool = False) -> None:
@@ -44,7 +44,7 @@ class Announcer:
         always : bool
             Whether this call must not be left out.
         """
-        elapsed = time.perf_counter() - self.started
+        elapsed = self.clock.elapsed
         if not always and elapsed < self._next:
             return
         self._next = elapsed + PAUSE

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 
+from relu_opt.clock import Clock
 from relu_opt.errors import ReluOptError
 from relu_opt.optimality.form import StandardProgram
 from relu_opt.plugins.dispatch import Request
@@ -21,15 +21,14 @@ class Asking:
     """A backend that may be asked again, within the time of the whole request."""
 
     request: Request
-    end: float | None
+    clock: Clock
 
     def answer(self, program: StandardProgram, tol: float = TOL) -> RawSolution | None:
         """Its answer to another program, or to another tolerance; None where there is none."""
-        left = None if self.end is None else self.end - time.perf_counter()
-        if left is not None and left <= 0:
+        if self.clock.expired:
             return None
         info = self.request.info
-        limit = left if Feature.TIME_LIMIT in info.features else None
+        limit = self.clock.remaining if Feature.TIME_LIMIT in info.features else None
         plain = replace(
             self.request.options, tol=tol, time_limit=limit, warm_start=None, state=None
         )

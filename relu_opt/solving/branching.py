@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import time
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from relu_opt.arrays import BoolArray, FloatArray
+from relu_opt.clock import Clock
 from relu_opt.optimality.form import Form
 from relu_opt.optimality.measures import LEAST_GAP, judge, scale
 from relu_opt.optimality.mending import Proof, prove
@@ -74,13 +74,13 @@ def covered(
     whole = program.integrality
     assert whole is not None  # noqa: S101 - that is why there is something to branch on
     goal = np.inf if goal is None else goal
-    end = time.perf_counter() + patience if asking.end is None else asking.end
+    clock = Clock(patience) if asking.clock.limit is None else asking.clock
     steps = _whole_objective(program, whole)
     numbers = itertools.count()
     open_parts = [_Part(-np.inf, next(numbers), *_whole_box(program, whole))]
     # The least bound of the parts that are done with, and whether all of them have what they need.
     closed, finished, parts = np.inf, True, 0
-    while open_parts and parts < MOST_PARTS and time.perf_counter() <= end:
+    while open_parts and parts < MOST_PARTS and not clock.expired:
         part = heapq.heappop(open_parts)
         parts += 1
         bound, point = _solved(program, part, asking)

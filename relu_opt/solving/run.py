@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import numpy as np
 
 from relu_opt.arrays import FloatArray
+from relu_opt.clock import Clock
 from relu_opt.plugins.dispatch import Request, call_backend, with_progress
 from relu_opt.plugins.routes import Route
+from relu_opt.plugins.stopping import StopNow
 from relu_opt.plugins.types import (
     BackendInfo,
     Feature,
@@ -23,7 +24,7 @@ from relu_opt.program.embedding import as_conic, as_quadratic
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
 from relu_opt.program.lowering import lower_to_conic, without_idle_blocks
 from relu_opt.program.units import PLAIN, Units
-from relu_opt.solving.column_generation import QuadraticSolver, StopNow, train
+from relu_opt.solving.column_generation import QuadraticSolver, train
 
 # What column generation asks of its quadratic programs, beside the tolerance of the whole.
 MASTER_SHARE = 0.01
@@ -102,15 +103,13 @@ def _without_noise(prog: ConvexProgram, raw: RawSolution) -> FloatArray | None:
 
 def _master_solver(info: BackendInfo, options: SolveOptions) -> QuadraticSolver:
     """The master problems of column generation, solved by a backend of quadratic programs."""
-    limit = options.time_limit if Feature.TIME_LIMIT in info.features else None
-    end = None if limit is None else time.perf_counter() + limit
+    clock = Clock(options.time_limit if Feature.TIME_LIMIT in info.features else None)
     tol = max(TIGHTEST, MASTER_SHARE * options.tol)
     plain = SolveOptions(tol=tol, threads=options.threads, seed=options.seed)
     plain = replace(plain, verbose=options.verbose, extra=options.extra)
 
     def ask(program: QuadraticProgram) -> RawSolution:
-        left = None if end is None else max(1e-3, end - time.perf_counter())
-        return call_backend(info, program, replace(plain, time_limit=left))
+        return call_backend(info, program, replace(plain, time_limit=clock.remaining))
 
     def solve(W: FloatArray, q: FloatArray, start: FloatArray) -> FloatArray:
         result = np.zeros(len(q))

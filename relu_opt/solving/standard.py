@@ -5,12 +5,12 @@ The core computes objective, gap and residuals itself, from the program and the 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from relu_opt.arrays import FloatArray
+from relu_opt.clock import Clock
 from relu_opt.errors import DataError, NotCertified, SolveFailed
 from relu_opt.optimality import Proof, Residuals, StandardProgram, prove
 from relu_opt.plugins.dispatch import make_request, with_start
@@ -168,7 +168,6 @@ def solve_program(
             f"program is a {type(program).__name__}, and a LinearProgram, QuadraticProgram or "
             "ConicProgram is needed. To train a network use solve."
         )
-    started = time.perf_counter()
     missing = dent(program.P) if isinstance(program, QuadraticProgram) else 0.0
     request = make_request(program, backend, tol, time_limit, as_options(options))
     if warm_start is not None:
@@ -179,10 +178,9 @@ def solve_program(
                 "Start from a program of the same size."
             )
         request = with_start(request, warm_start.x, warm_start.state if same else None)
+    clock = Clock(request.options.time_limit)
     raw = run(request, program)
-    seconds = time.perf_counter() - started
-    limit = request.options.time_limit
-    asking = Asking(request, None if limit is None else started + limit)
+    seconds, asking = clock.elapsed, Asking(request, clock)
     if raw.stop in (StopReason.INFEASIBLE, StopReason.UNBOUNDED):
         raise no_optimum(program, raw, asking)
     if raw.x is None:
@@ -201,7 +199,7 @@ def solve_program(
         if raw.stop.converged and proof.verdict is not Verdict.CERTIFIED:
             raw, proof = _more_exact(program, raw, proof, asking, missing)
             asked = 2
-    stats = {"seconds": time.perf_counter() - started, **provenance(request, raw)}
+    stats = {"seconds": clock.elapsed, **provenance(request, raw)}
     stats |= {"asked": asked} if whole is None else {"parts": whole}
     return ProgramSolution(
         program,

@@ -48,7 +48,7 @@ def test_all_long_work_tells(make_program, manifold):
 
 def test_an_announcer_keeps_quiet_for_a_while(monkeypatch):
     clock = iter([0.0, 0.0, 0.5 * PAUSE, 0.7 * PAUSE, 1.5 * PAUSE])
-    monkeypatch.setattr("relu_opt.progress.bar.time.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
     tell = Announcer("counting", total=9)
     said = events_of(
         lambda: [tell(1, "one"), tell(2, "two"), tell(3, "three", always=True), tell(4, "four")]

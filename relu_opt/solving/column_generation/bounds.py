@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from relu_opt.arrays import FloatArray
+from relu_opt.clock import Clock
+from relu_opt.plugins.stopping import Ending, until_stopped
 from relu_opt.plugins.types import ProgressEvent, SolveOptions, StopReason
 from relu_opt.program import ConvexProgram
 from relu_opt.proof.verdict import relative_gap
 
 # Aim below the tolerance: the certificate charges rounding errors to the gap.
 AIM = 0.5
-
-
-class StopNow(Exception):
-    """Raised inside a search when it is time to stop; `said` is a solver's own word."""
-
-    def __init__(self, reason: StopReason, said: str = "") -> None:
-        self.reason = reason
-        self.said = said
 
 
 @dataclass
@@ -42,17 +35,11 @@ class Bounds:
         self.target = self.prog = prog
         self.options = options
         self.tol = AIM * options.tol
-        self.started = time.perf_counter()
+        self.clock = Clock(options.time_limit)
         self.iteration = 0
         value = prog.mean_loss(np.zeros(prog.n) + prog.best_intercept(np.zeros(prog.n)))
         self.answer = Answer(np.zeros(prog.weights_shape), value, np.zeros(prog.n), -np.inf)
         self.upper, self.lower = value, -np.inf
-
-    def check(self) -> None:
-        """Raise `StopNow` when the time is up."""
-        limit = self.options.time_limit
-        if limit is not None and time.perf_counter() - self.started > limit:
-            raise StopNow(StopReason.TIME_LIMIT)
 
     @property
     def gap(self) -> float:
@@ -75,7 +62,7 @@ class Bounds:
             ProgressEvent(
                 "solve",
                 self.iteration,
-                time.perf_counter() - self.started,
+                self.clock.elapsed,
                 self.answer.upper,
                 self.answer.lower,
                 self.final_gap,
@@ -104,14 +91,14 @@ class Bounds:
                 best = scale
         return best
 
-    def outcome(self, run: Callable[[], StopReason]) -> tuple[StopReason, str]:
+    def outcome(self, run: Callable[[], StopReason]) -> Ending:
         """Run; why it ended, also when stopped early, and a solver's own word."""
-        try:
-            return run(), ""
-        except StopNow as now:
-            return now.reason, now.said
-        except KeyboardInterrupt:
-            return StopReason.INTERRUPTED, ""
-        except np.linalg.LinAlgError:
-            # Numbers so far apart that a factorisation fails; the bounds so far still hold.
-            return StopReason.NUMERICAL, ""
+
+        def careful() -> StopReason:
+            try:
+                return run()
+            except np.linalg.LinAlgError:
+                # Numbers so far apart that a factorisation fails; the bounds so far still hold.
+                return StopReason.NUMERICAL
+
+        return until_stopped(careful)

@@ -88,7 +88,7 @@ class Search(Bounds):
         super().__init__(prog, options)
         self.max_iter = max_iter
         self.solver = solver
-        self.pricer = Pricer(prog, self.check, projector)
+        self.pricer = Pricer(prog, self.clock.check, projector)
         self.neurons = Neurons(prog.d)
         self.working: IntArray = np.empty(0, dtype=np.intp)
         self.block_sizes = np.zeros(len(prog.signs) * len(prog.patterns))
@@ -117,7 +117,7 @@ class Search(Bounds):
         accuracy = ACCURACY * self.distance
         neurons = self.neurons
         design = neurons.design(self.prog)
-        point = solve_master(design, None, neurons.sizes, accuracy, self.check, self.solver)
+        point = solve_master(design, None, neurons.sizes, accuracy, self.clock.check, self.solver)
         neurons.sizes = point.sizes
         neurons.merge()
         fits = neurons.design(self.prog).fits(neurons.sizes)
@@ -139,7 +139,7 @@ class Search(Bounds):
             0.0,
         )
         accuracy = ACCURACY * self.distance
-        point = solve_master(design, turns, start, accuracy, self.check, self.solver)
+        point = solve_master(design, turns, start, accuracy, self.clock.check, self.solver)
         columns.sizes = point.sizes
         blocks = columns.weights(self.prog).reshape(-1, self.prog.d)
         count = len(self.prog.patterns)

@@ -10,7 +10,6 @@ neither does the answer.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +17,8 @@ from typing import Any
 import numpy as np
 
 from relu_opt.arrays import FloatArray, IntArray
+from relu_opt.clock import Clock
+from relu_opt.plugins.stopping import until_stopped
 from relu_opt.plugins.types import ProgressEvent, RawSolution, SolveOptions, StopReason
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.multipliers import ConeMultipliers
@@ -81,6 +82,11 @@ class Shards:
             return self._ask(bids_of)
 
         return self._persist(ask)
+
+    def patterns_of(self, bids: list[Bids]) -> IntArray:
+        """The patterns of all shards' bids, by their places in the program."""
+        parts = zip(self.starts, bids, strict=True)
+        return np.concatenate([start + each.patterns for start, each in parts])
 
     def multipliers(self, lam: float, nu: FloatArray) -> ConeMultipliers:
         """Those that prove the bounds at λ and ν, where the shards were priced last."""
@@ -146,7 +152,7 @@ class ShardedSearch:
         self.prog = prog
         self.options = options
         self.solver = solver
-        self.started = time.perf_counter()
+        self.clock = Clock(options.time_limit)
         self.shards = shards
         self.working: IntArray = np.empty(0, dtype=np.intp)
         self.weights = np.zeros((len(prog.signs), 0, prog.d))
@@ -176,11 +182,9 @@ class ShardedSearch:
             new = self._join(bids)
             if not new and stop is not StopReason.CONVERGED:
                 return stop
-            left = self._left()
-            if left is not None and left <= 0:
-                return StopReason.TIME_LIMIT
+            self.clock.check()
             aim = max(0.5 * tol, min(LOOSEST, SHARE * self.gap))
-            stop = self._master(aim if new else 0.5 * tol, left)
+            stop = self._master(aim if new else 0.5 * tol)
             if stop in (StopReason.TIME_LIMIT, StopReason.INTERRUPTED):
                 return stop
         return StopReason.ITERATION_LIMIT
@@ -220,10 +224,10 @@ class ShardedSearch:
         self.nu = self.prog.dual_candidate(fits)
 
     def _price(self) -> list[Bids]:
-        before = time.perf_counter()
+        before = self.clock.elapsed
         bids = self.shards.price(self.prog.lam, self.nu)
         self.priced_nu = self.nu
-        self.seconds["price"] += time.perf_counter() - before
+        self.seconds["price"] += self.clock.elapsed - before
         largest = max(each.largest for each in bids)
         scale = self.prog.best_scale(self.nu, largest)
         self.lower = max(self.lower, self.prog.dual_objective(scale * self.nu))
@@ -231,9 +235,7 @@ class ShardedSearch:
 
     def _join(self, bids: list[Bids]) -> bool:
         """Let the best bids of all shards join the working set; whether there were any."""
-        places = np.concatenate(
-            [a + each.patterns for a, each in zip(self.shards.starts, bids, strict=True)]
-        )
+        places = self.shards.patterns_of(bids)
         norms = np.concatenate([each.norms for each in bids])
         fresh = ~np.isin(places, self.working)
         best = np.argsort(-norms[fresh], kind="stable")[:JOIN]
@@ -246,28 +248,24 @@ class ShardedSearch:
         self.working, self.weights = joined, weights
         return True
 
-    def _master(self, tol: float, left: float | None) -> StopReason:
+    def _master(self, tol: float) -> StopReason:
         """Solve over the working set."""
-        before = time.perf_counter()
+        before = self.clock.elapsed
         part = self.prog.with_patterns(self.prog.patterns.select(self.working))
         start = self.weights if self.weights.any() else None
-        found = self.solver(part, tol, left, start)
-        self.seconds["master"] += time.perf_counter() - before
+        found = self.solver(part, tol, self.clock.remaining, start)
+        self.seconds["master"] += self.clock.elapsed - before
         if found.objective <= self.upper:
             self.weights, self.upper = found.weights, found.objective
         self.nu = found.nu
         return found.stop
-
-    def _left(self) -> float | None:
-        limit = self.options.time_limit
-        return None if limit is None else limit - (time.perf_counter() - self.started)
 
     def _tell(self) -> None:
         self.options.progress(
             ProgressEvent(
                 "solve",
                 self.rounds,
-                time.perf_counter() - self.started,
+                self.clock.elapsed,
                 self.upper,
                 self.lower,
                 self.gap,
@@ -292,8 +290,4 @@ def train_in_shards(
         Solves the master programs.
     """
     search = ShardedSearch(prog, options, shards, solver)
-    try:
-        stop = search.run()
-    except KeyboardInterrupt:
-        stop = StopReason.INTERRUPTED
-    return search.answer(stop)
+    return search.answer(until_stopped(search.run).stop)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from relu_opt.arrays import FloatArray, IntArray
-from relu_opt.plugins.types import StopReason
+from relu_opt.clock import Clock
+from relu_opt.plugins.stopping import until_stopped
 from relu_opt.program.arrangement import MAX_PATTERNS, enumerate_patterns
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.multipliers import ConeMultipliers
@@ -25,13 +25,12 @@ LEAST = float(np.finfo(np.float64).tiny)
 
 
 class _OnTime(Serial):
-    """This process, until a deadline."""
+    """This process, while there is time."""
 
-    deadline: float | None = None
+    clock = Clock()
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        if self.deadline is not None and time.perf_counter() > self.deadline:
-            raise TimeoutError
+        self.clock.check()
         return function(*arguments)
 
 
@@ -49,7 +48,7 @@ class CellsOracle:
         As of `enumerate_patterns`.
     executor : Executor, optional
         Where the cells are priced; in this process by default. Workers finish a round that they
-        have begun, also beyond a deadline.
+        have begun, also beyond a time limit.
     """
 
     name = "cells"
@@ -63,31 +62,25 @@ class CellsOracle:
         self.shards = Shards(self.prog, self.executor)
         self.goal = LEAST
 
-    def search(
-        self, nu: FloatArray, target: float, rel: float, deadline: float | None
-    ) -> Separation:
+    def search(self, nu: FloatArray, target: float, rel: float, clock: Clock) -> Separation:
         """Bound M(ν); see `Oracle`."""
         if isinstance(self.executor, _OnTime):
-            self.executor.deadline = deadline
+            self.executor.clock = clock
         patterns = self.prog.patterns
         common = self.prog.correlations(nu)
         norms = np.linalg.norm(common, axis=1)
         points = [self._points(common, np.argsort(-norms)[:FIRST])]
         best = float(np.linalg.norm(points[0], axis=1).max(initial=0.0))
         self.goal = max(target, best * (1 - 1e-12), LEAST)
-        stop, upper = StopReason.CONVERGED, float(norms.max())
-        known = ConeMultipliers.pack({})
-        try:
+        upper, known = float(norms.max()), ConeMultipliers.pack({})
+
+        def price() -> None:
+            nonlocal upper, known
             bids = self.shards.price(self.goal, nu)
             upper, known = max(each.largest for each in bids), self.multipliers(nu)
-            wanted = [
-                start + each.patterns for start, each in zip(self.shards.starts, bids, strict=True)
-            ]
-            points.append(self._points(common, np.concatenate(wanted)))
-        except TimeoutError:
-            stop = StopReason.TIME_LIMIT
-        except KeyboardInterrupt:
-            stop = StopReason.INTERRUPTED
+            points.append(self._points(common, self.shards.patterns_of(bids)))
+
+        stop = until_stopped(price).stop
         directions = np.concatenate(points)
         directions = directions[np.linalg.norm(directions, axis=1) > 0]
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)

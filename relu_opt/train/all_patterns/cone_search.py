@@ -13,13 +13,14 @@ L cuts each entry of any direction is within a share of 2uL of one in some cone:
 from __future__ import annotations
 
 import itertools
-import time
 from abc import ABC, abstractmethod
 
 import numpy as np
 
 from relu_opt.arrays import FloatArray
+from relu_opt.clock import Clock
 from relu_opt.errors import DataError
+from relu_opt.plugins.stopping import until_stopped
 from relu_opt.plugins.types import StopReason
 from relu_opt.rounding import gamma
 from relu_opt.train.all_patterns.separation_bounds import RowSpace
@@ -67,45 +68,38 @@ class ConeSearch(ABC):
         """Each cone in two, all first halves first; None if that is not possible any more."""
         return halves(cones)
 
-    def begin(self, deadline: float | None) -> None:  # noqa: B027 - a search may need nothing
+    def begin(self, clock: Clock) -> None:  # noqa: B027 - a search may need nothing
         """What is done first; nothing by default."""
 
-    def run(self, deadline: float | None) -> None:
+    def run(self, clock: Clock) -> None:
         """Cut cones until all are closed, or there is no more time or memory."""
+        # What is known of the open cones; a stop at any point finds bounds that hold.
+        self.bounds = np.full(2**self.rank, self.anything)
+        self.stop = until_stopped(lambda: self._close_all(clock)).stop
+        self.upper = max(self.upper, float(self.bounds.max(initial=0.0)))
+
+    def _close_all(self, clock: Clock) -> StopReason:
         cones = orthants(self.rank)
-        # What is known of the cones; a stop at any point finds bounds that hold.
-        bounds = np.full(len(cones), self.anything)
-        try:
-            self.begin(deadline)
-            for _ in range(MOST_CUTS):
-                self._look(cones, bounds, deadline)
-                closed = bounds <= self.goal
-                self.upper = max(self.upper, float(bounds[closed].max(initial=0.0)))
-                cones, bounds = cones[~closed], bounds[~closed]
-                if not len(cones):
-                    return
-                smaller = self.cut(cones) if len(cones) <= MOST_ENTRIES // self.rank**2 else None
-                if smaller is None:
-                    self._give_up(StopReason.ITERATION_LIMIT, bounds)
-                    return
-                cones, bounds = smaller, np.concatenate([bounds, bounds])
-            self._give_up(StopReason.ITERATION_LIMIT, bounds)
-        except TimeoutError:
-            self._give_up(StopReason.TIME_LIMIT, bounds)
-        except KeyboardInterrupt:
-            self._give_up(StopReason.INTERRUPTED, bounds)
+        self.begin(clock)
+        for _ in range(MOST_CUTS):
+            self._look(cones, clock)
+            closed = self.bounds <= self.goal
+            self.upper = max(self.upper, float(self.bounds[closed].max(initial=0.0)))
+            cones, self.bounds = cones[~closed], self.bounds[~closed]
+            if not len(cones):
+                return StopReason.CONVERGED
+            smaller = self.cut(cones) if len(cones) <= MOST_ENTRIES // self.rank**2 else None
+            if smaller is None:
+                break
+            cones, self.bounds = smaller, np.concatenate([self.bounds, self.bounds])
+        return StopReason.ITERATION_LIMIT
 
-    def _look(self, cones: FloatArray, bounds: FloatArray, deadline: float | None) -> None:
-        """Bound the cones in batches, and lower `bounds` in place."""
-        for start in range(0, len(cones), self.step):
-            if deadline is not None and time.perf_counter() > deadline:
-                raise TimeoutError
+    def _look(self, cones: FloatArray, clock: Clock) -> None:
+        """Bound the cones in batches, and lower what is known of them in place."""
+        for start in clock.each(range(0, len(cones), self.step)):
             part = slice(start, start + self.step)
-            bounds[part] = np.minimum(bounds[part], self.bounds_of(cones[part]))
+            self.bounds[part] = np.minimum(self.bounds[part], self.bounds_of(cones[part]))
             self.cones += len(cones[part])
-
-    def _give_up(self, why: StopReason, bounds: FloatArray) -> None:
-        self.upper, self.stop = max(self.upper, float(bounds.max())), why
 
 
 def searchable(space: RowSpace, instead: str) -> RowSpace:

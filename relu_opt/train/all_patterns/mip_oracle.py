@@ -13,13 +13,13 @@ without one. (Ergen & Pilanci, JMLR 2021, have the cutting-plane view; the progr
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 from scipy.sparse import block_array, csc_array, eye_array
 
 from relu_opt.arrays import FloatArray
+from relu_opt.clock import Clock, TimeUp
 from relu_opt.errors import SolveFailed
+from relu_opt.plugins.stopping import until_stopped
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.linear import LinearProgram
 from relu_opt.proof.verdict import Verdict
@@ -61,15 +61,13 @@ class MipOracle:
         self.cuts: list[FloatArray] = []
         self.solver = ""
 
-    def search(
-        self, nu: FloatArray, target: float, rel: float, deadline: float | None
-    ) -> Separation:
+    def search(self, nu: FloatArray, target: float, rel: float, clock: Clock) -> Separation:
         """Bound M(ν); see `Oracle`."""
         points = [np.zeros(self.space.rank)]
         upper, rounds, stop = 0.0, 0, StopReason.CONVERGED
         for sign in (1.0, -1.0):
-            side = _Side(self, sign * nu, target, rel, deadline)
-            side.run()
+            side = _Side(self, sign * nu, target, rel, clock)
+            side.stop = until_stopped(side.run).stop
             points += side.points
             upper, rounds = max(upper, side.upper), rounds + side.rounds
             if side.stop is not StopReason.CONVERGED:
@@ -95,11 +93,11 @@ class _Side:
     """max νᵀ(Xu)₊ for one sign."""
 
     def __init__(
-        self, oracle: MipOracle, nu: FloatArray, target: float, rel: float, deadline: float | None
+        self, oracle: MipOracle, nu: FloatArray, target: float, rel: float, clock: Clock
     ) -> None:
         self.oracle = oracle
         self.nu = nu
-        self.target, self.rel, self.deadline = target, rel, deadline
+        self.target, self.rel, self.clock = target, rel, clock
         kinks = Kinks.of(oracle.space.rows, nu)
         self.lines, self.c, self.b = kinks.lines, kinks.weights, kinks.slope
         # What merging may cost, and what sums and the solver's own products may be off by.
@@ -111,47 +109,40 @@ class _Side:
         self.rounds = 0
         self.settled = False
         self.points: list[FloatArray] = []
-        self.stop = StopReason.CONVERGED
+        self.stop = StopReason.UNKNOWN
 
-    def run(self) -> None:
+    def run(self) -> StopReason:
         """Cuts from the relaxation first, then from the program itself."""
         if self.upper <= self.error:
-            return  # nothing rises
-        try:
-            for whole, most in ((False, RELAXED_ROUNDS), (True, MOST_ROUNDS)):
-                for _ in range(most):
-                    if self._done():
-                        return
-                    outside = self._round(whole)
-                    if self.settled:
-                        # The gap that is left is the solver's own.
-                        self.stop = StopReason.CONVERGED_LOOSE
-                        return
-                    if not whole and outside <= OUTSIDE:
-                        break
-            self.stop = StopReason.ITERATION_LIMIT
-        except KeyboardInterrupt:
-            self.stop = StopReason.INTERRUPTED
-        except TimeoutError:
-            self.stop = StopReason.TIME_LIMIT
+            return StopReason.CONVERGED  # nothing rises
+        for whole, most in ((False, RELAXED_ROUNDS), (True, MOST_ROUNDS)):
+            for _ in range(most):
+                if self._done():
+                    return StopReason.CONVERGED
+                outside = self._round(whole)
+                if self.settled:
+                    # The gap that is left is the solver's own.
+                    return StopReason.CONVERGED_LOOSE
+                if not whole and outside <= OUTSIDE:
+                    break
+        return StopReason.ITERATION_LIMIT
 
     def _done(self) -> bool:
         return self.upper <= max(self.target, self.lower * (1 + self.rel) + self.error)
 
     def _round(self, whole: bool) -> float:
         """Solve once, and cut where the solution leaves the ball; by how much it does."""
-        left = None if self.deadline is None else self.deadline - time.perf_counter()
-        if left is not None and left <= 0:
-            raise TimeoutError
+        self.clock.check()
         tol = max(TIGHTEST, SHARE * self.rel) if whole else None
         # In units of the maximum: a solver's tolerances are absolute as well as relative.
         unit = self.lower or self.upper
         before = (self.upper, self.lower)
         try:
-            found = solve_program(self._program(whole, unit), self.oracle.backend, tol, left)
+            program, left = self._program(whole, unit), self.clock.remaining
+            found = solve_program(program, self.oracle.backend, tol, left)
         except SolveFailed as error:
             if error.fields.get("stop") is StopReason.TIME_LIMIT:
-                raise TimeoutError from error
+                raise TimeUp from error
             raise
         self.rounds += 1
         self.oracle.solver = found.backend
@@ -170,7 +161,7 @@ class _Side:
             heights = np.maximum(self.lines @ better, 0.0)
             self.lower = max(self.lower, float(self.c @ heights + self.b @ better))
         if found.stop is StopReason.TIME_LIMIT:
-            raise TimeoutError
+            raise TimeUp
         # A solution inside of the ball is not cut off: the same program would come again.
         self.settled = whole and size <= 1 + INSIDE and before == (self.upper, self.lower)
         return size - 1.0

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relu_opt.arrays import FloatArray, as_floats, as_positive, as_tolerance
+from relu_opt.arrays import FloatArray, as_floats, as_tolerance
+from relu_opt.clock import Clock
 from relu_opt.errors import DataError, did_you_mean
 from relu_opt.program.arrangement import MAX_PATTERNS
 from relu_opt.program.multipliers import ConeMultipliers
@@ -83,16 +83,9 @@ def separation(
         )
     if not np.isfinite(target) or target < 0:
         raise DataError(f"target is {target}, and a number ≥ 0 is needed.", target=target)
-    deadline = deadline_of(time_limit)
+    clock = Clock(time_limit)
     chosen = make_oracle(data, oracle, max_patterns)
-    return chosen.search(point, float(target), as_tolerance(tol, "tol"), deadline)
-
-
-def deadline_of(time_limit: float | None) -> float | None:
-    """When a time limit of so many seconds from now is over."""
-    return (
-        None if time_limit is None else time.perf_counter() + as_positive(time_limit, "time_limit")
-    )
+    return chosen.search(point, float(target), as_tolerance(tol, "tol"), clock)
 
 
 class ScaledOracle:
@@ -103,13 +96,11 @@ class ScaledOracle:
         self.inner = make(scaled(X, -self.power))
         self.name = self.inner.name
 
-    def search(
-        self, nu: FloatArray, target: float, rel: float, deadline: float | None
-    ) -> Separation:
+    def search(self, nu: FloatArray, target: float, rel: float, clock: Clock) -> Separation:
         """Bound M(ν); see `Oracle`."""
         size = exponent(nu)
         unit = size + self.power
-        found = self.inner.search(scaled(nu, -size), scaled(target, -unit), rel, deadline)
+        found = self.inner.search(scaled(nu, -size), scaled(target, -unit), rel, clock)
         return replace(
             found,
             lower=scaled(found.lower, unit),

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from relu_opt.arrays import FloatArray
+from relu_opt.clock import Clock
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.cones import ConeRows, project_cones
 from relu_opt.program.lines import merge, units
@@ -76,9 +77,7 @@ class Oracle(Protocol):
 
     name: str
 
-    def search(
-        self, nu: FloatArray, target: float, rel: float, deadline: float | None
-    ) -> Separation:
+    def search(self, nu: FloatArray, target: float, rel: float, clock: Clock) -> Separation:
         """Bound M(ν).
 
         Parameters
@@ -88,8 +87,8 @@ class Oracle(Protocol):
             The search may end when M(ν) is shown to be at most this.
         rel : float
             Or when M(ν) is known to this relative gap.
-        deadline : float, optional
-            Of `time.perf_counter`: then what is known is returned.
+        clock : Clock
+            When its limit is over, what is known is returned.
         """
         ...
 

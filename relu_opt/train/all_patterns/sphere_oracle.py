@@ -25,6 +25,7 @@ import math
 import numpy as np
 
 from relu_opt.arrays import BoolArray, FloatArray
+from relu_opt.clock import Clock
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.cones import least_squares
 from relu_opt.rounding import above, chunk_rows, depth, gamma
@@ -54,9 +55,7 @@ class SphereOracle:
         self.X = X
         self.space = searchable(RowSpace.of(X), "mip")
 
-    def search(
-        self, nu: FloatArray, target: float, rel: float, deadline: float | None
-    ) -> Separation:
+    def search(self, nu: FloatArray, target: float, rel: float, clock: Clock) -> Separation:
         """Bound M(ν); see `Oracle`."""
         if self.space.rank == 0:
             nowhere = np.zeros((0, self.X.shape[1]))
@@ -64,7 +63,7 @@ class SphereOracle:
             said, stop = "X is zero", StopReason.CONVERGED
             return separation_of(self.name, self.X, nu, nowhere, upper, said, stop, 0)
         search = _Search(self.space, nu, target, rel)
-        search.run(deadline)
+        search.run(clock)
         return separation_of(
             self.name,
             self.X,

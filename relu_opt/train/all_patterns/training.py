@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from relu_opt.arrays import FloatArray, as_floats
+from relu_opt.clock import Clock
 from relu_opt.config import settled, settled_seed, settled_tol
 from relu_opt.plugins.dispatch import can_start
 from relu_opt.plugins.manager import registry
 from relu_opt.plugins.options import as_options
+from relu_opt.plugins.stopping import until_stopped
 from relu_opt.plugins.types import ProgressEvent, StopReason
 from relu_opt.program.arrangement import MAX_PATTERNS
 from relu_opt.program.convex import ConvexProgram
@@ -28,7 +29,7 @@ from relu_opt.proof.dual_bound import DualBound, bound_at, feasibility, lower_bo
 from relu_opt.proof.verdict import relative_gap
 from relu_opt.solving.shards.executors import opened
 from relu_opt.solving.training import Solution, solve
-from relu_opt.train.all_patterns.separation import ScaledOracle, deadline_of, make_oracle
+from relu_opt.train.all_patterns.separation import ScaledOracle, make_oracle
 from relu_opt.train.all_patterns.separation_bounds import Separation
 from relu_opt.train.all_patterns.solution import GlobalSolution, Round
 from relu_opt.train.formulas.formula import ones_pattern
@@ -112,34 +113,29 @@ def train_globally(
     cutting planes. Whole cones join instead of single neurons, so that it ends.
     """
     tol, seed = settled_tol(tol, TOL), settled_seed(seed)
-    time_limit = settled("time_limit", time_limit, None)
-    deadline = deadline_of(time_limit)
+    clock = Clock(settled("time_limit", time_limit, None))
     data = as_floats(X, "X", 2)
     first = sample_patterns(data, FIRST_GATES, seed)
     prog = ConvexProgram(data, y, lam, first, loss, "relu", sample_weight, intercept)  # type: ignore[arg-type]
     if oracle == "auto" and executor is None and is_spike_free(prog.canonical.X):
-        return _over_ones(prog, tol, time_limit, backend, options)
+        return _over_ones(prog, tol, clock, backend, options)
     with opened(1 if executor is None else executor) as workers:
         chosen = make_oracle(data, oracle, max_patterns, None if executor is None else workers)
-        search = _Search(prog, chosen, tol, deadline, backend, as_options(options))
-        try:
-            stop = search.run()
-        except KeyboardInterrupt:
-            stop = StopReason.INTERRUPTED
-        return search.answer(stop)
+        search = _Search(prog, chosen, tol, clock, backend, as_options(options))
+        return search.answer(until_stopped(search.run).stop)
 
 
 def _over_ones(
     prog: ConvexProgram,
     tol: float,
-    time_limit: float | None,
+    clock: Clock,
     backend: str,
     options: Mapping[str, object] | None,
 ) -> GlobalSolution:
     """Spike-free data need the pattern that is active everywhere, and no search."""
-    started = time.perf_counter()
     alone = prog.with_patterns(ones_pattern(prog.n))
-    solution = train_spike_free(alone, backend, tol=tol, time_limit=time_limit, options=options)
+    left = clock.remaining
+    solution = train_spike_free(alone, backend, tol=tol, time_limit=left, options=options)
     proof = solution.certificate
     found = Separation(
         0.0,
@@ -151,7 +147,7 @@ def _over_ones(
         solution.stop,
         0,
     )
-    only = Round(proof.primal, proof.dual, 1, time.perf_counter() - started)
+    only = Round(proof.primal, proof.dual, 1, clock.elapsed)
     return GlobalSolution(solution, proof, found, (only,), solution.stop)
 
 
@@ -163,17 +159,16 @@ class _Search:
         prog: ConvexProgram,
         oracle: ScaledOracle,
         tol: float,
-        deadline: float | None,
+        clock: Clock,
         backend: str,
         options: dict[str, object],
     ) -> None:
         self.prog = prog
         self.oracle = oracle
         self.tol = tol
-        self.deadline = deadline
+        self.clock = clock
         self.backend = backend
         self.options = options
-        self.started = time.perf_counter()
         self.warm = can_start(prog, backend)
         self.solution: Solution | None = None
         self.rounds: list[Round] = []
@@ -203,14 +198,12 @@ class _Search:
         """Rounds of solving and searching until the gap is small enough."""
         aim = LOOSEST
         for _ in range(MAX_ROUNDS):
-            left = None if self.deadline is None else self.deadline - time.perf_counter()
-            if left is not None and left <= 0:
-                return StopReason.TIME_LIMIT
-            solution = self._solve(aim, left)
+            self.clock.check()
+            solution = self._solve(aim, self.clock.remaining)
             if solution.stop in (StopReason.TIME_LIMIT, StopReason.INTERRUPTED):
                 return solution.stop
             rel = max(AIM * self.tol, SHARE * min(1.0, solution.rel_gap))
-            found = self.oracle.search(solution.nu, (1 + rel) * self.prog.lam, rel, self.deadline)
+            found = self.oracle.search(solution.nu, (1 + rel) * self.prog.lam, rel, self.clock)
             self._bound(solution.nu, found)
             self._tell()
             if self.gap <= self.tol:
@@ -288,7 +281,7 @@ class _Search:
 
     def _tell(self) -> None:
         assert self.solution is not None  # noqa: S101 - rounds begin with one
-        seconds = time.perf_counter() - self.started
+        seconds = self.clock.elapsed
         count = len(self.prog.patterns)
         self.rounds.append(Round(self.solution.objective, self.lower, count, seconds))
         event = ProgressEvent(

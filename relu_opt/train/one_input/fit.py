@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from relu_opt.arrays import as_positive
+from relu_opt.clock import Clock
 from relu_opt.config import load_settings
 from relu_opt.errors import DataError
 from relu_opt.program.arrangement import enumerate_patterns
@@ -87,20 +87,20 @@ def fit_spline(
         If the backend cannot do its part.
     """
     settings = load_settings().with_arguments(tol=tol, time_limit=time_limit)
+    clock = Clock(settings.time_limit)
     demand = loss_or_constraint(loss)
     if penalize_bias:
         return _with_bias(
             x, y, lam, demand, sample_weight, backend, settings.tol, time_limit, options
         )
-    started = time.perf_counter()
     problem = SplineProblem(x, y, lam, demand, sample_weight)  # type: ignore[arg-type]
-    masters = Masters(backend, AIM * settings.tol, settings.time_limit, options)
+    masters = Masters(backend, AIM * settings.tol, clock, options)
     found = _train(problem.canonical, masters)
     positions = problem.canonical.positions[found.knots.chosen]
     shape = Shape.through(positions, found.values)
     neurons, bound = _as_given(problem, shape.neurons(), found.bound)
     certificate = certify_spline(problem, neurons, bound, settings.tol)
-    seconds = {"solve": masters.seconds, "all": time.perf_counter() - started}
+    seconds = {"solve": masters.seconds, "all": clock.elapsed}
     return SplineFit(
         problem,
         neurons.network(),

@@ -10,13 +10,13 @@ that are left are settled exactly (`polish`). It ends with the certified gap.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from relu_opt.arrays import FloatArray, IntArray
+from relu_opt.clock import Clock
 from relu_opt.config import load_settings
 from relu_opt.errors import SolveFailed
 from relu_opt.optimality import StandardProgram
@@ -80,27 +80,18 @@ class Masters:
 
     backend: str
     tol: float
-    time_limit: float | None
+    clock: Clock
     options: Mapping[str, object] | None
-    started: float = field(default_factory=time.perf_counter)
     rounds: int = 0
     used: str = ""
     seconds: float = 0.0
     stop: StopReason = StopReason.CONVERGED
 
-    @property
-    def left(self) -> float | None:
-        """Seconds that are left, or None without a limit."""
-        if self.time_limit is None:
-            return None
-        return max(self.time_limit - (time.perf_counter() - self.started), 1e-3)
-
     def go_on(self, gap: float) -> bool:
         """Whether another round is wanted and allowed."""
         if gap <= self.tol:
             return False
-        late = time.perf_counter() - self.started
-        if self.rounds and self.time_limit is not None and late >= self.time_limit:
+        if self.rounds and self.clock.expired:
             self.stop = StopReason.TIME_LIMIT
         elif self.rounds >= MOST_ROUNDS:
             self.stop = StopReason.ITERATION_LIMIT
@@ -125,15 +116,15 @@ class Masters:
     def solve(self, program: StandardProgram) -> ProgramSolution:
         """One more program."""
         self.rounds += 1
-        began = time.perf_counter()
+        began = self.clock.elapsed
         found = solve_program(
             program,
             self._backend(program),
             max(MASTER_SHARE * self.tol, TIGHTEST),
-            self.left,
+            self.clock.remaining,
             options=self.options,
         )
-        self.seconds += time.perf_counter() - began
+        self.seconds += self.clock.elapsed - began
         self.used = found.backend
         return found
 

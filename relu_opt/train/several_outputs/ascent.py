@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 
 from relu_opt.arrays import FloatArray
-from relu_opt.plugins.types import StopReason
+from relu_opt.clock import Clock
+from relu_opt.plugins.stopping import until_stopped
 from relu_opt.train.all_patterns.separation_bounds import RowSpace
 from relu_opt.train.several_outputs.bounds import MOST_DIRECTIONS, Terms, VectorSeparation, distinct
 from relu_opt.train.several_outputs.lifted import lifted_bound
@@ -35,19 +34,13 @@ class VectorAscent:
         weights: FloatArray,
         target: float,
         rel: float,
-        deadline: float | None,
+        clock: Clock,
         starts: FloatArray | None = None,
     ) -> VectorSeparation:
         """Bound M; see `VectorSphere.search`. The bounds stay apart, whatever `rel` is."""
         terms = Terms.of(self.space, weights)
-        climber, stop = Climber(terms, target), StopReason.CONVERGED
-        try:
-            if self.space.rank and terms.size > 0:
-                climber.start(starts, self.space, deadline)
-        except TimeoutError:
-            stop = StopReason.TIME_LIMIT
-        except KeyboardInterrupt:
-            stop = StopReason.INTERRUPTED
+        climber = Climber(terms, target)
+        stop = until_stopped(lambda: climber.start(starts, self.space, clock)).stop
         directions, values = climber.found()
         lower = float(values.max(initial=0.0))
         bound = terms.everywhere(min(lifted_bound(self.space.rows, weights), terms.size))
@@ -71,16 +64,16 @@ class Climber:
         self.lower = 0.0
         self.points: list[FloatArray] = []
 
-    def start(
-        self, starts: FloatArray | None, space: RowSpace, deadline: float | None = None
-    ) -> None:
+    def start(self, starts: FloatArray | None, space: RowSpace, clock: Clock) -> None:
         """Climb from given directions of the data's space and from random ones."""
+        if not (space.rank and self.terms.size > 0):
+            return
         drawn = np.random.default_rng(0).standard_normal((STARTS, space.rank))
         points = drawn if starts is None else np.concatenate([starts @ space.axes.T, drawn])
         norms = np.linalg.norm(points, axis=1, keepdims=True)
-        self.note(points[norms[:, 0] > 0] / norms[norms[:, 0] > 0], deadline)
+        self.note(points[norms[:, 0] > 0] / norms[norms[:, 0] > 0], clock)
 
-    def note(self, points: FloatArray, deadline: float | None = None) -> None:
+    def note(self, points: FloatArray, clock: Clock) -> None:
         """Remember the points uphill of some unit vectors."""
         points = self.terms.climb(points)
         values = self.terms.values(points)
@@ -89,9 +82,7 @@ class Climber:
             return
         self.points.append(points[:1])
         self.lower = max(self.lower, float(values[0]))
-        for point in points[values > max(self.target, 0.5 * self.lower)]:
-            if deadline is not None and time.perf_counter() > deadline:
-                raise TimeoutError
+        for point in clock.each(points[values > max(self.target, 0.5 * self.lower)]):
             polished = self.terms.polish(point)[None]
             self.points.append(polished)
             self.lower = max(self.lower, float(self.terms.values(polished)[0]))

@@ -14,13 +14,14 @@ oracle `sphere`, which starts from what is found here.
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Iterator
 
 import numpy as np
 
 from relu_opt.arrays import FloatArray
+from relu_opt.clock import Clock
 from relu_opt.errors import DataError
+from relu_opt.plugins.stopping import until_stopped
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.arrangement import MAX_PATTERNS, count_patterns_bound, enumerate_patterns
 from relu_opt.program.lines import merge
@@ -69,7 +70,7 @@ class VectorFlats:
         weights: FloatArray,
         target: float,
         rel: float,
-        deadline: float | None,
+        clock: Clock,
         starts: FloatArray | None = None,
     ) -> VectorSeparation:
         """Bound M: the flats give its value up to rounding, and a search of cones shows it.
@@ -78,22 +79,19 @@ class VectorFlats:
         """
         terms = Terms.of(self.space, weights)
         points: list[FloatArray] = []
-        stop = StopReason.CONVERGED
-        try:
+
+        def collect() -> None:
             for top in self._candidates(terms):
                 points.append(top)
-                if deadline is not None and time.perf_counter() > deadline:
-                    raise TimeoutError
-        except TimeoutError:
-            stop = StopReason.TIME_LIMIT
-        except KeyboardInterrupt:
-            stop = StopReason.INTERRUPTED
+                clock.check()
+
+        stop = until_stopped(collect).stop
         every = np.array(points) if points else np.zeros((0, self.space.rank))
         every = np.concatenate([every, -every])
         directions, values = distinct(every, terms.values(every), MOST_DIRECTIONS)
         found = self.space.outward(directions)
         if stop is StopReason.CONVERGED:
-            shown = VectorSphere(self.space).search(weights, target, rel, deadline, found)
+            shown = VectorSphere(self.space).search(weights, target, rel, clock, found)
             stop, upper, cones = shown.stop, shown.upper, shown.work
         else:
             upper, cones = terms.everywhere(terms.size), 0

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from relu_opt.arrays import FloatArray, as_count, as_positive
+from relu_opt.clock import Clock
 from relu_opt.train.several_outputs.problem import VectorProblem
 from relu_opt.train.several_outputs.sphere import VectorSphere
 
@@ -49,7 +50,7 @@ def frank_wolfe(X: ArrayLike, Y: ArrayLike, radius: float, steps: int) -> FrankW
     losses, gaps = [], []
     for _ in range(as_count(steps, "steps")):
         V = (problem.Y - fits) / problem.n
-        found = oracle.search(V, 0.0, REL, None)
+        found = oracle.search(V, 0.0, REL, Clock())
         target = np.zeros_like(fits)
         if found.direction is not None:
             column = problem.features(found.direction[None])

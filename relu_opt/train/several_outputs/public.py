@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from relu_opt.arrays import as_floats, as_tolerance
+from relu_opt.clock import Clock
 from relu_opt.config import settled, settled_tol
 from relu_opt.errors import DataError, did_you_mean
-from relu_opt.plugins.types import StopReason
+from relu_opt.plugins.stopping import until_stopped
 from relu_opt.program.arrangement import MAX_PATTERNS
 from relu_opt.program.units import scaled
-from relu_opt.train.all_patterns.separation import deadline_of
 from relu_opt.train.several_outputs.bounds import VectorSeparation
 from relu_opt.train.several_outputs.problem import VectorProblem
 from relu_opt.train.several_outputs.relaxation import relax
@@ -103,24 +103,19 @@ def train_vector(
             f"Unknown method {method!r}. {did_you_mean(str(method), METHODS)}", method=method
         )
     tol = settled_tol(tol, TOL)
-    time_limit = settled("time_limit", time_limit, None)
-    deadline = deadline_of(time_limit)
+    clock = Clock(settled("time_limit", time_limit, None))
     problem = VectorProblem.of(X, Y, lam, intercept, patches, is_pooled(pooling))
     chosen = make_vector_oracle(problem.canonical, oracle, max_patterns)
-    run = ColumnGeneration(problem, chosen, tol, deadline)
+    run = ColumnGeneration(problem, chosen, tol, clock)
     # Numbers beyond doubles, as beside a vanishing λ, prove nothing and are no answer.
     with np.errstate(all="ignore"):
         if method == "sdp":
             aim = max(RELAXED * tol, TIGHTEST)
             found = relax(
-                problem.canonical, relaxation, max_patterns, backend, aim, time_limit, options
+                problem.canonical, relaxation, max_patterns, backend, aim, clock.remaining, options
             )
             return run.beside(found)
-        try:
-            stop = run.run()
-        except KeyboardInterrupt:
-            stop = StopReason.INTERRUPTED
-        return run.answer(stop)
+        return run.answer(until_stopped(run.run).stop)
 
 
 def vector_separation(
@@ -179,7 +174,7 @@ def vector_separation(
         canonical.row_weights(canonical.Y),
         scaled(float(target), -power),
         as_tolerance(tol, "tol"),
-        deadline_of(time_limit),
+        Clock(time_limit),
     )
     return found.in_units(power)
 

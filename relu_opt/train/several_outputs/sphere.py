@@ -23,6 +23,7 @@ from __future__ import annotations
 import numpy as np
 
 from relu_opt.arrays import BoolArray, FloatArray
+from relu_opt.clock import Clock
 from relu_opt.rounding import charge, chunk_rows, depth
 from relu_opt.train.all_patterns.cone_search import NARROWEST, ConeSearch, searchable
 from relu_opt.train.all_patterns.separation_bounds import RowSpace
@@ -56,7 +57,7 @@ class VectorSphere:
         weights: FloatArray,
         target: float,
         rel: float,
-        deadline: float | None,
+        clock: Clock,
         starts: FloatArray | None = None,
     ) -> VectorSeparation:
         """Bound M.
@@ -69,15 +70,15 @@ class VectorSphere:
             The search may end when M is shown to be at most this.
         rel : float
             Or when M is known to this relative gap.
-        deadline : float, optional
-            Of `time.perf_counter`: then what is known is returned.
+        clock : Clock
+            When its limit is over, what is known is returned.
         starts : (k, h) array, optional
             Directions to climb from.
         """
         terms = Terms.of(self.space, weights)
         search = _Search(terms, target, rel, starts, self.space)
         if self.space.rank and terms.size > 0:
-            search.run(deadline)
+            search.run(clock)
         directions, values = search.climber.found()
         lower = float(values.max(initial=0.0))
         return VectorSeparation(
@@ -152,8 +153,8 @@ class _Search(ConeSearch):
         wanted = self.climber.lower * (1 + self.rel) + 4 * (self.terms.error + self.of_heights)
         return max(self.target, float(np.hypot(wanted, np.sqrt(2 * self.rounding))))
 
-    def begin(self, deadline: float | None) -> None:
-        self.climber.start(self.starts, self.space, deadline)
+    def begin(self, clock: Clock) -> None:
+        self.climber.start(self.starts, self.space, clock)
 
     def bounds_of(self, cones: FloatArray) -> FloatArray:
         """An upper bound of ‖h‖ on each cone; vertices with large values are noted."""
@@ -239,7 +240,7 @@ class _Search(ConeSearch):
         flat = values.ravel()
         best = np.argsort(-flat)[:BATCH_STARTS]
         points = cones.reshape(-1, self.rank)[best]
-        self.climber.note(points / np.linalg.norm(points, axis=1, keepdims=True))
+        self.climber.note(points / np.linalg.norm(points, axis=1, keepdims=True), Clock())
 
 
 def _spectral_bound(matrices: FloatArray) -> FloatArray:

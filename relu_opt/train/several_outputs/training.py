@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import time
 
 import numpy as np
 
 from relu_opt.arrays import FloatArray
+from relu_opt.clock import Clock
 from relu_opt.errors import DataError, did_you_mean
 from relu_opt.plugins.manager import registry
 from relu_opt.plugins.types import ProgressEvent, StopReason
@@ -64,14 +64,13 @@ class ColumnGeneration:
     """One run: the known neurons, and the best bounds so far."""
 
     def __init__(
-        self, given: VectorProblem, oracle: VectorOracle, tol: float, deadline: float | None
+        self, given: VectorProblem, oracle: VectorOracle, tol: float, clock: Clock
     ) -> None:
         # What is solved, and how far: rounding and its proof take a little of the tolerance.
         self.given, self.problem = given, given.canonical
         problem, self.given_tol, tol = self.problem, tol, GOAL * tol
         self.oracle, self.ascent = oracle, VectorAscent(problem.space)
-        self.tol, self.deadline = tol, deadline
-        self.started = time.perf_counter()
+        self.tol, self.clock = tol, clock
         self.directions = np.zeros((0, problem.rows.shape[1]))
         self.sizes = np.zeros(0)
         self.network = problem.network(self.directions, np.zeros((0, problem.Y.shape[1])))
@@ -108,8 +107,7 @@ class ColumnGeneration:
             if found.stop is not StopReason.CONVERGED:
                 return found.stop
             fresh = found.directions[found.values > self.problem.lam * (1 + 1e-12)][:JOIN]
-            if self._late():
-                return StopReason.TIME_LIMIT
+            self.clock.check()
             if settled and climbs_only:
                 if not self._explore():
                     return StopReason.CONVERGED_LOOSE
@@ -173,16 +171,13 @@ class ColumnGeneration:
         scaled = self.problem.best_scale(self.nu, found.lower) * self.nu
         return relative_gap(self.primal, self.problem.dual_objective(scaled))
 
-    def _late(self) -> bool:
-        return self.deadline is not None and time.perf_counter() > self.deadline
-
     def _search(self, oracle: VectorOracle, rel: float) -> VectorSeparation:
         """Search at the dual point, scaled until it is feasible; the best bound is kept."""
         found = oracle.search(
             self.problem.row_weights(self.nu),
             (1 + rel) * self.problem.lam,
             rel,
-            self.deadline,
+            self.clock,
             self.directions,
         )
         bound = lower_bound(self.problem, self.nu, found.upper * (1 + ROOM * self.tol))
@@ -257,7 +252,7 @@ class ColumnGeneration:
                 self.network, self.primal = moved, value
 
     def _tell(self) -> None:
-        seconds = time.perf_counter() - self.started
+        seconds = self.clock.elapsed
         count = len(self.directions)
         upper, lower = (self.given.units.objective(each) for each in (self.primal, self.lower))
         self.rounds.append(VectorRound(upper, lower, count, seconds))
