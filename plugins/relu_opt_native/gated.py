@@ -17,11 +17,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from scipy.optimize import brentq
 
 from relu_opt.arrays import FloatArray, IntArray
 from relu_opt.plugins.types import RawSolution, SolveOptions, StopReason
 from relu_opt.program import ConvexProgram
+from relu_opt.program.line_search import crossing
 from relu_opt.solving.column_generation.bounds import Bounds
 from relu_opt_native.curvature import Curvature, Damping
 from relu_opt_native.group_columns import DiagonalData, GroupColumns
@@ -43,15 +43,6 @@ GOOD_STEP = 0.9
 # Iterations without progress of either bound after which rounding is to blame.
 PATIENCE = 10
 PROGRESS = 1e-3
-
-
-def line_search(slope: Callable[[float], float]) -> float:
-    """The t in [0, 1] at which a convex function, given by its slope, is least."""
-    if slope(1.0) <= 0:
-        return 1.0
-    if not slope(0.0) < 0:
-        return 0.0
-    return float(brentq(slope, 0.0, 1.0, xtol=1e-10, rtol=1e-6, maxiter=100))
 
 
 class GatedSearch(Bounds):
@@ -180,7 +171,7 @@ class GatedSearch(Bounds):
         def slope(t: float) -> float:
             return float(self.prog.loss_gradient(whole + t * step) @ step) + cost(t)
 
-        return line_search(slope)
+        return crossing(slope)
 
     def turn(self, curvature: Curvature, root: FloatArray) -> None:
         """A Newton step on the groups that are not zero."""

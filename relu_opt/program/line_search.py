@@ -1,4 +1,4 @@
-"""How far to go along a step: exactly, where a slope is known, or by halves until it is worth it."""
+"""How far to go along a step: up to where a slope crosses zero, or by halves until it is good."""
 
 from __future__ import annotations
 

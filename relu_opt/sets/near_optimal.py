@@ -15,11 +15,11 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq
 
 from relu_opt.arrays import FloatArray, as_floats, as_positive, as_targets
 from relu_opt.errors import DataError
 from relu_opt.program.convex import ConvexProgram
+from relu_opt.program.line_search import crossing
 from relu_opt.program.network import ReLUNetwork, locate_neurons
 from relu_opt.program.patterns import Patterns, unique_rows
 from relu_opt.program.signs import masks_of
@@ -239,7 +239,7 @@ class NearOptimalSet:
             penalty = (1 - share) * norms[0] + share * norms[1]
             return mixed + prog.lam * penalty - self.budget
 
-        share = 1.0 if over(1.0) <= 0 else float(brentq(over, 0.0, 1.0, xtol=1e-12))
+        share = crossing(over)
         if over(share) > 0:
             share *= 1 - 1e-9
         return share

@@ -13,7 +13,7 @@ import relu_opt as ro
 from relu_opt.plugins.types import SolveOptions, StopReason
 from relu_opt_native import gated, group_columns, group_newton
 from relu_opt_native.curvature import Curvature, Damping
-from relu_opt_native.gated import line_search, train_gated
+from relu_opt_native.gated import train_gated
 from relu_opt_native.group_columns import DiagonalData, GroupColumns
 from relu_opt_native.group_newton import Manner, NewtonSystem
 from relu_opt_native.radii import best_sizes, curvature_root
@@ -306,12 +306,6 @@ def test_sizes_are_the_best():
     assert (sizes >= 0).all()
     assert np.abs(gradient[sizes > 0]).max(initial=0.0) < 1e-10
     assert gradient[sizes == 0].min(initial=0.0) > -1e-10
-
-
-def test_line_search():
-    assert line_search(lambda t: t - 0.3) == pytest.approx(0.3, abs=1e-6)
-    assert line_search(lambda t: t - 3.0) == 1.0
-    assert line_search(lambda t: 1.0) == 0.0
 
 
 def test_damping_learns_where_curvature_begins():

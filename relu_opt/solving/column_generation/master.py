@@ -13,10 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
 
 from relu_opt.arrays import FloatArray
 from relu_opt.program import ConvexProgram
+from relu_opt.program.line_search import crossing
 from relu_opt.solving.column_generation.design import Design
 from relu_opt.solving.column_generation.newton import Model, dense_model, gram_model
 
@@ -160,9 +160,7 @@ def _line_search(
     def slope(t: float) -> float:
         return float(prog.loss_gradient(fits[0] + t * fits[1]) @ fits[1]) + fixed + t * growth
 
-    if slope(1.0) <= 0 or slope(0.0) >= 0:
-        return 1.0 if slope(1.0) <= 0 else 0.0
-    return float(brentq(slope, 0.0, 1.0, xtol=1e-12, rtol=1e-10, maxiter=200))
+    return crossing(slope)
 
 
 def _value(prog: ConvexProgram, fits: FloatArray, x: FloatArray, z: FloatArray) -> float:

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.linalg import LinAlgError, solveh_banded
 
 from relu_opt.arrays import FloatArray
+from relu_opt.program.line_search import by_halves
 from relu_opt.train.one_input.knots import Knots
 from relu_opt.train.one_input.problem import SplineProblem
 
@@ -23,7 +24,8 @@ MOST_STEPS = 60
 # A Newton step so small, relative to the values, is the last one.
 SETTLED = 1e-11
 # How much a step may raise the objective: the edge is met up to a solver's rounding at first.
-RISE, SHORTEST = 1e-8, 1e-3
+# And how often it is halved for that.
+RISE, MOST_HALVINGS = 1e-8, 10
 # The least curvature, relative to the majorant's: some losses are flat or linear in parts.
 LEAST_CURVATURE = 1e-6
 
@@ -68,11 +70,11 @@ def polished(
             bends = knots.bends(values)
             room = -bends / knots.bends(step)
         room[~(room > 0)] = np.inf
-        length = most = min(1.0, room.min(initial=np.inf))
-        while objective(problem, knots, values + length * step) > worst:
-            length /= 2
-            if length < SHORTEST * most:
-                return None
+        most = min(1.0, room.min(initial=np.inf))
+        length = _length(problem, (knots, values, most * step), worst)
+        if length is None:
+            return None
+        length *= most
         values = values + length * step
         if length == most < 1:
             stays = np.r_[True, (room > most) & (bends != 0), True]
@@ -80,6 +82,18 @@ def polished(
         elif length == 1 and np.abs(step).max() <= SETTLED * np.abs(values).max():
             return knots, values
     return None
+
+
+def _length(
+    problem: SplineProblem, along: tuple[Knots, FloatArray, FloatArray], worst: float
+) -> float | None:
+    """The share of a step from values at knots after which the objective is not above `worst`."""
+    knots, values, step = along
+
+    def attempt(share: float) -> float | None:
+        return share if objective(problem, knots, values + share * step) <= worst else None
+
+    return by_halves(attempt, MOST_HALVINGS)
 
 
 def _newton(

@@ -22,6 +22,7 @@ from relu_opt.errors import SolveFailed
 from relu_opt.optimality import StandardProgram
 from relu_opt.plugins.manager import registry
 from relu_opt.plugins.types import State, StopReason
+from relu_opt.program.line_search import by_halves
 from relu_opt.program.linear import QuadraticProgram
 from relu_opt.program.lowering import into_domain
 from relu_opt.proof.verdict import relative_gap
@@ -47,8 +48,8 @@ POLISH_BELOW = 0.01
 SETTLE_BELOW = 1e-5
 # Rounds without progress before it is given up.
 PATIENCE, LITTLE = 8, 1e-7
-# Shares of the predicted decrease that a step has to reach, and how short it may get.
-ENOUGH, SHORTEST, ROUNDING = 1e-4, 1e-10, 1e-12
+# The share of the predicted decrease that a step has to reach, and how often it is halved for that.
+ENOUGH, MOST_HALVINGS, ROUNDING = 1e-4, 34, 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,13 +222,14 @@ def _newton_step(
     start = objective(problem, knots, values)
     start += ROUNDING * abs(start)  # the last steps serve the dual point
     slope = float(gradient @ step) + lam * (knots.cost(values + step) - knots.cost(values))
-    length = 1.0
-    while length > SHORTEST:
+
+    def attempt(length: float) -> FloatArray | None:
         there = values + length * step
-        if objective(problem, knots, there) <= start + ENOUGH * length * min(slope, 0.0):
-            return there, nu
-        length /= 2
-    return values, nu
+        fallen = objective(problem, knots, there) <= start + ENOUGH * length * min(slope, 0.0)
+        return there if fallen else None
+
+    there = by_halves(attempt, MOST_HALVINGS)
+    return (values if there is None else there), nu
 
 
 def _polished(problem: SplineProblem, found: Trained) -> Trained:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from relu_opt.arrays import FloatArray
+from relu_opt.program.line_search import by_halves
 
 MOST_STEPS, MOST_HALVINGS, FEW_HALVINGS = 200, 30, 4
 # Sizes below this share of the largest may be on their way to zero.
@@ -144,18 +145,17 @@ class _Sizes:
         self, step: FloatArray, eta: FloatArray, slope: FloatArray, here: _Point, halvings: int
     ) -> tuple[FloatArray, _Point] | None:
         """A point of descent on the projected arc of a step, if there is one."""
-        share = 1.0
-        for _ in range(halvings):
+
+        def attempt(share: float) -> tuple[FloatArray, _Point] | None:
             trial = np.maximum(eta + share * step, 0.0)
             fall = float(slope @ (trial - eta))
-            if 0 > fall > -1e-17 * abs(here.value):
-                break
-            if fall < 0:
-                there = self.at(trial)
-                if there.value <= here.value + 1e-4 * fall:
-                    return trial, there
-            share *= 0.5
-        return None
+            # A fall that is rounding is none.
+            if not fall < 0 or fall > -1e-17 * abs(here.value):
+                return None
+            there = self.at(trial)
+            return (trial, there) if there.value <= here.value + 1e-4 * fall else None
+
+        return by_halves(attempt, halvings)
 
 
 def _solved(core: FloatArray, right: FloatArray) -> FloatArray:
