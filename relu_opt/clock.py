@@ -7,6 +7,7 @@ it is; `plugins.stopping.until_stopped` says so, and the best answer so far is r
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
@@ -41,6 +42,12 @@ class Clock:
         self.limit = None if limit is None else as_positive(limit, "time_limit")
         self._started = time.perf_counter()
 
+    def limited(self, limit: float | None) -> Clock:
+        """The same clock with a limit that counts from its start."""
+        mine = copy.copy(self)
+        mine.limit = limit
+        return mine
+
     @property
     def elapsed(self) -> float:
         """Seconds until now."""
@@ -54,7 +61,7 @@ class Clock:
     @property
     def expired(self) -> bool:
         """Whether the limit is over."""
-        return self.limit is not None and self.elapsed > self.limit
+        return self.limit is not None and self.elapsed >= self.limit
 
     def check(self) -> None:
         """Raise `TimeUp` if the limit is over."""

@@ -42,19 +42,17 @@ MAX_PRODUCTS = 200
 GOOD_STEP = 0.9
 # Iterations without progress of either bound after which rounding is to blame.
 PATIENCE = 10
-PROGRESS = 1e-3
 
 
 class GatedSearch(Bounds):
     """One run: its weights, in the rotated coordinates, and what is known of the groups."""
 
     def __init__(self, prog: ConvexProgram, options: SolveOptions, max_iter: int) -> None:
-        super().__init__(prog, options)
+        super().__init__(prog, options, max_iter, PATIENCE)
         self.data = DiagonalData.of(prog)
         count, self.width = len(prog.patterns), self.data.X.shape[1]
         self.weights = np.zeros((count, self.width))
         self.answer.weights = self.weights.copy()
-        self.max_iter = max_iter
         # Without and with the intercept; and where the last step would have led at full length.
         self.fits = np.zeros(prog.n)
         self.whole = self.fits + prog.best_intercept(self.fits)
@@ -75,9 +73,15 @@ class GatedSearch(Bounds):
         """‖w_i‖, (p,)."""
         return np.asarray(np.linalg.norm(self.weights, axis=1))
 
-    def report(self) -> None:
-        """Tell observers how far it is."""
-        self.tell(f"{np.count_nonzero(self.norms)} groups")
+    def size(self) -> str:
+        """This stage's λ, and how many groups are not zero."""
+        lam = self.prog.lam / self.target.lam
+        return f"{lam:.3g} lam, {np.count_nonzero(self.norms)} groups"
+
+    @property
+    def done(self) -> bool:
+        """Whether the answer is good enough, at whatever stage."""
+        return self.final_gap <= self.tol
 
     def columns(self, which: IntArray) -> GroupColumns:
         """The columns of some groups, for one product: counted as a share of a pass."""
@@ -96,7 +100,7 @@ class GatedSearch(Bounds):
             self.fresh[:] = False
         self.nu = nu
 
-    def price(self) -> None:
+    def ask(self) -> None:
         """XᵀD_iν of the groups that are not zero or may violate their constraint."""
         wanted = (self.bounds > self.prog.lam) | self.weights.any(axis=1)
         self.refresh(np.flatnonzero(wanted & ~self.fresh))
@@ -212,35 +216,23 @@ class GatedSearch(Bounds):
 
     # -- the loop --------------------------------------------------------------
 
-    def run(self) -> StopReason:
+    def follow(self) -> StopReason:
         """Follow λ down to its value; from a start that was given, begin there."""
         self.move(self.fits)
         self.begin(self.options.warm_start)
-        self.price()
+        self.ask()
         if not self.weights.any():
             self.lower_lam(float(self.bounds.max()))
-        stalled = 0
-        while True:
-            self.report()
-            if self.final_gap <= self.tol:
-                return StopReason.CONVERGED
-            if self.iteration >= self.max_iter:
-                return StopReason.ITERATION_LIMIT
-            if stalled >= PATIENCE:
-                good = self.final_gap <= self.options.tol
-                return StopReason.CONVERGED if good else StopReason.NUMERICAL
-            if self.prog is not self.target and self.gap <= STAGE_GAP:
-                self.lower_lam(self.prog.lam)
-            self.iteration += 1
-            before = self.upper, self.lower
-            self.advance()
-            whole = self.distance
-            progressed = before[0] - self.upper > PROGRESS * whole or self.lower - before[
-                1
-            ] > PROGRESS * min(whole, abs(self.lower))
-            stalled = 0 if progressed else stalled + 1
-            if stalled:
-                self.manner = replace(self.manner, exact=True)
+        return self.run()
+
+    def join(self, found: None) -> StopReason | None:
+        """Go to the next stage when this one is near its end; a reason to stop if stalled."""
+        stop = super().join(found)
+        if self.stalled:
+            self.manner = replace(self.manner, exact=True)
+        if stop is None and self.prog is not self.target and self.gap <= STAGE_GAP:
+            self.lower_lam(self.prog.lam)
+        return stop
 
     def begin(self, start: FloatArray | None) -> None:
         """Take given weights over, unless the zero network is better."""
@@ -256,11 +248,9 @@ class GatedSearch(Bounds):
 
     def lower_lam(self, lam: float) -> None:
         """Begin the next stage."""
-        lam = max(STAGE_FACTOR * lam, self.target.lam)
-        self.prog = self.target if lam <= self.target.lam else self.target.with_lam(lam)
-        self.upper, self.lower = np.inf, -np.inf
+        self.begin_stage(max(STAGE_FACTOR * lam, self.target.lam))
         self.move(self.fits)
-        self.price()
+        self.ask()
 
     def advance(self) -> None:
         """One iteration."""
@@ -272,7 +262,6 @@ class GatedSearch(Bounds):
                 curvature = self.damping.curvature(before)
             self.turn(curvature, root)
             self.damping.learn(self.step, before, self.reach)
-        self.price()
 
 
 def train_gated(prog: ConvexProgram, options: SolveOptions, max_iter: int) -> RawSolution:
@@ -288,17 +277,16 @@ def train_gated(prog: ConvexProgram, options: SolveOptions, max_iter: int) -> Ra
         Outer iterations.
     """
     search = GatedSearch(prog, options, max_iter)
-    stop, said = search.outcome(search.run)
-    search.report()
+    stop, said = search.outcome()
     answer = search.answer
     return RawSolution(
         stop,
         (answer.weights @ search.data.V.T)[None],
         answer.nu,
-        raw_status=said or f"{stop.value} after {search.iteration} iterations",
+        raw_status=said or f"{stop.value} after {search.rounds} iterations",
         objective=answer.upper,
         stats={
-            "iterations": search.iteration,
+            "iterations": search.rounds,
             "passes": round(search.passes, 1),
             "working_set": int(np.count_nonzero(search.answer.weights.any(axis=1))),
             "newton_steps": search.newton_steps,

@@ -19,7 +19,7 @@ from relu_opt.errors import (
     UnsupportedProgram,
 )
 from relu_opt.plugins.isolation import guarded, named, own_copy
-from relu_opt.plugins.manager import registry
+from relu_opt.plugins.manager import announce, registry
 from relu_opt.plugins.options import make_options
 from relu_opt.plugins.routes import Route, choose_backend, find_route
 from relu_opt.plugins.types import (
@@ -119,7 +119,7 @@ def with_progress(options: SolveOptions, units: Units = PLAIN) -> SolveOptions:
     """The options with observers listening, who hear of bounds in the user's units."""
 
     def tell(event: ProgressEvent) -> None:
-        registry().notify("relu_opt_progress", event=_in_users_units(event, units))
+        announce(_in_users_units(event, units))
 
     return replace(options, progress=tell)
 

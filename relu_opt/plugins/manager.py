@@ -239,6 +239,11 @@ def registry() -> Registry:
     return Registry()
 
 
+def announce(event: object) -> None:
+    """Tell all observers of a `ProgressEvent`; what a backend calls one comes as it is."""
+    registry().notify("relu_opt_progress", event=event)
+
+
 def backends() -> list[BackendStatus]:
     """What is registered, what is ready to use, and why not."""
     return registry().statuses()

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from relu_opt.clock import Clock
 from relu_opt.config import load_settings
-from relu_opt.plugins.manager import observe, registry
+from relu_opt.plugins.manager import announce, observe
 from relu_opt.plugins.types import ProgressEvent
 
 # Seconds between two events of one announcer at the least.
@@ -49,7 +49,7 @@ class Announcer:
             return
         self._next = elapsed + PAUSE
         event = ProgressEvent(self.task, done, elapsed, message=message, total=self.total)
-        registry().notify("relu_opt_progress", event=event)
+        announce(event)
 
 
 class Reporter(Protocol):

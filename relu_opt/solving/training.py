@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from relu_opt.arrays import FloatArray, as_tolerance
-from relu_opt.clock import Clock
+from relu_opt.clock import LEAST, Clock
 from relu_opt.errors import ContractViolation, DataError, SolveFailed
 from relu_opt.io import complete, need, read_npz, write_npz
 from relu_opt.plugins.dispatch import Request, can_start, make_request, with_progress, with_start
@@ -42,6 +42,8 @@ REPAIR_LIMIT = 1e-3
 # may change the objective, and the certificate says what is left.
 THIN = 1e-8
 SELF_CHECK = 1e-9
+# About the seconds of a proof, a row, and an entry of a row and pattern.
+PROOF_ROW, PROOF_ENTRY = 2e-6, 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,8 +191,9 @@ def solve(
     own, units = prog.canonical, prog.units
     request = make_request(own, backend, tol, time_limit, as_options(options))
     request = with_start(request, _warm_weights(prog, warm_start), _warm_proof(prog, warm_start))
-    info, chosen = request.info, request.options
-    ready = clock.elapsed
+    info, chosen, ready = request.info, request.options, clock.elapsed
+    left = _time_to_solve(own, chosen.time_limit, ready)
+    request = replace(request, options=replace(chosen, time_limit=left))
     if executor is None:
         raw = run(request, own, units)
     else:
@@ -231,6 +234,15 @@ def solve(
     )
     registry().notify("relu_opt_solved", program=prog, solution=solution)
     return solution
+
+
+def _time_to_solve(prog: ConvexProgram, limit: float | None, spent: float) -> float | None:
+    """What the backend may take of the limit: the proof needs a part of it, half at the most."""
+    if limit is None:
+        return None
+    left = max(LEAST, limit - spent)
+    proof = PROOF_ROW + PROOF_ENTRY * prog.d * len(prog.patterns)
+    return left - min(prog.n * proof, 0.5 * left)
 
 
 def _run_in_shards(

@@ -28,10 +28,17 @@ def test_with_a_limit_the_seconds_are_counted_down(clock):
         mine.check()
 
 
+def test_another_limit_counts_from_the_same_start(clock):
+    first = Clock()
+    assert first.elapsed == 1.0
+    assert first.limited(4.0).remaining == 2.0
+    assert first.limit is None
+
+
 def test_a_loop_looks_before_each_item(clock):
     done = []
     with pytest.raises(TimeUp):
-        done.extend(item for item in Clock(2.0).each(range(10)))
+        done.extend(item for item in Clock(2.5).each(range(10)))
     assert done == [0, 1]
 
 

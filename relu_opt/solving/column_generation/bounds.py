@@ -1,21 +1,26 @@
-"""What every search keeps: the best points so far, the bounds that they prove, and the clock."""
+"""Searches along a path of λ: the best points so far, for this λ and for the one asked for."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from relu_opt.arrays import FloatArray
 from relu_opt.clock import Clock
 from relu_opt.plugins.stopping import Ending, until_stopped
-from relu_opt.plugins.types import ProgressEvent, SolveOptions, StopReason
+from relu_opt.plugins.types import SolveOptions, StopReason
 from relu_opt.program import ConvexProgram
 from relu_opt.proof.verdict import relative_gap
+from relu_opt.solving.search import CuttingPlanes, best_multiple
 
 # Aim below the tolerance: the certificate charges rounding errors to the gap.
 AIM = 0.5
+# A bound that moves by less than this share of the distance of the bounds makes no progress.
+PROGRESS = 1e-3
 
 
 @dataclass
@@ -28,23 +33,32 @@ class Answer:
     lower: float
 
 
-class Bounds:
-    """Bounds of a search that reaches the λ asked for (`target`) through others (`prog`)."""
+class Before(NamedTuple):
+    """The bounds of a stage before an iteration."""
 
-    def __init__(self, prog: ConvexProgram, options: SolveOptions) -> None:
+    upper: float
+    lower: float
+
+
+class Bounds(CuttingPlanes[None]):
+    """A search that reaches the λ asked for (`target`) through others (`prog`), in stages.
+
+    `upper` and `lower` are the stage's. After `patience` rounds without progress of either,
+    rounding is to blame.
+    """
+
+    def __init__(
+        self, prog: ConvexProgram, options: SolveOptions, most: int, patience: int
+    ) -> None:
+        clock = Clock(options.time_limit)
+        super().__init__(AIM * options.tol, clock, most, options.progress)
         self.target = self.prog = prog
         self.options = options
-        self.tol = AIM * options.tol
-        self.clock = Clock(options.time_limit)
-        self.iteration = 0
+        self.patience, self.stalled = patience, 0
+        self.before: Before | None = None
         value = prog.mean_loss(np.zeros(prog.n) + prog.best_intercept(np.zeros(prog.n)))
         self.answer = Answer(np.zeros(prog.weights_shape), value, np.zeros(prog.n), -np.inf)
-        self.upper, self.lower = value, -np.inf
-
-    @property
-    def gap(self) -> float:
-        """The relative gap of this stage."""
-        return relative_gap(self.upper, self.lower)
+        self.upper = value
 
     @property
     def distance(self) -> float:
@@ -56,19 +70,59 @@ class Bounds:
         """The relative gap of the answer, at the λ that was asked for."""
         return relative_gap(self.answer.upper, self.answer.lower)
 
-    def tell(self, size: str) -> None:
-        """Tell observers how far it is; `size` says how large the network is."""
-        self.options.progress(
-            ProgressEvent(
-                "solve",
-                self.iteration,
-                self.clock.elapsed,
-                self.answer.upper,
-                self.answer.lower,
-                self.final_gap,
-                f"{self.prog.lam / self.target.lam:.3g} lam, {size}",
-            )
+    @abstractmethod
+    def follow(self) -> StopReason:
+        """Go along λ to its value, from a start that was given begin there; why it ended."""
+
+    @abstractmethod
+    def advance(self) -> None:
+        """Solve the master problem."""
+
+    def outcome(self) -> Ending:
+        """Follow; why it ended, also when stopped early, and a solver's own word."""
+
+        def careful() -> StopReason:
+            try:
+                return self.follow()
+            except np.linalg.LinAlgError:
+                # Numbers so far apart that a factorisation fails; the bounds so far still hold.
+                return StopReason.NUMERICAL
+
+        ending = until_stopped(careful)
+        self.tell()
+        return ending
+
+    def join(self, found: None) -> StopReason | None:
+        """What was priced has joined; a reason to stop where that brings nothing any more."""
+        if self.before is not None:
+            self.stalled = 0 if self.progressed(self.before) else self.stalled + 1
+        if self.stalled < self.patience:
+            return None
+        good = min(self.gap, self.final_gap) <= self.options.tol
+        return StopReason.CONVERGED if good else StopReason.NUMERICAL
+
+    def progressed(self, before: Before) -> bool:
+        """Whether either bound has moved."""
+        whole = self.distance
+        return (
+            before.upper - self.upper > PROGRESS * whole
+            or self.lower - before.lower > PROGRESS * min(whole, abs(self.lower))
         )
+
+    def solve(self) -> None:
+        """One iteration."""
+        self.before = Before(self.upper, self.lower)
+        self.advance()
+
+    def told(self) -> tuple[float, float, float]:
+        """The bounds of the answer."""
+        return self.answer.upper, self.answer.lower, self.final_gap
+
+    def begin_stage(self, lam: float) -> None:
+        """Go to another λ, whose bounds are not known."""
+        self.prog = self.target if lam <= self.target.lam else self.target.with_lam(lam)
+        self.upper, self.lower = np.inf, -np.inf
+        self.before, self.stalled = None, 0
 
     def note_upper(self, fits: FloatArray, norms: float, weights: Callable[[], FloatArray]) -> None:
         """Note a network with these fits and Σ‖w_b‖, for this λ and for the one asked for."""
@@ -82,23 +136,10 @@ class Bounds:
         """Note ν, scaled to be feasible, for both λ; the scale if it is the best for the target."""
         best = None
         for prog in {id(p): p for p in (self.prog, self.target)}.values():
-            scale = prog.best_scale(nu, largest)
-            value = prog.dual_objective(scale * nu)
+            point = best_multiple(prog, nu, largest)
             if prog is self.prog:
-                self.lower = max(self.lower, value)
-            if prog is self.target and value > self.answer.lower:
-                self.answer.nu, self.answer.lower = scale * nu, value
-                best = scale
+                self.lower = max(self.lower, point.value)
+            if prog is self.target and point.value > self.answer.lower:
+                self.answer.nu, self.answer.lower = point.nu, point.value
+                best = point.scale
         return best
-
-    def outcome(self, run: Callable[[], StopReason]) -> Ending:
-        """Run; why it ended, also when stopped early, and a solver's own word."""
-
-        def careful() -> StopReason:
-            try:
-                return run()
-            except np.linalg.LinAlgError:
-                # Numbers so far apart that a factorisation fails; the bounds so far still hold.
-                return StopReason.NUMERICAL
-
-        return until_stopped(careful)

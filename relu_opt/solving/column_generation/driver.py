@@ -25,11 +25,13 @@ from relu_opt.arrays import FloatArray, IntArray
 from relu_opt.plugins.types import RawSolution, SolveOptions, StopReason
 from relu_opt.program import ConvexProgram
 from relu_opt.program.multipliers import ConeMultipliers
-from relu_opt.solving.column_generation.bounds import Bounds
+from relu_opt.proof.verdict import relative_gap
+from relu_opt.solving.column_generation.bounds import Before, Bounds
 from relu_opt.solving.column_generation.design import Design
 from relu_opt.solving.column_generation.master import QuadraticSolver, solve_master
 from relu_opt.solving.column_generation.neurons import Neurons, outward
 from relu_opt.solving.column_generation.pricing import Look, Pricer, Projector, Proof
+from relu_opt.solving.search import best_multiple
 
 # Blocks that join the working set at a time.
 BATCH = 24
@@ -48,9 +50,8 @@ WORTHWHILE = 0.1
 NEURONS_FROM, CUTS_FROM = 0.3, 0.9
 # Columns of curvature: more would cost more than they bring.
 MAX_TURNS = 4000
-# Iterations without progress of either bound after which rounding is to blame.
+# Iterations without progress after which rounding is to blame.
 PATIENCE = 15
-PROGRESS = 1e-3
 # With a gap this small the end is near, where it falls fast or not at all: less than this share
 # of it is no progress.
 END, PROGRESS_AT_END = 1e-9, 0.1
@@ -85,19 +86,19 @@ class Search(Bounds):
         max_iter: int,
         projector: Projector,
     ) -> None:
-        super().__init__(prog, options)
-        self.max_iter = max_iter
+        super().__init__(prog, options, max_iter, PATIENCE)
         self.solver = solver
         self.pricer = Pricer(prog, self.clock.check, projector)
         self.neurons = Neurons(prog.d)
         self.working: IntArray = np.empty(0, dtype=np.intp)
         self.block_sizes = np.zeros(len(prog.signs) * len(prog.patterns))
-        self.aim = np.zeros(prog.n)
+        self.cuts = Neurons(prog.d)
+        self.toward = np.zeros(prog.n)
         self.proof: Proof | None = None
 
-    def report(self) -> None:
-        """Tell observers how far it is."""
-        self.tell(f"{len(self.neurons.sizes)} neurons")
+    def size(self) -> str:
+        """This stage's λ, and how many neurons there are."""
+        return f"{self.prog.lam / self.target.lam:.3g} lam, {len(self.neurons.sizes)} neurons"
 
     def record_upper(self, fits: FloatArray) -> None:
         """Note the network of the current neurons."""
@@ -124,17 +125,17 @@ class Search(Bounds):
         self.record_upper(fits + self.prog.best_intercept(fits))
         return self.prog.dual_candidate(fits)
 
-    def predict(self, anchor: Anchor, cuts: Neurons) -> tuple[FloatArray, FloatArray] | None:
+    def predict(self, anchor: Anchor) -> tuple[FloatArray, FloatArray] | None:
         """The second-order prediction of ν, and the sizes of the blocks there."""
         turns, owners = self.curvature(anchor)
         if turns is None:
             return None
         columns = Neurons(self.prog.d)
         columns.add(anchor.blocks, anchor.points, NEURONS_FROM * self.prog.lam)
-        columns.add(cuts.owners, cuts.directions, 0.0)
+        columns.add(self.cuts.owners, self.cuts.directions, 0.0)
         design = columns.design(self.prog)
         start = np.where(
-            np.arange(len(design)) < len(design) - len(cuts.owners),
+            np.arange(len(design)) < len(design) - len(self.cuts.owners),
             self.block_sizes[columns.owners],
             0.0,
         )
@@ -177,16 +178,16 @@ class Search(Bounds):
         columns = outward(owner, count) * np.concatenate(bases)
         return Design(self.prog, columns, owner % count), owner
 
-    def look(self, nu: FloatArray, cuts: Neurons) -> tuple[Look, Anchor]:
+    def look(self, nu: FloatArray) -> tuple[Look, Anchor]:
         """Project the working set at ν: new neurons, bounds, and ν made feasible there."""
         least = NEURONS_FROM * self.prog.lam
         look, points = self.pricer.look(nu, self.working, least)
         self.neurons.add(self.working, points, least)
-        cuts.add(self.working, points, CUTS_FROM * self.prog.lam)
+        self.cuts.add(self.working, points, CUTS_FROM * self.prog.lam)
         self.record_lower(look)
         largest = float(look.bounds[self.working].max(initial=0.0))
-        scaled = self.prog.best_scale(nu, largest) * nu
-        return look, Anchor(scaled, self.prog.dual_objective(scaled), self.working, points)
+        best = best_multiple(self.prog, nu, largest)
+        return look, Anchor(best.nu, best.value, self.working, points)
 
     def price(self, look: Look) -> int:
         """Project blocks outside the working set; the most violated of those found join it."""
@@ -215,23 +216,23 @@ class Search(Bounds):
 
     # -- the loop --------------------------------------------------------------
 
-    def run(self) -> StopReason:
+    def follow(self) -> StopReason:
         """Follow λ down to its value; from a start that was given, begin there."""
         start = self.options.warm_start
         if start is not None and self._helps(start):
-            return self.stage(self.warm_up(start), self.tol)[0]
+            return self.stage(self.target.lam, self.warm_up(start), self.tol)
         nu = self.target.dual_start()
         first, _ = self.pricer.look(nu, self.working)
         self.record_lower(first)
-        lam = float(first.bounds.max())
+        lam, goal = float(first.bounds.max()), self.tol
         while True:
             lam = max(STAGE_FACTOR * lam, self.target.lam)
             last = lam <= self.target.lam
-            self.prog = self.target if last else self.target.with_lam(lam)
-            stop, nu = self.stage(nu, self.tol if last else max(STAGE_GAP, self.tol))
+            stop = self.stage(lam, nu, goal if last else max(STAGE_GAP, goal))
+            nu = self.anchor.nu
             if last or stop is StopReason.ITERATION_LIMIT:
                 return stop
-            if self.final_gap <= self.tol:
+            if self.final_gap <= goal:
                 return StopReason.CONVERGED
 
     def _helps(self, weights: FloatArray) -> bool:
@@ -249,73 +250,68 @@ class Search(Bounds):
         self.neurons.sizes = np.linalg.norm(weights[sign, which], axis=1)
         return self.prog.dual_candidate(self.prog.fits(weights))
 
-    def stage(self, nu: FloatArray, tol: float) -> tuple[StopReason, FloatArray]:
-        """Iterate at one λ until the gap is at most `tol`; returns the best ν too."""
-        self.upper, self.lower = np.inf, -np.inf
+    def stage(self, lam: float, nu: FloatArray, tol: float) -> StopReason:
+        """Iterate at one λ, from a dual point, until the gap is at most `tol`."""
+        self.begin_stage(lam)
+        self.tol = tol
         fits = self.neurons.design(self.prog).fits(self.neurons.sizes)
         self.record_upper(fits + self.prog.best_intercept(fits))
-        cuts = Neurons(self.prog.d)
-        look, anchor = self.look(nu, cuts)
-        if self.price(look):
-            look, anchor = self.look(nu, cuts)
-        base = anchor
-        self.aim = self.master()
+        self.cuts.clear()
+        self.seen, self.anchor = self.look(nu)
+        if self.price(self.seen):
+            self.seen, self.anchor = self.look(nu)
+        self.base, self.known, self.due = self.anchor, len(self.working), False
+        self.toward = self.master()
         self.block_sizes = self.neurons.block_sizes(self.prog)
-        stalled = 0
-        while True:
-            self.report()
-            if self.gap <= tol:
-                return StopReason.CONVERGED, anchor.nu
-            if self.iteration >= self.max_iter:
-                return StopReason.ITERATION_LIMIT, anchor.nu
-            if stalled >= PATIENCE:
-                good = self.gap <= self.options.tol
-                return (StopReason.CONVERGED if good else StopReason.NUMERICAL), anchor.nu
-            self.iteration += 1
-            before = self.upper, self.lower, len(self.working), self.gap
-            look, anchor, base = self.advance(anchor, base, cuts)
-            whole, inside = self.distance, self.upper - anchor.bound
-            due = self.gap > tol and inside <= max(PRICE_BELOW * whole, 0.5 * tol * self.lower)
-            if due and self.price(look):
-                look, anchor = self.look(anchor.nu, cuts)
-                base = anchor
-            whole = self.distance
-            progressed = (
-                before[0] - self.upper > PROGRESS * whole
-                or self.lower - before[1] > PROGRESS * min(whole, abs(self.lower))
-                or len(self.working) > before[2]
-            )
-            if self.gap <= END:
-                progressed = self.gap <= (1 - PROGRESS_AT_END) * before[3]
-            stalled = 0 if progressed else stalled + 1
+        return self.run()
 
-    def advance(self, anchor: Anchor, base: Anchor, cuts: Neurons) -> tuple[Look, Anchor, Anchor]:
-        """One iteration; returns the last look, the best dual point, and the model's base."""
-        predicted = self.predict(base, cuts)
-        aims = [self.aim]
+    def ask(self) -> None:
+        """Price the other blocks when the working set is nearly optimal."""
+        if self.due and self.price(self.seen):
+            self.seen, self.anchor = self.look(self.anchor.nu)
+            self.base = self.anchor
+
+    def progressed(self, before: Before) -> bool:
+        """Whether either bound has moved, or blocks have joined; near the end, how fast."""
+        joined, self.known = len(self.working) > self.known, len(self.working)
+        if self.gap <= END:
+            return self.gap <= (1 - PROGRESS_AT_END) * relative_gap(*before)
+        return joined or super().progressed(before)
+
+    def advance(self) -> None:
+        """One iteration."""
+        self.move()
+        whole, inside = self.distance, self.upper - self.anchor.bound
+        enough = inside <= max(PRICE_BELOW * whole, 0.5 * self.tol * self.lower)
+        self.due = self.gap > self.tol and enough
+
+    def move(self) -> None:
+        """Find a better dual point: the prediction, or one on the way to it."""
+        predicted = self.predict(self.base)
+        aims = [self.toward]
         if predicted is not None:
             aims.insert(0, predicted[0])
             before = self.upper
-            look, candidate = self.look(predicted[0], cuts)
-            self.aim = self.master()
-            better = candidate.bound > anchor.bound
-            if better or before - self.upper > WORTHWHILE * (before - anchor.bound):
+            self.seen, self.base = self.look(predicted[0])
+            self.toward = self.master()
+            better = self.base.bound > self.anchor.bound
+            if better or before - self.upper > WORTHWHILE * (before - self.anchor.bound):
                 self.block_sizes = predicted[1] if better else self.neurons.block_sizes(self.prog)
-                cuts.clear()
-                return look, candidate if better else anchor, candidate
-            aims[1] = self.aim
-        look, base = self.look(self.aim, cuts)
-        if base.bound > anchor.bound:
-            anchor = base
+                self.cuts.clear()
+                self.anchor = self.base if better else self.anchor
+                return
+            aims[1] = self.toward
+        self.seen, self.base = self.look(self.toward)
+        if self.base.bound > self.anchor.bound:
+            self.anchor = self.base
         else:
             for aim, step in itertools.product(aims, STEPS):
-                look, candidate = self.look(anchor.nu + step * (aim - anchor.nu), cuts)
-                if candidate.bound > anchor.bound:
-                    anchor = base = candidate
+                self.seen, candidate = self.look(self.anchor.nu + step * (aim - self.anchor.nu))
+                if candidate.bound > self.anchor.bound:
+                    self.anchor = self.base = candidate
                     break
-        self.aim = self.master()
+        self.toward = self.master()
         self.block_sizes = self.neurons.block_sizes(self.prog)
-        return look, anchor, base
 
 
 def train(
@@ -341,18 +337,17 @@ def train(
         Projects onto the cones; see `pricing.Projector`.
     """
     search = Search(prog, options, solver, max_iter, projector)
-    stop, said = search.outcome(search.run)
-    search.report()
+    stop, said = search.outcome()
     answer = search.answer
     return RawSolution(
         stop,
         answer.weights,
         answer.nu,
         search.proof.pack() if search.proof else None,
-        raw_status=said or f"{stop.value} after {search.iteration} iterations",
+        raw_status=said or f"{stop.value} after {search.rounds} iterations",
         objective=answer.upper,
         stats={
-            "iterations": search.iteration,
+            "iterations": search.rounds,
             "projections": search.pricer.projected,
             "working_set": len(search.working),
         },

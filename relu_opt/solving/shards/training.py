@@ -18,19 +18,17 @@ import numpy as np
 
 from relu_opt.arrays import FloatArray, IntArray
 from relu_opt.clock import Clock
-from relu_opt.plugins.stopping import until_stopped
-from relu_opt.plugins.types import ProgressEvent, RawSolution, SolveOptions, StopReason
+from relu_opt.plugins.stopping import StopNow, until_stopped
+from relu_opt.plugins.types import RawSolution, SolveOptions, StopReason
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.multipliers import ConeMultipliers
-from relu_opt.proof.verdict import relative_gap
+from relu_opt.solving.search import CuttingPlanes, best_multiple
 from relu_opt.solving.shards.executors import Executor, WorkersLost, persist
 from relu_opt.solving.shards.pricing import Bids, Priced, bids_of, multipliers_of, price
 
 # Patterns a shard, and those that join the master program in a round.
 SHARD = 1024
 JOIN = 96
-# A master program is solved to this share of the gap over all patterns, and to at most LOOSEST.
-SHARE, LOOSEST = 0.05, 1e-2
 # The last part of the tolerance is left to rounding.
 AIM = 0.5
 MAX_ROUNDS = 200
@@ -143,51 +141,63 @@ class Shards:
         return ConeMultipliers.pack(pieces)
 
 
-class ShardedSearch:
+class ShardedSearch(CuttingPlanes[list[Bids]]):
     """One run: its working set of patterns, and its best points so far."""
 
     def __init__(
         self, prog: ConvexProgram, options: SolveOptions, shards: Shards, solver: Solver
     ) -> None:
+        clock = Clock(options.time_limit)
+        super().__init__(AIM * options.tol, clock, MAX_ROUNDS, options.progress)
         self.prog = prog
-        self.options = options
         self.solver = solver
-        self.clock = Clock(options.time_limit)
         self.shards = shards
         self.working: IntArray = np.empty(0, dtype=np.intp)
         self.weights = np.zeros((len(prog.signs), 0, prog.d))
         self.nu = self.priced_nu = prog.dual_start()
         self.upper = prog.mean_loss(np.zeros(prog.n) + prog.best_intercept(np.zeros(prog.n)))
-        self.lower = -math.inf
-        self.rounds = 0
         self.seconds = {"price": 0.0, "master": 0.0}
+        if options.warm_start is not None:
+            self._begin(options.warm_start)
 
-    @property
-    def gap(self) -> float:
-        """The relative gap over all patterns."""
-        return relative_gap(self.upper, self.lower)
+    def ask(self) -> list[Bids]:
+        """The bids of all shards."""
+        before = self.clock.elapsed
+        bids = self.shards.price(self.prog.lam, self.nu)
+        self.priced_nu = self.nu
+        self.seconds["price"] += self.clock.elapsed - before
+        largest = max(each.largest for each in bids)
+        self.lower = max(self.lower, best_multiple(self.prog, self.nu, largest).value)
+        return bids
 
-    def run(self) -> StopReason:
-        """Rounds of pricing and solving until the gap is small enough."""
-        start = self.options.warm_start
-        if start is not None:
-            self._begin(start)
-        tol = AIM * self.options.tol
-        stop = StopReason.CONVERGED
-        for self.rounds in range(1, MAX_ROUNDS + 1):
-            bids = self._price()
-            self._tell()
-            if self.gap <= tol:
-                return StopReason.CONVERGED
-            new = self._join(bids)
-            if not new and stop is not StopReason.CONVERGED:
-                return stop
-            self.clock.check()
-            aim = max(0.5 * tol, min(LOOSEST, SHARE * self.gap))
-            stop = self._master(aim if new else 0.5 * tol)
-            if stop in (StopReason.TIME_LIMIT, StopReason.INTERRUPTED):
-                return stop
-        return StopReason.ITERATION_LIMIT
+    def join(self, bids: list[Bids]) -> StopReason | None:
+        """Let the best bids of all shards join the working set."""
+        places = self.shards.patterns_of(bids)
+        norms = np.concatenate([each.norms for each in bids])
+        fresh = ~np.isin(places, self.working)
+        chosen = places[fresh][np.argsort(-norms[fresh], kind="stable")[:JOIN]]
+        joined = np.union1d(self.working, chosen).astype(np.intp)
+        weights = np.zeros((len(self.prog.signs), len(joined), self.prog.d))
+        weights[:, np.searchsorted(joined, self.working)] = self.weights
+        self.working, self.weights = joined, weights
+        return self.tighten(len(chosen) > 0, 0.5 * self.tol)
+
+    def solve(self) -> None:
+        """Solve over the working set."""
+        before = self.clock.elapsed
+        part = self.prog.with_patterns(self.prog.patterns.select(self.working))
+        start = self.weights if self.weights.any() else None
+        found = self.solver(part, self.aim, self.clock.remaining, start)
+        self.seconds["master"] += self.clock.elapsed - before
+        if found.objective <= self.upper:
+            self.weights, self.upper = found.weights, found.objective
+        self.nu = found.nu
+        if found.stop in (StopReason.TIME_LIMIT, StopReason.INTERRUPTED):
+            raise StopNow(found.stop)
+
+    def size(self) -> str:
+        """How many patterns the master program has."""
+        return f"{len(self.working)} of {len(self.prog.patterns)} patterns"
 
     def answer(self, stop: StopReason) -> RawSolution:
         """What was found."""
@@ -213,8 +223,6 @@ class ShardedSearch:
             },
         )
 
-    # -- underneath ------------------------------------------------------------
-
     def _begin(self, start: FloatArray) -> None:
         """Take over the patterns of given weights."""
         self.working = np.flatnonzero(start.any(axis=(0, 2)))
@@ -222,56 +230,6 @@ class ShardedSearch:
         fits = self.prog.fits(start)
         self.upper = self.prog.objective(start, self.prog.best_intercept(fits))
         self.nu = self.prog.dual_candidate(fits)
-
-    def _price(self) -> list[Bids]:
-        before = self.clock.elapsed
-        bids = self.shards.price(self.prog.lam, self.nu)
-        self.priced_nu = self.nu
-        self.seconds["price"] += self.clock.elapsed - before
-        largest = max(each.largest for each in bids)
-        scale = self.prog.best_scale(self.nu, largest)
-        self.lower = max(self.lower, self.prog.dual_objective(scale * self.nu))
-        return bids
-
-    def _join(self, bids: list[Bids]) -> bool:
-        """Let the best bids of all shards join the working set; whether there were any."""
-        places = self.shards.patterns_of(bids)
-        norms = np.concatenate([each.norms for each in bids])
-        fresh = ~np.isin(places, self.working)
-        best = np.argsort(-norms[fresh], kind="stable")[:JOIN]
-        chosen = np.sort(places[fresh][best])
-        if not len(chosen):
-            return False
-        joined = np.union1d(self.working, chosen).astype(np.intp)
-        weights = np.zeros((len(self.prog.signs), len(joined), self.prog.d))
-        weights[:, np.searchsorted(joined, self.working)] = self.weights
-        self.working, self.weights = joined, weights
-        return True
-
-    def _master(self, tol: float) -> StopReason:
-        """Solve over the working set."""
-        before = self.clock.elapsed
-        part = self.prog.with_patterns(self.prog.patterns.select(self.working))
-        start = self.weights if self.weights.any() else None
-        found = self.solver(part, tol, self.clock.remaining, start)
-        self.seconds["master"] += self.clock.elapsed - before
-        if found.objective <= self.upper:
-            self.weights, self.upper = found.weights, found.objective
-        self.nu = found.nu
-        return found.stop
-
-    def _tell(self) -> None:
-        self.options.progress(
-            ProgressEvent(
-                "solve",
-                self.rounds,
-                self.clock.elapsed,
-                self.upper,
-                self.lower,
-                self.gap,
-                f"{len(self.working)} of {len(self.prog.patterns)} patterns",
-            )
-        )
 
 
 def train_in_shards(
