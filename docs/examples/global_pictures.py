@@ -57,7 +57,7 @@ def draw_bound(path: Path) -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     for width, colour in ((3, RED), (30, PALE)):
         values = [descend(X, y, width, seed).objective(X, y, LAM) for seed in range(STARTS)]
-        above = np.sort(values) / best.dual_objective - 1
+        above = np.sort(values) / best.lower_bound - 1
         left.plot(100 * above, "o", ms=3.5, color=colour, label=f"{width} neurons")
     left.axhline(100 * best.rel_gap, color=BLUE, lw=1.6, label="the network of global training")
     left.set(

@@ -55,7 +55,10 @@ def draw_fit(
     axes.set_title("Optimal among ReLU networks of any width", loc="left", fontsize=11)
     axes.set_ylim(-1.6, 2.7)
     axes.legend(frameon=False, fontsize=9, loc="upper right")
-    text = f"its objective           {proof.primal:.9f}\nlower bound, all widths {proof.dual:.9f}"
+    text = (
+        f"its objective           {proof.objective:.9f}\n"
+        f"lower bound, all widths {proof.lower_bound:.9f}"
+    )
     axes.text(
         0.97, 0.04, text, transform=axes.transAxes, ha="right", family="monospace", fontsize=8
     )

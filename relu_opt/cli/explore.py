@@ -68,7 +68,7 @@ def explore(
     with workers(scheduler) as executor, progress(shown, load_settings().tol) as report:
         report("solving")
         solution = loaded.optimum(table, target)
-        own = standing(loaded, solution.program, solution.dual_objective)
+        own = standing(loaded, solution.program, solution.lower_bound)
         report("describing")
         found = optimal_set(solution)
         narrowest = found.narrowest()
@@ -87,7 +87,7 @@ def explore(
         "rel_gap": solution.rel_gap,
         "model_on_data": standing_facts(own),
         **describe(found),
-        "narrowest": {"neurons": narrowest.neurons, "bound": narrowest.bound},
+        "narrowest": {"neurons": narrowest.neurons, "bound": narrowest.lower_bound},
         "eps": eps,
         "predictions": predictions(loaded, exact),
         "near_predictions": None if near is None else predictions(loaded, near),

@@ -86,7 +86,7 @@ def prune(
         report("certifying")
         nu = loaded.nu if loaded.nu is not None and len(loaded.nu) == program.n else None
         start = certify(program, loaded.network, nu=nu, tol=settings.tol)
-        own = standing(loaded, program, start.dual)
+        own = standing(loaded, program, start.lower_bound)
         report("pruning")
         path = prune_certified(program, start, method, to, settings.seed)
         if out is not None:
@@ -109,7 +109,7 @@ def pruned_model(before: Model, path: PruningPath, source: Path) -> Model:
     proof = path.certify(-1)
     provenance = {
         **before.provenance,
-        "objective": proof.primal,
+        "objective": proof.objective,
         "rel_gap": proof.rel_gap,
         "verdict": proof.verdict.value,
         "pruned": {

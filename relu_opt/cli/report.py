@@ -130,7 +130,7 @@ def set_facts(evidence: Evidence, known: SetFacts) -> dict[str, Any]:
     return {
         **describe(known.found),
         "objective": known.solution.objective,
-        "narrowest": {"neurons": known.narrowest.neurons, "bound": known.narrowest.bound},
+        "narrowest": {"neurons": known.narrowest.neurons, "bound": known.narrowest.lower_bound},
         "contains_model": known.membership.contained,
         "eps": evidence.eps,
         "near_predictions": near,

@@ -65,7 +65,7 @@ def sensitivity(
     with progress(not (quiet or as_json), load_settings().tol) as report:
         report("solving")
         solution = loaded.optimum(table, target)
-        own = standing(loaded, solution.program, solution.dual_objective)
+        own = standing(loaded, solution.program, solution.lower_bound)
         report("differentiating")
         result = differentiate(solution, minimal)
     content = {

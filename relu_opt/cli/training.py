@@ -223,7 +223,7 @@ def summary(trained: Trained, table: Table) -> dict[str, Any]:
         "stop": solution.stop.value,
         "advice": solution.stop.advice,
         "objective": solution.objective,
-        "dual_objective": solution.dual_objective,
+        "dual_objective": solution.lower_bound,
         "rel_gap": solution.rel_gap,
         **tol_facts(solution.certificate.tol, trained.settings),
         "verdict": solution.certificate.verdict.value,

@@ -90,8 +90,8 @@ def verify(
                 "tol": found.tol if tol is None else tol,
                 "tol_from": "certificate" if tol is None else "argument",
                 "arithmetic": found.arithmetic,
-                "objective": found.primal,
-                "dual_objective": found.dual,
+                "objective": found.objective,
+                "dual_objective": found.lower_bound,
                 "rel_gap": found.rel_gap,
                 "statement": found.statement,
                 "problems": found.problems,
@@ -110,15 +110,15 @@ def show(
     from relu_opt.tabular.preprocessing import listed
 
     asked = (found.tol, "the certificate") if tol is None else (tol, "argument")
-    known = math.isfinite(found.primal) and math.isfinite(found.dual)
+    known = math.isfinite(found.objective) and math.isfinite(found.lower_bound)
     rows = {
         "certificate": certificate,
         "data": data,
         "target": repr(seen.target),
         "features": listed(seen.features),
         "prepared": seen.words,
-        "objective": f"{found.primal:.12g}" if known else "unknown",
-        "lower bound": f"{found.dual:.12g}" if known else "unknown",
+        "objective": f"{found.objective:.12g}" if known else "unknown",
+        "lower bound": f"{found.lower_bound:.12g}" if known else "unknown",
         "relative gap": f"{found.rel_gap:.1e}" if known else "unknown",
         "verdict": verdict_text(found.verdict, *asked),
         "statement": found.statement,

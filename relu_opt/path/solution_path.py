@@ -179,12 +179,12 @@ class SolutionPath:
     @property
     def objectives(self) -> FloatArray:
         """Upper bounds on p*(λ): the networks' objectives, (m,)."""
-        return np.array([point.certificate.primal for point in self.points])
+        return np.array([point.certificate.objective for point in self.points])
 
     @property
     def bounds(self) -> FloatArray:
         """Lower bounds on p*(λ), (m,)."""
-        return np.array([point.certificate.dual for point in self.points])
+        return np.array([point.certificate.lower_bound for point in self.points])
 
     @property
     def slopes(self) -> FloatArray:
@@ -241,7 +241,7 @@ class SolutionPath:
             return place.bounds(lam)
         # At a point, or above λ_max, where the zero network stays.
         upper = place.loss + lam * place.norm
-        return upper, place.certificate.dual
+        return upper, place.certificate.lower_bound
 
     def gap_at(self, lam: float) -> float:
         """The relative gap, in closed form, of the network that `solution_at(lam)` returns.

@@ -52,6 +52,6 @@ def plot_certificate(certificate: NetworkCertificate, axes: Axes | None = None) 
     )
     axes.tick_params(axis="y", length=0)
     axes.set_title(certificate.verdict.value.replace("_", " "), loc="left", fontsize=11)
-    bounds = f"objective {certificate.primal:.10g}\nlower bound {certificate.dual:.10g}"
+    bounds = f"objective {certificate.objective:.10g}\nlower bound {certificate.lower_bound:.10g}"
     axes.set_title(bounds, loc="right", fontsize=8, color=GREY, family="monospace")
     return axes

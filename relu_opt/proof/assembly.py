@@ -65,8 +65,8 @@ def assembled(
     return NetworkCertificate(
         lam=prog.lam,
         tol=tol,
-        primal=primal,
-        dual=bound.value,
+        objective=primal,
+        lower_bound=bound.value,
         verdict=verdict,
         reason=reason,
         fingerprint=fingerprint(prog.X, prog.y),

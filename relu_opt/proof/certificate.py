@@ -169,7 +169,8 @@ class NetworkCertificate(Certificate):
     @property
     def kkt(self) -> KKTReport:
         """The optimality conditions, as numbers."""
-        return KKTReport(self.primal, self.dual, self.gap, self.rel_gap, **self._residuals())
+        bounds = self.objective, self.lower_bound, self.gap, self.rel_gap
+        return KKTReport(*bounds, **self._residuals())
 
     def _residuals(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in RESIDUALS}

@@ -22,6 +22,7 @@ from relu_opt.arrays import FloatArray, as_tolerance
 from relu_opt.errors import DataError, NotCertified
 from relu_opt.io import complete, read_npz, with_extra, write_npz
 from relu_opt.proof.verdict import Verdict, relative_gap
+from relu_opt.verify.renamed import renamed
 
 # What files call a kind, and where it is at home: loaded when a file of it is read.
 KINDS = {
@@ -53,9 +54,9 @@ class Certificate(ABC):
         The strength of regularisation, on the scale of the mean loss.
     tol : float
         The relative gap that the verdict is against.
-    primal : float
+    objective : float
         The network's objective from above, rounding counted: an upper bound on the optimum.
-    dual : float
+    lower_bound : float
         What no network that the certificate speaks of has an objective below.
     verdict : Verdict
         `certified`, `not_certified` or `inconclusive`.
@@ -67,8 +68,8 @@ class Certificate(ABC):
 
     lam: float
     tol: float
-    primal: float
-    dual: float
+    objective: float
+    lower_bound: float
     verdict: Verdict
     reason: str
     fingerprint: str
@@ -106,22 +107,25 @@ class Certificate(ABC):
     def _check_saved(self) -> None:  # noqa: B027 - most kinds have nothing to refuse
         """Refuse, by a DataError, what no file can say."""
 
+    primal = renamed("objective")
+    dual = renamed("lower_bound")
+
     # -- what all say --------------------------------------------------------------
 
     @property
     def gap(self) -> float:
-        """primal − dual."""
-        return self.primal - self.dual
+        """objective − lower_bound."""
+        return self.objective - self.lower_bound
 
     @property
     def rel_gap(self) -> float:
-        """The least R with primal ≤ (1 + R)·dual; inf if no bound above 0 is proved."""
-        return relative_gap(self.primal, self.dual)
+        """The least R with objective ≤ (1 + R)·lower_bound; inf if no bound above 0 is proved."""
+        return relative_gap(self.objective, self.lower_bound)
 
     def __repr__(self) -> str:
         more = "".join(f"{name}={getattr(self, name)!r}, " for name in self.shown)
         return (
-            f"{type(self).__name__}({self.verdict.value}, {more}primal={self.primal:.12g}, "
+            f"{type(self).__name__}({self.verdict.value}, {more}objective={self.objective:.12g}, "
             f"rel_gap={self.rel_gap:.2e})"
         )
 
@@ -152,8 +156,8 @@ class Certificate(ABC):
             **({} if self.kind == DEFAULT else {"problem": self.kind}),
             "lam": self.lam,
             "tol": self.tol,
-            "primal": self.primal,
-            "dual": self.dual,
+            "primal": self.objective,
+            "dual": self.lower_bound,
             "rel_gap": self.rel_gap,
             "verdict": self.verdict.value,
             "reason": self.reason,
@@ -216,9 +220,10 @@ class Certificate(ABC):
             )
         with complete(path, f"certificate of {kind.thing.lower()}"):
             numbers = {name: float(meta[name]) for name in ("lam", "primal", "dual", "rel_gap")}
-            del numbers["rel_gap"]  # has to be there, and follows from the others
             common = {
-                **numbers,
+                "lam": numbers["lam"],
+                "objective": numbers["primal"],
+                "lower_bound": numbers["dual"],
                 "tol": as_tolerance(meta["tol"], "tol"),
                 "verdict": Verdict(meta["verdict"]),
                 "reason": str(meta["reason"]),

@@ -111,7 +111,7 @@ class PruningPath:
 
         −inf where it does not speak of the start (a neuron lies outside the patterns).
         """
-        return -np.inf if self.start.verdict == Verdict.INCONCLUSIVE else self.start.dual
+        return -np.inf if self.start.verdict == Verdict.INCONCLUSIVE else self.start.lower_bound
 
     @property
     def rel_gaps(self) -> FloatArray:
@@ -203,7 +203,7 @@ class PruningPath:
         """
         network, prog, start = self.network(step), self._program(X, y), self.start
         largest = prog.lam * (1 + start.kkt.dual_infeasibility)
-        bound = DualBound(start.nu, start.multipliers, start.dual, largest)
+        bound = DualBound(start.nu, start.multipliers, start.lower_bound, largest)
         tol = start.tol if tol is None else as_tolerance(tol, "tol")
         return certificate_of(prog, network, bound, start.scope, tol)
 

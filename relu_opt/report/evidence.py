@@ -194,7 +194,7 @@ def gather(
         verify(certificate, program.X, program.y),
         model.errors(table, name),
         model.preprocessing.drift(table, name),
-        standing(model, program, certificate.dual),
+        standing(model, program, certificate.lower_bound),
         eps=eps,
     )
     found.seconds["certificate"] = time.perf_counter() - started
@@ -209,7 +209,7 @@ def gather(
         else:
             found.missing["pruning"] = "The network has no neurons."
     if solution is not None:
-        found.standing = standing(model, program, solution.dual_objective)
+        found.standing = standing(model, program, solution.lower_bound)
         with found.part("sensitivity", tell):
             found.moves = sensitivity(solution)
     else:

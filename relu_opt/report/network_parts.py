@@ -99,7 +99,7 @@ def set_part(evidence: Evidence) -> list[object]:
     if known is None:
         return [tag("p", f"It is not known. {evidence.missing['all optimal networks']}")]
     found, narrowest = known.found, known.narrowest
-    proved = "proved" if narrowest.proved else f"not proved; at least {narrowest.bound}"
+    proved = "proved" if narrowest.proved else f"not proved; at least {narrowest.lower_bound}"
     on = int((known.ranges.upper > 0).sum())
     inside = f"yes, to {CLOSE:g}" if known.membership else f"no: {known.membership.reason}"
     content: list[object] = [

@@ -116,8 +116,8 @@ def certificate_part(evidence: Evidence) -> list[object]:
     return [
         facts(
             [
-                ("objective", f"{proof.primal:.12g}"),
-                ("lower bound", number(proof.dual)),
+                ("objective", f"{proof.objective:.12g}"),
+                ("lower bound", number(proof.lower_bound)),
                 ("relative gap", f"{proof.rel_gap:.2e}"),
                 ("asked for", f"{proof.tol:.0e}"),
                 ("speaks of", scope_words(evidence)),

@@ -8,6 +8,7 @@ import numpy as np
 
 from relu_opt.arrays import BoolArray, FloatArray
 from relu_opt.proof.certified_network import CertifiedNetwork
+from relu_opt.verify.renamed import renamed
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,13 +101,14 @@ class Narrowest:
     Attributes
     ----------
     network : CertifiedNetwork
-    bound : int
-        No optimal network has fewer neurons: the bound of the integer program's solver, whose
-        search is not checked again.
+    lower_bound : int
+        No optimal network has fewer neurons: what is proved of the integer program.
     """
 
     network: CertifiedNetwork
-    bound: int
+    lower_bound: int
+
+    bound = renamed("lower_bound")
 
     @property
     def neurons(self) -> int:
@@ -116,4 +118,4 @@ class Narrowest:
     @property
     def proved(self) -> bool:
         """Whether no optimal network has fewer neurons."""
-        return self.bound >= self.neurons
+        return self.lower_bound >= self.neurons

@@ -26,10 +26,10 @@ SLACK = 1e-3
 
 @dataclass(frozen=True)
 class Fewest:
-    """A point with few positive sizes, and a bound on how few there can be."""
+    """A point with few positive sizes, and what is proved of how few there can be."""
 
     x: FloatArray
-    bound: int
+    lower_bound: int
 
 
 def fewest_positive(polytope: Polytope, upper: FloatArray, time_limit: float | None) -> Fewest:
@@ -57,5 +57,5 @@ def fewest_positive(polytope: Polytope, upper: FloatArray, time_limit: float | N
     answer = solve_program(program, polytope.backend, time_limit=time_limit)
     on = np.append(answer.x[q:] > 0.5, np.ones(q - k, dtype=np.bool_))
     x = polytope.polished(np.where(on, answer.x[:q], 0.0))
-    bound = answer.bound if answer.bound is not None else 0.0
-    return Fewest(x, max(0, math.ceil(bound - INTEGRALITY)))
+    proved = answer.lower_bound if answer.lower_bound > 0 else 0.0  # NaN and −inf prove nothing
+    return Fewest(x, math.ceil(proved - INTEGRALITY))

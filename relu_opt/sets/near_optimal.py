@@ -215,7 +215,7 @@ class NearOptimalSet:
 
     @property
     def _least(self) -> float:
-        return self.network.certificate.primal
+        return self.network.certificate.objective
 
     def _excess(self, trade: Trade) -> float:
         """log(P − p*) − log ε; −inf when nothing was paid."""

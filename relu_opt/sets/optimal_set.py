@@ -377,7 +377,7 @@ class OptimalSet:
             network = self.element(self.polytope.start)
             return Narrowest(network, len(network))
         fewest = fewest_positive(self.polytope, self._size_ranges[1], time_limit)
-        return Narrowest(self.element(fewest.x), fewest.bound)
+        return Narrowest(self.element(fewest.x), fewest.lower_bound)
 
     def sample(self, count: int, seed: int = 0) -> list[CertifiedNetwork]:
         """Optimal networks drawn uniformly, by hit-and-run over the sizes ‖w_j‖.

@@ -70,7 +70,7 @@ class Polytope:
         program = self.linear.with_cost(cost / size)
         start = self._last if self._starts else None
         self._last = solve_program(program, self.backend, LP_TOL, warm_start=start).require()
-        return self.polished(self._last.x), size * self._last.dual_objective
+        return self.polished(self._last.x), size * self._last.lower_bound
 
     @cached_property
     def linear(self) -> LinearProgram:

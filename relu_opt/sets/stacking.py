@@ -185,7 +185,7 @@ class Stack:
         objective = prog.mean_loss(fits[:n]) + prog.lam * norms
         # Weights were divided by their mean, with rounding.
         total = float(weight.sum()) * (1 - charge(len(weight)))
-        return Trade(found, objective, fits[n:], found.dual_objective * total)
+        return Trade(found, objective, fits[n:], found.lower_bound * total)
 
 
 def one_more_row(prog: ConvexProgram, row: FloatArray) -> Patterns:

@@ -19,6 +19,7 @@ from relu_opt.plugins.types import Program, State
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.solving.standard import ProgramSolution, solve_program
 from relu_opt.solving.training import Solution, solve
+from relu_opt.verify.renamed import renamed
 
 # How far a lower bound may lie above another backend's objective by rounding.
 CROSSING = 1e-9
@@ -31,7 +32,7 @@ class CrossCheckRow:
     Attributes
     ----------
     backend : str
-    objective, dual_objective, rel_gap : float
+    objective, lower_bound, rel_gap : float
         As the core computed them; NaN where there is no answer.
     violation : float
         The largest constraint violation, relative to the sizes in it.
@@ -49,13 +50,15 @@ class CrossCheckRow:
 
     backend: str
     objective: float
-    dual_objective: float
+    lower_bound: float
     rel_gap: float
     violation: float
     difference: float
     seconds: float
     verdict: str
     stop: str
+
+    dual_objective = renamed("lower_bound")
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class CrossCheck:
         What agreement is against.
     best : float
         The lowest objective of a feasible answer; NaN if there is none.
-    bound : float
+    lower_bound : float
         The highest lower bound; NaN if no answer has one.
     unit : float
         What differences of objectives are relative to: |best|, for programs that train no network
@@ -80,8 +83,10 @@ class CrossCheck:
     rows: tuple[CrossCheckRow, ...]
     tol: float
     best: float
-    bound: float
+    lower_bound: float
     unit: float
+
+    bound = renamed("lower_bound")
 
     @property
     def agree(self) -> bool:
@@ -95,8 +100,8 @@ class CrossCheck:
             for row in self.rows
         ):
             return False
-        above = self.bound - self.best
-        return math.isnan(self.bound) or above <= max(CROSSING, self.tol) * self.unit
+        above = self.lower_bound - self.best
+        return math.isnan(self.lower_bound) or above <= max(CROSSING, self.tol) * self.unit
 
     def __str__(self) -> str:
         names = ("backend", "objective", "rel. gap", "violation", "difference", "seconds")
@@ -171,7 +176,7 @@ def cross_check(
     feasible = [answer for answer in answers if violation_of(answer) <= agreement(tol)]
     best = min(feasible, key=lambda answer: answer.objective, default=None)
     reference = None if best is None else _fits(best)
-    bounds = [a.dual_objective for a in answers if not math.isnan(a.dual_objective)]
+    bounds = [a.lower_bound for a in answers if not math.isnan(a.lower_bound)]
     rows = [_row(name, *result, reference) for name, result in zip(names, found, strict=True)]
     lowest = math.nan if best is None else best.objective
     unit = abs(lowest) if isinstance(program, ConvexProgram) else max(1.0, abs(lowest))
@@ -257,7 +262,7 @@ def _row(
     return CrossCheckRow(
         name,
         answer.objective,
-        answer.dual_objective,
+        answer.lower_bound,
         answer.rel_gap,
         violation_of(answer),
         difference,

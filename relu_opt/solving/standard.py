@@ -24,6 +24,7 @@ from relu_opt.solving.branching import prove_whole
 from relu_opt.solving.outcomes import no_optimum
 from relu_opt.solving.run import run
 from relu_opt.solving.training import provenance
+from relu_opt.verify.renamed import renamed
 
 # The proof of an answer with integers may take as long as the answer, and at least these seconds.
 LEAST_PATIENCE = 1.0
@@ -52,9 +53,9 @@ class ProgramSolution:
         duals, or a tree that was not finished); `not_certified` otherwise.
     tol : float
         What the verdict is against.
-    bound : float or None
+    claimed_bound : float or None
         The backend's own claim of a lower bound, for programs with integers; not checked. What is
-        proved is `dual_objective`.
+        proved is `lower_bound`.
     stop, backend, stats
         As of a `Solution`. `stats["asked"]` is 2 where the first answer was not certified, and
         the backend was asked for a more exact one; `stats["parts"]` counts those of a tree.
@@ -71,12 +72,15 @@ class ProgramSolution:
     residuals: Residuals
     verdict: Verdict
     tol: float
-    bound: float | None
+    claimed_bound: float | None
     stop: StopReason
     backend: str
     stats: Mapping[str, Any]
     state: object = None
     backend_duals: FloatArray | None = None
+
+    bound = renamed("claimed_bound")
+    dual_objective = renamed("lower_bound")
 
     def __getstate__(self) -> dict[str, Any]:
         """What a pickle keeps: everything but `state`, which may be a solver in memory."""
@@ -88,7 +92,7 @@ class ProgramSolution:
         return self.residuals.objective
 
     @property
-    def dual_objective(self) -> float:
+    def lower_bound(self) -> float:
         """The lower bound that the duals, or a tree over the integers, show; NaN without."""
         return self.residuals.dual_objective
 

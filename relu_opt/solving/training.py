@@ -28,8 +28,8 @@ from relu_opt.program.network import (
     weights_from_network,
 )
 from relu_opt.program.units import Units
+from relu_opt.proof.answer import Answer
 from relu_opt.proof.certificate import NetworkCertificate
-from relu_opt.proof.two_bounds import TwoBounds
 from relu_opt.solving.certify import certify
 from relu_opt.solving.run import run
 
@@ -47,7 +47,7 @@ PROOF_ROW, PROOF_ENTRY = 2e-6, 1e-9
 
 
 @dataclass(frozen=True, eq=False)
-class Solution(TwoBounds):
+class Solution(Answer):
     """A trained network with its proof.
 
     Attributes
@@ -214,7 +214,7 @@ def solve(
     nu = prog.dual_candidate(fits) if raw.duals is None else units.duals(raw.duals)
     multipliers = _users_multipliers(raw.multipliers, units)
     certificate = certify(prog, weights, nu, "program", chosen.tol, multipliers)
-    _self_check(info, units, _promised(own, blocks), certificate.primal)
+    _self_check(info, units, _promised(own, blocks), certificate.objective)
     loading = _loading(raw, solved - ready)
     seconds = {
         "build": ready,

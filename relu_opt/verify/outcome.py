@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Protocol
 
+from relu_opt.verify.renamed import renamed
+
 # How much better than the recomputed number a claimed one may be, and how much worse beyond what
 # another allowance for rounding explains, relative to the objective; and better, as a share of the
 # gap, which another search may widen.
@@ -43,11 +45,12 @@ class Verification:
     ----------
     verdict : {"certified", "not_certified", "inconclusive", "invalid"}
         "invalid": the file claims something that its contents do not support for these data.
-    primal, dual : float
-        Recomputed; nan if the file does not let them be. The objective is at most `primal`, and
-        that of no network that the certificate speaks of is below `dual`: rounding is in them.
+    objective, lower_bound : float
+        Recomputed; nan if the file does not let them be. The network's objective is at most
+        `objective`, and that of no network that the certificate speaks of is below `lower_bound`:
+        rounding is in them.
     rel_gap : float
-        The least R for which primal ≤ (1 + R)·dual is shown; inf if `dual` is not positive.
+        The least R for which objective ≤ (1 + R)·lower_bound is shown; inf if that is not positive.
     problems : tuple of str
         Sentences that say what failed; empty if and only if certified.
     statement : str
@@ -72,8 +75,8 @@ class Verification:
     """
 
     verdict: str
-    primal: float
-    dual: float
+    objective: float
+    lower_bound: float
     rel_gap: float
     problems: tuple[str, ...]
     statement: str
@@ -85,6 +88,9 @@ class Verification:
     tol: float = math.nan
     arithmetic: str = "float"
     gap: Fraction | None = None
+
+    primal = renamed("objective")
+    dual = renamed("lower_bound")
 
     @property
     def valid(self) -> bool:

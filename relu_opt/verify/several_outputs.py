@@ -122,7 +122,7 @@ def check_several(given: SeveralClaim) -> Verification:
 
     doubts = [problem] if problem else []
     found = concluded(given, primal, dual, [], doubts, "network", statement, unit=unit)
-    return replace(found, dual=0.0, rel_gap=math.inf) if problem else found
+    return replace(found, lower_bound=0.0, rel_gap=math.inf) if problem else found
 
 
 def several_statement(

@@ -40,10 +40,10 @@ class Outcome(Protocol):
     def verdict(self) -> str: ...
 
     @property
-    def primal(self) -> float: ...
+    def objective(self) -> float: ...
 
     @property
-    def dual(self) -> float: ...
+    def lower_bound(self) -> float: ...
 
     @property
     def rel_gap(self) -> float: ...
@@ -226,8 +226,8 @@ class Judge:
             return ""
         certified = str(found.verdict) == "certified"
         # An objective beyond the range of doubles is bounded by inf; it certifies nothing.
-        numbers = (found.dual, *((found.primal, found.rel_gap) if certified else ()))
-        if not all(map(math.isfinite, numbers)) or math.isnan(found.primal):
+        numbers = (found.lower_bound, *((found.objective, found.rel_gap) if certified else ()))
+        if not all(map(math.isfinite, numbers)) or math.isnan(found.objective):
             return "a verdict was spoken about numbers that are not finite"
         values = [*self.best(answer), *self.values(answer, more)]
         if not values:
@@ -251,16 +251,16 @@ def falsehood(
     primal_of: Callable[[Answer], Fraction | None],
 ) -> str:
     """What is false in a verdict, if there is a network of this objective."""
-    if Fraction(found.dual) > better:
-        return f"the bound {found.dual!r} is above {shown(better)}, of another network"
+    if Fraction(found.lower_bound) > better:
+        return f"the bound {found.lower_bound!r} is above {shown(better)}, of another network"
     if str(found.verdict) != "certified":
         return ""
     primal = primal_of(answer)
     if primal is None:
         return ""
     # The verifier's objective is a bound from above; certificates say the nearest double.
-    if isinstance(found, Verification) and Fraction(found.primal) < primal:
-        return f"the objective is said to be {found.primal!r}, and it is {shown(primal)}"
+    if isinstance(found, Verification) and Fraction(found.objective) < primal:
+        return f"the objective is said to be {found.objective!r}, and it is {shown(primal)}"
     if primal > (1 + Fraction(float(answer.claims["tol"]))) * better:
         return f"certified at {shown(primal)}, and another network has {shown(better)}"
     if primal - better > Fraction(found.rel_gap) * primal:

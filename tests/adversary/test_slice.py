@@ -83,7 +83,10 @@ def test_the_judge_of_programs_sees_a_lie():
 
 def outcome(truth, **changes):
     certificate = truth.certificate
-    said = {name: getattr(certificate, name) for name in ("verdict", "primal", "dual", "rel_gap")}
+    said = {
+        name: getattr(certificate, name)
+        for name in ("verdict", "objective", "lower_bound", "rel_gap")
+    }
     return SimpleNamespace(**{**said, **changes})
 
 
@@ -91,29 +94,29 @@ def outcome(truth, **changes):
 def test_the_judge_sees_a_false_verdict(kind):
     truth = make(kind, 1)
     judge = Judge(truth.known)
-    low = outcome(truth, dual=0.5 * truth.certificate.dual, rel_gap=0.9)
+    low = outcome(truth, lower_bound=0.5 * truth.certificate.lower_bound, rel_gap=0.9)
     assert judge(truth.answer, low) == ""
-    above = 1.001 * truth.certificate.primal
+    above = 1.001 * truth.certificate.objective
     assert "the bound" in judge(truth.answer, replace_dual(low, above))
     name = "constant" if kind.startswith("spline") else "intercept"
     worse = truth.answer.having(**{name: truth.answer.arrays[name] + 1.0})
     assert "certified at" in judge(worse, low)
     tolerant = truth.answer.saying(tol=0.999)
-    narrow = outcome(truth, dual=0.5 * truth.certificate.dual, rel_gap=-1e-3)
+    narrow = outcome(truth, lower_bound=0.5 * truth.certificate.lower_bound, rel_gap=-1e-3)
     assert "the gap" in judge(tolerant, narrow)
     assert judge(worse, outcome(truth, verdict="invalid")) == ""
     assert "not finite" in judge(truth.answer, replace_dual(low, np.nan))
 
 
 def replace_dual(found, dual):
-    return SimpleNamespace(**{**vars(found), "dual": dual})
+    return SimpleNamespace(**{**vars(found), "lower_bound": dual})
 
 
 @pytest.mark.parametrize("kind", ["gated-huber-own", "relu-logistic-program", "several-outputs"])
 def test_objectives_agree_with_the_library(kind):
     truth = make(kind, 1)
     value = objective(truth.answer, own(truth.answer))
-    assert float(value) == pytest.approx(truth.certificate.primal, rel=1e-12)
+    assert float(value) == pytest.approx(truth.certificate.objective, rel=1e-12)
 
 
 def test_predictions_are_exact():

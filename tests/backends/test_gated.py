@@ -177,7 +177,7 @@ def test_a_time_limit_leaves_an_answer_with_its_gap(clock):
     sol = ro.solve(prog, backend="native", tol=1e-12, time_limit=5.0)
     assert sol.stop is StopReason.TIME_LIMIT
     assert sol.rel_gap > 1e-12
-    assert 0 < sol.dual_objective < sol.objective
+    assert 0 < sol.lower_bound < sol.objective
     assert sol.objective <= prog.mean_loss(np.zeros(prog.n))
 
 

@@ -517,7 +517,7 @@ def test_an_interrupted_quadratic_program_ends_training_too(monkeypatch, make_pr
     assert solve(curved(1)).stop is StopReason.CONVERGED
     solution = ro.solve(prog, "highs", tol=1e-8)
     assert solution.stop is StopReason.INTERRUPTED
-    assert solution.dual_objective <= whole.objective * (1 + 1e-9)
+    assert solution.lower_bound <= whole.objective * (1 + 1e-9)
     assert solution.objective >= whole.objective * (1 - 1e-9)
     found = solve(curved(1))
     assert (found.stop, found.x is None) == (StopReason.INTERRUPTED, False)

@@ -821,7 +821,7 @@ def test_solves_programs_with_integers(free):
     program = integers(free)
     solution = ro.solve_program(program, backend="mosek")
     assert solution.objective == pytest.approx(milp_optimum(program), rel=1e-7)
-    assert solution.bound == pytest.approx(solution.objective, rel=1e-7)
+    assert solution.claimed_bound == pytest.approx(solution.objective, rel=1e-7)
     assert solution.stop is StopReason.CONVERGED
 
 

@@ -52,7 +52,7 @@ class Kept(Segment):
     def lower(self, lams: np.ndarray) -> np.ndarray:
         scaled = [self.high.nu * lam / self.high.lam for lam in lams]
         bounds = [self.high.prog.dual_objective(nu) for nu in scaled]
-        return np.maximum(bounds, self.low.certificate.dual)
+        return np.maximum(bounds, self.low.certificate.lower_bound)
 
 
 class Chord(Kept):
@@ -60,7 +60,9 @@ class Chord(Kept):
 
     def lower(self, lams: np.ndarray) -> np.ndarray:
         share = (lams - self.low.lam) / (self.high.lam - self.low.lam)
-        return (1 - share) * self.low.certificate.dual + share * self.high.certificate.dual
+        return (
+            1 - share
+        ) * self.low.certificate.lower_bound + share * self.high.certificate.lower_bound
 
 
 RULES = {"kept": Kept, "chord": Chord, "mixed": Segment}
@@ -83,7 +85,7 @@ def promise(path: ro.SolutionPath, count: int, seed: int) -> tuple[float, float]
         exact = ro.solve(path.program.with_lam(lam), "native", 1e-10, warm_start=network)
         if exact.rel_gap > 1e-10:
             print(f"at lam {lam:g} the reference itself has a gap of {exact.rel_gap:.1e}")
-        true.append((network.objective - exact.dual_objective) / network.objective)
+        true.append((network.objective - exact.lower_bound) / network.objective)
         stated.append(path.gap_at(lam))
     return max(true), max(stated)
 

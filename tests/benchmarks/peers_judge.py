@@ -36,10 +36,10 @@ def judge_weights(
     if "nu" in arrays:
         rho = ConeMultipliers(*(arrays[f"rho_{part}"] for part in MULTIPLIERS))
         own = ro.certify(prog, inside, nu=arrays["nu"], multipliers=rho)
-        upper, lower = own.primal, own.dual
+        upper, lower = own.objective, own.lower_bound
     else:
         upper = prog.objective(inside)
-        lower = max(bound, -np.inf if alone is None else alone.dual)
+        lower = max(bound, -np.inf if alone is None else alone.lower_bound)
     return {
         "objective": prog.objective(weights),
         "violation": prog.cone_violation(large),
@@ -79,7 +79,7 @@ def judge_network(prog: ro.ConvexProgram, hidden: np.ndarray, output: np.ndarray
     """What is certified of a network over the patterns of its own neurons."""
     found = ro.certify(prog, ro.ReLUNetwork(hidden, output), scope="own")
     return {
-        "objective": found.primal,
+        "objective": found.objective,
         "violation": found.kkt.cone_violation,
         "gap": found.rel_gap,
         "gap_alone": found.rel_gap,

@@ -171,7 +171,7 @@ def test_a_model_that_does_not_say_what_it_was_trained_on_is_judged_by_its_gap(t
     model = Model.load(trained.model)
     model = replace(model, provenance={**model.provenance, "fingerprint": None})
     program = model.program(read_table(trained.data))
-    best = ro.solve(program, tol=1e-10).dual_objective
+    best = ro.solve(program, tol=1e-10).lower_bound
     assert standing(model, program, best).is_own
     moved = replace(program, y=program.y + 0.1)
-    assert not standing(model, moved, ro.solve(moved).dual_objective).is_own
+    assert not standing(model, moved, ro.solve(moved).lower_bound).is_own

@@ -82,7 +82,7 @@ def test_a_regression_is_that_of_a_program_made_by_hand(numbers, lam, activation
     np.testing.assert_allclose(found.predict(X), wanted, rtol=1e-5)
     assert found.lam_ == pytest.approx(solution.program.lam, rel=1e-12)
     assert found.certificate_.verdict == "certified"
-    assert found.certificate_.primal == pytest.approx(solution.objective, rel=1e-9)
+    assert found.certificate_.objective == pytest.approx(solution.objective, rel=1e-9)
     assert found.n_neurons_ == len(found.network_) > 0
     np.testing.assert_allclose(found.scaling_.rows(X), rows(X), rtol=1e-12)
 

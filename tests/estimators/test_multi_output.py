@@ -46,7 +46,7 @@ def test_beside_one_network_a_class():
     found = vector(lam=0.01).fit(X, y)
     rows, Y = found.scaling_.rows(X), np.eye(3)[y]
     apart = sum(ro.train_globally(rows, Y[:, k], 0.01).objective for k in range(3))
-    assert found.solution_.dual_objective <= found.solution_.objective < apart
+    assert found.solution_.lower_bound <= found.solution_.objective < apart
     rest = ro.ReLUClassifier(lam=0.01, loss="squared", random_state=0).fit(X, y)
     assert len(rest.networks_) == 3
     assert abs(rest.score(X, y) - found.score(X, y)) < 0.05
@@ -90,7 +90,7 @@ def test_large_ranks_warn_of_the_gap(clock):
         ConvergenceWarning, match="The relative gap .* to every ReLU network of any width"
     ):
         found = vector(lam=0.02, time_limit=100.0).fit(X[:100], y[:100])
-    assert found.certificate_.dual > 0
+    assert found.certificate_.lower_bound > 0
     assert found.score(X[:100], y[:100]) > 0.7
 
 

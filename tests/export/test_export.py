@@ -261,7 +261,7 @@ def test_an_optimal_network_is_certified_in_one_call(data):
     assert proof.verdict == "certified"
     assert proof.scope == "own"
     assert ro.verify(proof, X, y).verdict == "certified"
-    assert proof.primal == pytest.approx(solution.objective, rel=1e-9)
+    assert proof.objective == pytest.approx(solution.objective, rel=1e-9)
 
 
 def test_a_solver_sharpens_the_bound_of_a_bad_network(data):
@@ -270,8 +270,8 @@ def test_a_solver_sharpens_the_bound_of_a_bad_network(data):
     quick = ro.certify_network(network, X, y, 0.01)
     sharp = ro.certify_network(network, X, y, 0.01, backend="auto")
     own = ro.ConvexProgram(X, y, 0.01, ro.patterns_of_gates(X, network.hidden.T))
-    assert quick.dual < sharp.dual
-    assert sharp.dual == pytest.approx(ro.solve(own).objective, rel=1e-7)
+    assert quick.lower_bound < sharp.lower_bound
+    assert sharp.lower_bound == pytest.approx(ro.solve(own).objective, rel=1e-7)
     assert sharp.verdict == "not_certified"
 
 
@@ -289,7 +289,7 @@ def test_networks_of_every_kind_get_a_verdict(data, kind, neurons):
     X, y = data
     network = make_network(kind, 0.3, neurons, d=3)
     proof = ro.certify_network(network, X, y, 0.05, loss=ro.Huber(), backend="auto")
-    assert proof.dual <= proof.primal
+    assert proof.lower_bound <= proof.objective
     assert proof.intercept
     assert ro.verify(proof, X, y).verdict in ("certified", "not_certified")
 
@@ -581,7 +581,7 @@ def test_a_module_trained_elsewhere_becomes_a_network(torch, dtype, bias):
     np.testing.assert_allclose(network.predict(rows), expected, rtol=0, atol=1e-12)
     assert (network.intercept != 0) == bias
     proof = ro.certify_network(network, rows, rows[:, 0], 0.1)
-    assert proof.dual <= proof.primal
+    assert proof.lower_bound <= proof.objective
 
 
 def refused_modules(torch):

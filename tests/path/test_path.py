@@ -51,9 +51,9 @@ def test_every_lam_is_certified(make_program, loss, activation, intercept):
         upper, lower = path.bounds_at(lam)
         # The closed form holds the optimum of a fresh solve, and the mixture keeps it.
         assert lower <= exact.objective * (1 + 1e-9)
-        assert exact.dual_objective <= upper * (1 + 1e-9)
+        assert exact.lower_bound <= upper * (1 + 1e-9)
         assert mixture.objective <= upper * (1 + 1e-9)
-        assert mixture.dual_objective >= lower - 1e-9 * abs(lower)
+        assert mixture.lower_bound >= lower - 1e-9 * abs(lower)
         assert mixture.rel_gap <= path.gap_at(lam) + 1e-9
         assert path.gap_at(lam) <= path.largest_gap + 1e-12
         assert mixture.certificate.verdict == "certified"

@@ -42,13 +42,13 @@ def test_no_solve_between_the_points_leaves_the_bounds(make_program, program, pl
     exact = ro.solve(prog.with_lam(lam), tol=1e-9)
     slack = 1e-9 * max(1.0, abs(upper))
     assert lower <= exact.objective + slack
-    assert exact.dual_objective <= upper + slack
+    assert exact.lower_bound <= upper + slack
     found = path.solution_at(lam)
     assert ro.verify(found.certificate, prog.X, prog.y).verdict == "certified"
     assert found.objective <= upper + slack
     # Concave: the optimum is below each tangent and above each chord.
     for point in path.points:
-        assert exact.dual_objective <= point.loss + lam * point.norm + slack
+        assert exact.lower_bound <= point.loss + lam * point.norm + slack
 
 
 @given(PROGRAMS, st.floats(0.1, 10))

@@ -29,7 +29,7 @@ def test_a_history_ends_at_the_bounds_of_the_certificate(recorded):
     history, solution = recorded
     assert len(history) >= 3
     assert history.objectives[-1] == pytest.approx(solution.objective, rel=1e-8)
-    assert history.bounds[-1] == pytest.approx(solution.dual_objective, rel=1e-8)
+    assert history.bounds[-1] == pytest.approx(solution.lower_bound, rel=1e-8)
     assert (np.diff(history.objectives) <= 0).all()
     assert (np.diff(history.bounds) >= 0).all()
     assert (np.diff(history.seconds) >= 0).all()
@@ -99,7 +99,7 @@ def test_the_conditions_are_bars_that_end_at_their_values(recorded):
     limits = [segment[0, 0] for segment in axes.collections[0].get_segments()]
     np.testing.assert_allclose(limits, [1e-8, 1e-9, 1e-4, 1e-9, 1e-4])
     assert axes.get_title(loc="left") == "certified"
-    assert f"{proof.primal:.10g}" in axes.get_title(loc="right")
+    assert f"{proof.objective:.10g}" in axes.get_title(loc="right")
     assert axes.get_xscale() == "log"
     assert len({bar.get_facecolor() for bar in axes.patches}) == 1
 
@@ -116,7 +116,7 @@ def test_a_condition_that_fails_has_another_colour(recorded, make_program):
     assert not good[0]
     assert (colours[0] == colours[1]) == (good[0] == good[1])
     assert axes.get_title(loc="left") == "not certified"
-    unknown = replace(proof, dual=0.0)
+    unknown = replace(proof, lower_bound=0.0)
     words = [text.get_text() for text in plotting.plot_certificate(unknown).texts]
     assert "unknown" in words
     assert not unknown.conditions[0].fulfilled

@@ -87,7 +87,7 @@ def test_an_answer_to_another_program_is_not_certified(registry, problem, change
     registry.add("mine", "dist", lambda: Plugin(answer))
     found = ro.solve(problem, "mine")
     assert found.certificate.verdict == "not_certified"
-    assert found.certificate.dual <= ro.solve(problem).objective
+    assert found.certificate.lower_bound <= ro.solve(problem).objective
 
 
 def test_copies_share_the_arrays_alone(problem):

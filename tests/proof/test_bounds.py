@@ -39,7 +39,7 @@ def optimum(prog, tol=1e-10):
     """Certified bounds on the optimal value, (lower, upper)."""
     sol = ro.solve(prog, backend="native", tol=tol)
     assume(sol.rel_gap <= 1e-7)
-    return sol.dual_objective, sol.objective
+    return sol.lower_bound, sol.objective
 
 
 def close(one, other, slack=1e-8):
@@ -90,15 +90,15 @@ def test_dual_bound_optimum_primal_bound(make_program, kind, seed):
         nu = random_dual(prog, rng, weights)
         for answer in (weights, 0 * weights):
             cert = ro.certify(prog, answer, nu if rng.random() < 0.7 else None)
-            assert cert.dual <= upper + slack
-            assert cert.primal >= lower - slack
+            assert cert.lower_bound <= upper + slack
+            assert cert.objective >= lower - slack
             certified = cert.verdict == ro.Verdict.CERTIFIED
-            assert not certified or cert.primal <= upper * (1 + 1e-7) + slack
+            assert not certified or cert.objective <= upper * (1 + 1e-7) + slack
     # The lower bound alone, of blocks in no cone.
     outside = random_weights(prog, rng, inside=False)
     cert = ro.certify(prog, outside, nu)
-    assert cert.dual <= upper + slack
-    assert cert.verdict != ro.Verdict.CERTIFIED or cert.primal <= upper * (1 + 1e-7) + slack
+    assert cert.lower_bound <= upper + slack
+    assert cert.verdict != ro.Verdict.CERTIFIED or cert.objective <= upper * (1 + 1e-7) + slack
 
 
 @some
@@ -115,8 +115,8 @@ def test_no_network_is_below_the_bound_of_all_patterns(make_program, kind, seed)
         c = float(rng.standard_normal()) if prog.intercept else 0.0
         network = ro.ReLUNetwork(hidden, output, c)
         cert = ro.certify(prog, network, scope="all")
-        assert cert.primal >= lower * (1 - 1e-9)
-        assert cert.dual <= upper * (1 + 1e-9)
+        assert cert.objective >= lower * (1 - 1e-9)
+        assert cert.lower_bound <= upper * (1 + 1e-9)
         assert cert.verdict != ro.Verdict.INCONCLUSIVE
 
 

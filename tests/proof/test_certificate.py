@@ -43,7 +43,7 @@ def plane(make_program):
 def bounds_hold(cert, optimum, slack=1e-9):
     """Weak duality against a known optimum."""
     scale = slack * max(1.0, abs(optimum))
-    return cert.dual <= optimum + scale and cert.primal >= optimum - scale
+    return cert.lower_bound <= optimum + scale and cert.objective >= optimum - scale
 
 
 # -- what a certificate says -------------------------------------------------------------
@@ -68,7 +68,7 @@ def test_every_number_by_its_definition(make_program, loss, activation, intercep
     assert kkt.dual == pytest.approx(prog.dual_objective(cert.nu), rel=1e-12)
     assert kkt.gap == kkt.primal - kkt.dual
     assert kkt.rel_gap == ro.proof.verdict.relative_gap(kkt.primal, kkt.dual)
-    assert (cert.primal, cert.dual, cert.rel_gap) == (kkt.primal, kkt.dual, kkt.rel_gap)
+    assert (cert.objective, cert.lower_bound, cert.rel_gap) == (kkt.primal, kkt.dual, kkt.rel_gap)
     if intercept:
         assert abs(cert.nu.sum()) <= 1e-12 * np.abs(cert.nu).sum()
 
@@ -100,12 +100,12 @@ def test_whoever_solved_is_asked_nothing(solved):
     for answer in (solved, solved.weights, solved.network, solved.weights.tolist()):
         cert = ro.certify(prog, answer, tol=1e-5)
         assert cert.verdict == ro.Verdict.CERTIFIED, cert.reason
-        assert cert.primal == pytest.approx(solved.objective, rel=1e-12)
+        assert cert.objective == pytest.approx(solved.objective, rel=1e-12)
 
 
 def test_repr_says_the_essentials(solved):
     text = repr(solved.certificate)
-    assert "Certificate(certified, scope='program', primal=" in text
+    assert "Certificate(certified, scope='program', objective=" in text
     assert "rel_gap=" in text
 
 
@@ -142,7 +142,7 @@ def test_a_scaled_weight(solved, factor):
     weights[s, i] *= factor
     cert = ro.certify(solved.program, weights, solved.nu)
     assert cert.verdict == ro.Verdict.NOT_CERTIFIED
-    assert cert.primal > solved.objective * (1 + 1e-7)
+    assert cert.objective > solved.objective * (1 + 1e-7)
     assert bounds_hold(cert, solved.objective)
 
 
@@ -163,7 +163,7 @@ def test_a_flipped_sign(solved, what):
         weights = 0.9 * weights
     cert = ro.certify(solved.program, weights if network is None else network, nu)
     assert cert.verdict == ro.Verdict.NOT_CERTIFIED
-    assert cert.primal > solved.objective * (1 + 1e-7)
+    assert cert.objective > solved.objective * (1 + 1e-7)
     assert bounds_hold(cert, solved.objective)
 
 
@@ -175,8 +175,8 @@ def test_a_block_outside_its_cone(solved):
     cert = ro.certify(prog, weights, solved.nu)
     assert cert.verdict != ro.Verdict.CERTIFIED
     actual = cert.network.objective(prog.X, prog.y, prog.lam)
-    assert cert.primal == pytest.approx(actual, rel=1e-12)
-    assert cert.dual <= solved.objective * (1 + 1e-9)
+    assert cert.objective == pytest.approx(actual, rel=1e-12)
+    assert cert.lower_bound <= solved.objective * (1 + 1e-9)
     assert abs(prog.objective(weights) - actual) > 1e-6
 
 
@@ -257,7 +257,7 @@ def test_missing_multipliers_are_filled(solved):
     for given in (None, partial, known):
         cert = ro.certify(prog, solved.weights, solved.nu, multipliers=given)
         assert cert.verdict == ro.Verdict.CERTIFIED
-        assert cert.dual == pytest.approx(solved.dual_objective, rel=1e-9)
+        assert cert.lower_bound == pytest.approx(solved.lower_bound, rel=1e-9)
         norms = np.linalg.norm(prog.correlations(cert.nu), axis=1)
         over = set(np.flatnonzero(norms > prog.lam * (1 + 1e-6)))
         p = len(prog.patterns)
@@ -300,7 +300,7 @@ def test_another_lam(solved):
         other = prog.with_lam(factor * prog.lam)
         cert = ro.certify(other, solved.weights, solved.nu)
         assert cert.verdict == ro.Verdict.NOT_CERTIFIED
-        assert cert.primal == pytest.approx(other.objective(solved.weights), rel=1e-12)
+        assert cert.objective == pytest.approx(other.objective(solved.weights), rel=1e-12)
 
 
 def test_another_data_set(solved, make_program):
@@ -395,8 +395,8 @@ def test_save_load_verify_round_trip(solved, saved):
     for subject in (saved, str(saved), cert, solved.certificate):
         found = ro.verify(subject, prog.X, prog.y)
         assert found.valid, found.problems
-        assert found.primal == pytest.approx(cert.primal, rel=1e-12)
-        assert found.dual == pytest.approx(cert.dual, rel=1e-9)
+        assert found.objective == pytest.approx(cert.objective, rel=1e-12)
+        assert found.lower_bound == pytest.approx(cert.lower_bound, rel=1e-9)
 
 
 @pytest.mark.parametrize("name", SPOILS)
@@ -539,7 +539,7 @@ def test_a_network_of_gradient_descent_gets_its_true_suboptimality(plane, descen
     assert excess > 1e-7, "descent should not end at the optimum for this test"
     cert = ro.certify(prog, descended, plane.nu, scope="all")
     assert cert.verdict == ro.Verdict.NOT_CERTIFIED
-    assert cert.primal == pytest.approx(value, rel=1e-12)
+    assert cert.objective == pytest.approx(value, rel=1e-12)
     assert cert.rel_gap == pytest.approx(excess, rel=1e-3, abs=1e-9)
     # Without a dual point the gap is still a bound.
     alone = ro.certify(prog, descended, scope="all")
@@ -569,7 +569,7 @@ def test_unbalanced_neurons_are_balanced(solved):
     assert lopsided.objective(prog.X, prog.y, prog.lam) > 1.1 * solved.objective
     cert = ro.certify(prog, lopsided, solved.nu)
     assert cert.verdict == ro.Verdict.CERTIFIED
-    assert cert.primal == pytest.approx(solved.objective, rel=1e-12)
+    assert cert.objective == pytest.approx(solved.objective, rel=1e-12)
     np.testing.assert_allclose(
         np.linalg.norm(cert.network.hidden, axis=1), np.abs(cert.network.output)
     )
@@ -598,7 +598,7 @@ def test_a_neuron_outside_the_cones_is_inconclusive_and_named(plane):
     sol = ro.solve(one, tol=1e-10)
     cert = ro.certify(one, plane.network, sol.nu)
     assert cert.verdict == ro.Verdict.INCONCLUSIVE
-    assert cert.dual > plane.objective
+    assert cert.lower_bound > plane.objective
     found = ro.verify(cert, one.X, one.y)
     assert found.verdict == "inconclusive"
 
@@ -613,7 +613,7 @@ def test_scope_own_speaks_of_the_patterns_used(solved):
     assert 1 <= len(cert.patterns) <= len(solved.network)
     assert ro.verify(cert, solved.program.X, solved.program.y).valid
     # Its bound is a weaker claim, so it is at least as high.
-    assert cert.dual >= solved.dual_objective * (1 - 1e-9)
+    assert cert.lower_bound >= solved.lower_bound * (1 - 1e-9)
 
 
 def test_scope_own_needs_no_pattern_of_the_program(plane):
@@ -623,7 +623,7 @@ def test_scope_own_needs_no_pattern_of_the_program(plane):
     assert ro.certify(one, plane.network).verdict == ro.Verdict.INCONCLUSIVE
     cert = ro.certify(one, plane.network, scope="own")
     assert cert.verdict == ro.Verdict.CERTIFIED
-    assert cert.primal == pytest.approx(plane.objective, rel=1e-12)
+    assert cert.objective == pytest.approx(plane.objective, rel=1e-12)
 
 
 def test_scope_all_enumerates(plane, make_program):
@@ -701,11 +701,11 @@ def test_gates_that_do_not_make_their_masks_are_never_certified(make_program):
     weights = ro.solve(prog).weights
     network = network_from_weights(wrong, weights)
     cert = ro.certify(wrong, network)
-    assert cert.primal == pytest.approx(network.objective(prog.X, prog.y, prog.lam), rel=1e-12)
+    assert cert.objective == pytest.approx(network.objective(prog.X, prog.y, prog.lam), rel=1e-12)
     optimum = ro.solve(prog).objective
-    assert cert.primal >= optimum * (1 - 1e-9)
+    assert cert.objective >= optimum * (1 - 1e-9)
     if cert.verdict == ro.Verdict.CERTIFIED:
-        assert cert.primal <= optimum * (1 + 1e-8)
+        assert cert.objective <= optimum * (1 + 1e-8)
 
 
 def test_the_wording_of_verdicts():
@@ -738,5 +738,5 @@ def test_patterns_that_only_say_they_are_complete_prove_nothing_more():
     optimum = ro.solve(honest).objective
     cert = ro.certify(sol.program, sol, scope="all")
     assert cert.verdict is ro.Verdict.NOT_CERTIFIED
-    assert cert.dual <= optimum < sol.objective * (1 - 1e-6)
+    assert cert.lower_bound <= optimum < sol.objective * (1 - 1e-6)
     assert ro.verify(cert, X, y).verdict == "not_certified"

@@ -269,7 +269,7 @@ def test_targets_far_from_zero_are_certified(make_program, offset, loss):
     prog = replace(near, y=near.y + offset)
     solution = ro.solve(prog)
     assert solution.certificate.verdict is ro.Verdict.CERTIFIED
-    assert exact(solution.dual_objective) <= exact_objective(prog, solution.network)
+    assert exact(solution.lower_bound) <= exact_objective(prog, solution.network)
     assert ro.verify(solution.certificate, prog.X, prog.y).valid
 
 
@@ -314,13 +314,13 @@ def test_enormous_weights_are_not_certified(make_program, size, intercept):
         ):
             proof = ro.certify(prog, answer)
             assert proof.verdict is ro.Verdict.NOT_CERTIFIED
-            assert 0 <= proof.dual <= ro.solve(prog).objective
+            assert 0 <= proof.lower_bound <= ro.solve(prog).objective
 
 
 def test_nothing_to_fit_is_certified_exactly(make_program):
     prog = replace(make_program(3), y=np.zeros(12))
     proof = ro.certify(prog.with_lam(0.1), np.zeros(prog.weights_shape))
-    assert (proof.primal, proof.dual, proof.rel_gap) == (0.0, 0.0, 0.0)
+    assert (proof.objective, proof.lower_bound, proof.rel_gap) == (0.0, 0.0, 0.0)
     assert proof.verdict is ro.Verdict.CERTIFIED
 
 

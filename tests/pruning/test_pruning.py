@@ -146,7 +146,7 @@ def test_every_exact_step_of_a_split_solution_is_certified(
         assert ro.verify(cert, prog.X, prog.y).valid
     last = path.certify(-1)
     assert last.verdict == "not_certified"
-    assert last.primal == pytest.approx(path.objectives[-1], rel=1e-12)
+    assert last.objective == pytest.approx(path.objectives[-1], rel=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -156,7 +156,7 @@ def test_a_solution_in_the_inside_of_the_optimal_set_is_pruned_to_a_vertex(make_
     sol = ro.solve(prog, backend="clarabel", tol=1e-10)
     path = ro.prune(sol)
     check_exact(path, prog.X, prog.y, prog.lam)
-    assert (path.scope, path.bound) == ("program", sol.dual_objective)
+    assert (path.scope, path.bound) == ("program", sol.lower_bound)
     assert path.exact_steps >= 3
     assert path.certify().require().scope == "program"
     Q = columns_of(path, prog.X)
@@ -235,7 +235,7 @@ def test_a_network_without_neurons_is_a_path_of_one_entry(method, intercept):
         path = ro.prune(network, X, y, lam=0.1, method=method, to=0)
         assert path.widths.tolist() == [0]
         assert path.objectives[0] == pytest.approx(((intercept - y) ** 2).mean() / 2)
-        assert path.certify().primal == pytest.approx(path.objectives[0], rel=1e-14)
+        assert path.certify().objective == pytest.approx(path.objectives[0], rel=1e-14)
         best = ((y - y.mean()) ** 2).mean() / 2 if intercept else (y**2).mean() / 2
         assert path.bound <= best * (1 + 1e-12)
         if len(network) != 1:

@@ -41,7 +41,7 @@ def check_element(S, network):
     proof = network.certificate
     assert proof.verdict == "certified"
     assert proof.rel_gap <= 1e-8
-    assert proof.primal == pytest.approx(
+    assert proof.objective == pytest.approx(
         network.objective(prog.X, prog.y, prog.lam, prog.loss, prog.sample_weight), rel=1e-12
     )
     assert S.contains(network)
@@ -75,7 +75,7 @@ def test_the_cross_polytope(pairs, loss, activation):
     assert not ranges.always_on.any()
     assert not ranges.always_off.any()
     narrowest = S.narrowest()
-    assert (narrowest.neurons, narrowest.bound, narrowest.proved) == (2, 2, True)
+    assert (narrowest.neurons, narrowest.lower_bound, narrowest.proved) == (2, 2, True)
     check_element(S, narrowest.network)
 
 
@@ -168,7 +168,7 @@ def test_the_narrowest_of_many(pairs):
     S = set_of(crosspolytope(np.linspace(1, 2, pairs)))
     assert len(S.signs) == 2**pairs
     narrowest = S.narrowest()
-    assert (narrowest.neurons, narrowest.bound) == (2, 2)
+    assert (narrowest.neurons, narrowest.lower_bound) == (2, 2)
     pruned = ro.prune(S.sample(1)[0], S.program.X, S.program.y, lam=S.program.lam).vertex
     assert len(pruned) >= 2
     assert len(S.vertex()) >= 2

@@ -51,7 +51,7 @@ def test_against_all_bases(problem):
         polytope, np.append(vertices, [polytope.start], axis=0).max(axis=0), None
     )
     widths = (vertices > 1e-8).sum(axis=1)
-    assert (fewest.x > 0).sum() == fewest.bound == widths.min()
+    assert (fewest.x > 0).sum() == fewest.lower_bound == widths.min()
     np.testing.assert_allclose(polytope.M @ fewest.x, polytope.b, atol=1e-9)
     cost = np.random.default_rng(seed).standard_normal(columns)
     x, bound = polytope.minimise(cost)

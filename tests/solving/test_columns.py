@@ -163,8 +163,8 @@ def test_wrong_answers_to_master_problems_are_never_certified_wrongly(
     install(x=x)
     monkeypatch.setattr("time.perf_counter", Clock())
     sol = ro.solve(prog, "inner", time_limit=300.0)
-    assert sol.objective >= best.dual_objective * (1 - 1e-9)
-    assert sol.dual_objective <= best.objective * (1 + 1e-9)
+    assert sol.objective >= best.lower_bound * (1 - 1e-9)
+    assert sol.lower_bound <= best.objective * (1 + 1e-9)
     if sol.certificate.verdict == ro.Verdict.CERTIFIED:
         assert sol.objective == pytest.approx(best.objective, rel=1e-7)
 

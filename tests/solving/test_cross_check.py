@@ -48,7 +48,7 @@ def test_honest_backends_agree(make_program):
         assert row.rel_gap <= 1e-7
         assert row.difference <= 1e-3
         assert row.seconds > 0
-    assert check.bound <= check.best * (1 + 1e-9)
+    assert check.lower_bound <= check.best * (1 + 1e-9)
 
 
 def test_all_that_are_able_are_asked(registry, make_program):
@@ -61,7 +61,7 @@ def test_all_that_are_able_are_asked(registry, make_program):
     assert "native" not in {row.backend for row in check.rows}
     assert check.agree
     assert check.best == -1.0
-    assert check.bound == -1.0
+    assert check.lower_bound == -1.0
 
 
 def test_a_table_for_people():

@@ -94,8 +94,8 @@ def raw_of(sol, **changes):
 
 
 def check_bounds(sol, truth, slack=1e-9):
-    assert sol.dual_objective <= truth.objective * (1 + slack)
-    assert sol.objective >= truth.dual_objective * (1 - slack)
+    assert sol.lower_bound <= truth.objective * (1 + slack)
+    assert sol.objective >= truth.lower_bound * (1 - slack)
     prog = sol.program
     actual = sol.network.objective(prog.X, prog.y, prog.lam, prog.loss, prog.sample_weight)
     assert sol.objective == pytest.approx(actual, rel=1e-12)
@@ -301,7 +301,7 @@ def test_a_dual_point_for_an_intercept_must_sum_to_zero(ask, make_program):
         for weights in (truth.weights, 0.9 * truth.weights):
             raw = raw_of(truth, x=weights, duals=truth.nu + shift, multipliers=None)
             sol = ask(prog, raw, tol=1e-5)
-            assert sol.dual_objective <= truth.objective * (1 + 1e-9)
+            assert sol.lower_bound <= truth.objective * (1 + 1e-9)
             assert abs(sol.nu.sum()) <= 1e-12 * np.abs(sol.nu).sum()
             certified = sol.certificate.verdict == ro.Verdict.CERTIFIED
             assert certified == (weights is truth.weights)

@@ -45,7 +45,7 @@ def assert_same(there, here, x, y):
     """That an answer in units 2^x, 2^y is the other one, bit for bit."""
     assert there.certificate.verdict is here.certificate.verdict
     assert there.objective == scaled(here.objective, 2 * y)
-    assert there.dual_objective == scaled(here.dual_objective, 2 * y)
+    assert there.lower_bound == scaled(here.lower_bound, 2 * y)
     assert there.rel_gap == here.rel_gap
     assert np.array_equal(there.weights, scaled(here.weights, y - x))
     assert np.array_equal(there.nu, scaled(here.nu, y))
@@ -132,7 +132,7 @@ def test_no_better_network_than_a_certified_one_at_any_size_of_y(size, train):
     better = ro.ReLUNetwork(root * other.hidden, root * other.output)
     exact = exact_objective(better, X, y, lam)
     assert exact_objective(found.network, X, y, lam) <= exact * (1 + Fraction(1, 10**7))
-    assert Fraction(found.dual_objective) <= exact
+    assert Fraction(found.lower_bound) <= exact
     assert len(found.network) > 0
 
 
@@ -179,7 +179,7 @@ def test_separation_and_global_training_in_other_units(oracle, x, y):
     other = ro.train_globally(scaled(X, x), scaled(nu, y), scaled(0.05, x + y), oracle)
     assert other.certificate.verdict is plain.certificate.verdict is ro.Verdict.CERTIFIED
     assert_same(other.solution, plain.solution, x, y)
-    assert other.dual_objective == scaled(plain.dual_objective, 2 * y)
+    assert other.lower_bound == scaled(plain.lower_bound, 2 * y)
 
 
 @pytest.mark.parametrize(("x", "y"), [(20, -40), (-301, 140)])
@@ -197,7 +197,7 @@ def test_a_path_in_other_units(x, y):
 def test_any_lam_has_an_honest_verdict(share):
     prog = program("squared", 17, -31, share=share, intercept=True)
     found = ro.solve(prog)
-    assert found.dual_objective <= found.objective
+    assert found.lower_bound <= found.objective
     # Rounding is charged relative to lam, and beside a tiny one it is no longer small.
     if share >= 1e-4:
         assert found.certificate.verdict is ro.Verdict.CERTIFIED
@@ -215,7 +215,7 @@ def test_rows_of_very_different_sizes_certify_nothing_false():
         found = ro.solve(prog)
         exact = exact_objective(found.network, X, y, prog.lam)
         if found.certificate.verdict is ro.Verdict.CERTIFIED:
-            assert exact <= Fraction(found.dual_objective) * (1 + Fraction(2, 10**8))
+            assert exact <= Fraction(found.lower_bound) * (1 + Fraction(2, 10**8))
 
 
 @pytest.mark.parametrize("factor", [1e-12, 1e-9, 1e11])

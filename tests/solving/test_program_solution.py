@@ -145,7 +145,7 @@ def test_an_optimal_answer_has_no_gap_and_is_certified(install, program, x, dual
     fake.answer = raw(x, duals, objective=17.0, raw_status="fine", stats={"iterations": 3})
     sol = ro.solve_program(program, "fake", tol=1e-9)
     assert sol.objective == pytest.approx(optimum, abs=1e-15)
-    assert optimum - 1e-13 <= sol.dual_objective <= optimum
+    assert optimum - 1e-13 <= sol.lower_bound <= optimum
     assert sol.residuals.primal == pytest.approx(0.0, abs=1e-15)
     assert sol.residuals.dual == pytest.approx(0.0, abs=1e-15)
     assert sol.verdict is ro.Verdict.CERTIFIED
@@ -197,12 +197,12 @@ def test_a_bound_for_integers_is_claimed_and_a_tree_proves(install):
     program = linear(integrality=[True, True])
     fake.answer = raw([2.0, 1.0], [-2.0], bound=3.5)
     sol = ro.solve_program(program, "fake")
-    assert (sol.duals, sol.bound, sol.verdict) == (None, 3.5, ro.Verdict.CERTIFIED)
-    assert sol.dual_objective == pytest.approx(4.0)
+    assert (sol.duals, sol.claimed_bound, sol.verdict) == (None, 3.5, ro.Verdict.CERTIFIED)
+    assert sol.lower_bound == pytest.approx(4.0)
     # Without multipliers nothing is proved, whatever bound is claimed.
     fake.answer = raw([2.0, 1.0], None, bound=4.0)
     sol = ro.solve_program(program, "fake")
-    assert (sol.bound, sol.verdict) == (4.0, ro.Verdict.INCONCLUSIVE)
+    assert (sol.claimed_bound, sol.verdict) == (4.0, ro.Verdict.INCONCLUSIVE)
     assert np.isnan(sol.rel_gap)
     fake.answer = raw([1.5, 1.5], None)
     sol = ro.solve_program(program, "fake")

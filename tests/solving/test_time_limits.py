@@ -25,7 +25,7 @@ def check(solution):
     zero = np.zeros(solution.program.n)
     assert solution.stop is ro.StopReason.TIME_LIMIT
     assert solution.certificate.verdict == ro.Verdict.NOT_CERTIFIED
-    assert 0 < solution.dual_objective < solution.objective
+    assert 0 < solution.lower_bound < solution.objective
     assert solution.objective <= solution.program.mean_loss(zero) * (1 + 1e-9)
 
 

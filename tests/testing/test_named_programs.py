@@ -410,7 +410,7 @@ def test_training_programs_by_two_solvers(case, independent_optimum):
     found = ro.solve(program, "native" if program.loss.smooth else "clarabel", tol=1e-10)
     proof = ro.verify(found.certificate, program.X, program.y)
     assert proof.valid
-    assert found.dual_objective - 1e-9 * case.objective <= case.objective
+    assert found.lower_bound - 1e-9 * case.objective <= case.objective
     assert case.objective <= found.objective + 1e-9 * case.objective
     if case.x is not None:
         np.testing.assert_allclose(found.weights, case.x, atol=1e-6)

@@ -221,9 +221,9 @@ def test_honest_programs_are_proved(program):
     assert "Proved in exact arithmetic." in found.statement
     assert ("128 binary digits" in found.statement) is (program.loss.name == "logistic")
     # Doubles are not better than what is exact.
-    assert found.primal <= doubles.primal
-    assert found.dual >= doubles.dual
-    assert 0 <= found.gap <= Fraction(found.primal) - Fraction(found.dual)
+    assert found.objective <= doubles.objective
+    assert found.lower_bound >= doubles.lower_bound
+    assert 0 <= found.gap <= Fraction(found.objective) - Fraction(found.lower_bound)
     assert found.rel_gap <= doubles.rel_gap
 
 
@@ -451,7 +451,7 @@ def test_rows_that_are_nearly_one_are_charged():
     found = verify(forged, X, y, arithmetic="exact")
     assert not found.valid
     # Another network has this objective.
-    assert found.dual <= 2.3333e25
+    assert found.lower_bound <= 2.3333e25
 
 
 def test_rows_that_are_multiples_up_to_rounding_are_one_direction():

@@ -47,7 +47,7 @@ def test_honest_networks_are_proved(intercept):
     assert (found.verdict, doubles.verdict, found.problems) == ("certified", "certified", ())
     assert found.scope == "all"
     assert "Proved in exact arithmetic." in found.statement
-    assert found.primal <= doubles.primal
+    assert found.objective <= doubles.objective
     assert found.gap >= 0
 
 
@@ -58,8 +58,8 @@ def test_patches(pooling):
     proof = ro.train_vector(X, Y, 0.1, tol=1e-4, patches=patches, pooling=pooling).certificate
     found, doubles = (verify(proof, X, Y, arithmetic=kind) for kind in ("exact", "float"))
     assert found.verdict == doubles.verdict == "certified"
-    assert found.primal == pytest.approx(doubles.primal, rel=1e-12)
-    assert found.dual == pytest.approx(doubles.dual, rel=1e-4)
+    assert found.objective == pytest.approx(doubles.objective, rel=1e-12)
+    assert found.lower_bound == pytest.approx(doubles.lower_bound, rel=1e-4)
 
 
 def test_whitened_rows_by_a_lifted_bound():
@@ -97,7 +97,7 @@ def test_a_proof_that_is_too_long_says_so():
     X, Y = np.eye(9), np.eye(2)[[0, 0, 1, 1, 0, 1, 0, 1, 0]]
     proof = replace(ro.closed_form(X, Y, lam=0.01).certificate, proof="searched")
     told = verify(proof, X, Y, arithmetic="exact")
-    assert (told.verdict, told.dual) == ("inconclusive", 0.0)
+    assert (told.verdict, told.lower_bound) == ("inconclusive", 0.0)
     assert "in 9 dimensions is too long" in told.problems[0]
 
 

@@ -56,8 +56,8 @@ def test_honest_splines_are_proved(loss, weighted):
     found, doubles = verify(proof, x, y, arithmetic="exact"), verify(proof, x, y)
     assert (found.verdict, doubles.verdict, found.problems) == ("certified", "certified", ())
     assert "Proved in exact arithmetic." in found.statement
-    assert found.primal <= doubles.primal
-    assert found.dual >= doubles.dual
+    assert found.objective <= doubles.objective
+    assert found.lower_bound >= doubles.lower_bound
     assert found.gap >= 0
 
 

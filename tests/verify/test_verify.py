@@ -212,8 +212,8 @@ def test_closed_form_is_certified_globally():
     found = verify(whitened(), X3, Y3)
     assert found.valid
     assert found.problems == ()
-    assert found.primal == pytest.approx(2.0, abs=1e-14)
-    assert found.dual == pytest.approx(2.0, abs=1e-13)
+    assert found.objective == pytest.approx(2.0, abs=1e-14)
+    assert found.lower_bound == pytest.approx(2.0, abs=1e-13)
     assert "any width" in found.statement
     assert "0.333333" in found.statement
 
@@ -400,7 +400,7 @@ def test_other_data_are_invalid():
         found = verify(whitened(), X, y)
         assert found.verdict == "invalid"
         assert "other data" in found.problems[0]
-        assert math.isnan(found.primal)
+        assert math.isnan(found.objective)
 
 
 def test_unusable_data_are_errors():
@@ -466,8 +466,8 @@ def test_tol_decides():
     found = verify(cert, X3, Y3)
     assert found.verdict == "not_certified"
     assert "above" in found.problems[0]
-    assert found.dual < 2
-    assert f"{found.dual:.12g}" in found.statement
+    assert found.lower_bound < 2
+    assert f"{found.lower_bound:.12g}" in found.statement
     assert verify(cert.but(tol=0.1), X3, Y3).valid
     assert verify(cert.but(verdict="certified"), X3, Y3).verdict == "invalid"
 
@@ -521,7 +521,7 @@ def test_bound_above_a_network_of_its_scope_is_inconclusive():
     assert verify(zero, X, y).valid
     good = np.array([[3.0, 0.0]]), np.array([3.0])
     found = verify(certificate(X, y, 0.1, *good, nu, masks, rho=rho, verdict="inconclusive"), X, y)
-    assert found.primal < 0.1 * found.dual
+    assert found.objective < 0.1 * found.lower_bound
     assert found.verdict == "inconclusive"
     assert "above the objective" in found.problems[0]
 
@@ -563,7 +563,7 @@ def test_nu_outside_the_domain_gives_no_bound(loss):
     cert.description.update(dual=-math.inf, rel_gap=math.inf, verdict="not_certified")
     found = verify(cert, X, y)
     assert found.verdict == "inconclusive"
-    assert found.dual == -math.inf
+    assert found.lower_bound == -math.inf
 
 
 def test_free_constant_needs_nu_of_sum_zero():
@@ -579,7 +579,7 @@ def test_free_constant_needs_nu_of_sum_zero():
     found = verify(certificate(X, y, 10.0, *zero, y / len(y), masks, **more), X, y)
     assert found.verdict == "invalid"
     assert any("says dual" in problem for problem in found.problems)
-    assert found.dual < cert.description["dual"]
+    assert found.lower_bound < cert.description["dual"]
 
 
 @pytest.fixture(scope="module")
@@ -668,7 +668,7 @@ def test_multipliers_that_drown_in_rounding_prove_nothing():
     assert better < cert.description["dual"]
     found = verify(cert, X, y)
     assert found.verdict == "invalid"
-    assert found.dual <= better
+    assert found.lower_bound <= better
 
 
 @settings(max_examples=150, deadline=None)
@@ -710,4 +710,4 @@ def test_no_network_is_below_an_accepted_bound(seed, loss, factor):
         other = rng.standard_normal((size, 2)), rng.standard_normal(size)
         for scale in (0.03, 0.3, 1.0):
             value = objective(X, y, lam, other[0] * scale, other[1] * scale, loss=loss)
-            assert value >= found.dual - 1e-12 * (1 + abs(found.dual))
+            assert value >= found.lower_bound - 1e-12 * (1 + abs(found.lower_bound))

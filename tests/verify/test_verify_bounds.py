@@ -72,7 +72,7 @@ def found_of(X, y, *rest, **more):
     """What `verify` finds; a second look, so that its own numbers are what the file says."""
     fake = certificate(X, y, *rest, **more)
     first = verify(fake, X, y)
-    fake.description.update(primal=first.primal, dual=first.dual, rel_gap=first.rel_gap)
+    fake.description.update(primal=first.objective, dual=first.lower_bound, rel_gap=first.rel_gap)
     return verify(fake, X, y)
 
 
@@ -156,12 +156,12 @@ def test_bounds_enclose_the_exact_ones(loss, gated):
         found = found_of(X, y, lam, network, nu, masks, loss=loss, sample_weight=weight, **more)
         primal = exact_objective(X, y, lam, network, loss, weight, more.get("gates"))
         dual = exact_dual(nu, y, loss, weight)
-        assert primal <= Fraction(found.primal) <= primal * (1 + Fraction(1e-12))
+        assert primal <= Fraction(found.objective) <= primal * (1 + Fraction(1e-12))
         # ν = 0 proves 0.
-        assert Fraction(found.dual) <= max(dual, 0)
-        assert dual <= 0 or Fraction(found.dual) >= dual - abs(dual) * Fraction(1e-11) - Fraction(
-            1e-16
-        )
+        assert Fraction(found.lower_bound) <= max(dual, 0)
+        assert dual <= 0 or Fraction(found.lower_bound) >= dual - abs(dual) * Fraction(
+            1e-11
+        ) - Fraction(1e-16)
 
 
 def test_a_point_beyond_its_cone_is_shrunk_for_certain():
@@ -185,7 +185,7 @@ def test_a_point_beyond_its_cone_is_shrunk_for_certain():
             (t * linear - t * t * half for t in (top, min(top, max(linear / (2 * half), 0)))),
             default=0,
         )
-        assert Fraction(found.dual) <= max(best, 0)
+        assert Fraction(found.lower_bound) <= max(best, 0)
 
 
 def test_a_sum_that_doubles_get_wrong_proves_nothing():
@@ -202,8 +202,8 @@ def test_a_sum_that_doubles_get_wrong_proves_nothing():
     exact = sum(rationals(nu))
     t = 1 / exact
     dual = t * Fraction(1e4) - Fraction(n, 2) * t * t * sum(v * v for v in rationals(nu))
-    assert Fraction(found.dual) <= dual
-    assert found.dual >= float(dual) * (1 - 1e-12)
+    assert Fraction(found.lower_bound) <= dual
+    assert found.lower_bound >= float(dual) * (1 - 1e-12)
 
 
 def test_what_is_left_of_the_sum_of_nu_is_taken_out():
@@ -221,8 +221,8 @@ def test_what_is_left_of_the_sum_of_nu_is_taken_out():
             values.append(exact_objective(X, y, 1e9, network, "squared", np.ones(6)))
         network = (*nothing, float(y.mean()))
         found = found_of(X, y, 1e9, network, nu, masks, intercept=True)
-        assert Fraction(found.dual) <= min(values)
-        assert found.dual > 0
+        assert Fraction(found.lower_bound) <= min(values)
+        assert found.lower_bound > 0
 
 
 @pytest.mark.parametrize("powers", [(300, 0), (-300, 0), (0, 400), (0, -400), (250, -251), (-7, 9)])
@@ -248,10 +248,10 @@ def test_powers_of_two_change_exponents_alone(powers, loss):
         loss=loss,
         loss_parameters={"delta": math.ldexp(DELTA, y_power)} if loss == "huber" else {},
     )
-    assert there.dual == math.ldexp(here.dual, 2 * y_power)
+    assert there.lower_bound == math.ldexp(here.lower_bound, 2 * y_power)
     assert there.verdict == here.verdict
     if not odd:
-        assert there.primal == math.ldexp(here.primal, 2 * y_power)
+        assert there.objective == math.ldexp(here.objective, 2 * y_power)
         assert there.rel_gap == here.rel_gap
 
 
@@ -327,7 +327,7 @@ def test_a_gap_above_the_bound_is_told_relative_to_the_bound():
     X, y = np.eye(2), np.array([1.0, 2.0])
     network = np.zeros((0, 2)), np.zeros(0), 0.0
     found = found_of(X, y, 0.01, network, 1e-2 * y, np.ones((1, 2), dtype=bool))
-    assert found.rel_gap == pytest.approx(found.primal / found.dual - 1)
+    assert found.rel_gap == pytest.approx(found.objective / found.lower_bound - 1)
     assert found.rel_gap > 20
     nothing = found_of(X, y, 0.01, network, 0 * y, np.ones((1, 2), dtype=bool))
     assert nothing.rel_gap == math.inf

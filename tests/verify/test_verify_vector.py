@@ -79,8 +79,8 @@ def test_files_are_re_checked(tmp_path, more):
     found.save(tmp_path / "proof.npz")
     checked = ro.verify(tmp_path / "proof.npz", X, Y)
     assert checked.valid, checked.problems
-    assert checked.primal == pytest.approx(found.objective, rel=1e-12)
-    assert checked.dual == pytest.approx(found.dual_objective, rel=1e-6)
+    assert checked.objective == pytest.approx(found.objective, rel=1e-12)
+    assert checked.lower_bound == pytest.approx(found.lower_bound, rel=1e-6)
     assert "of any width" in checked.statement
     loaded = ro.VectorCertificate.load(tmp_path / "proof.npz")
     np.testing.assert_array_equal(loaded.network.output, found.network.output)
@@ -101,8 +101,8 @@ def test_false_claims_are_invalid():
     larger = 1.01 * proof.V
     raised = float((larger * Y).sum() - len(Y) / 2 * (larger**2).sum())
     false = {
-        "V": replace(proof, V=larger, dual=raised),
-        "primal": replace(proof, primal=proof.primal * 0.999),
+        "V": replace(proof, V=larger, lower_bound=raised),
+        "primal": replace(proof, objective=proof.objective * 0.999),
         "lam": replace(proof, lam=proof.lam * 0.999),
         "data": proof,
         "lifted": replace(proof, proof="lifted"),
@@ -134,11 +134,11 @@ def test_data_of_a_large_rank_have_a_bound_that_is_re_checked(tmp_path):
     X, Y, found = trained(20, 13, 2, 0.1, tol=0.5)
     assert found.certificate.proof == "lifted"
     assert found.certificate.verdict == "not_certified"
-    assert 0 < found.dual_objective < found.objective < (Y**2).sum() / 60
+    assert 0 < found.lower_bound < found.objective < (Y**2).sum() / 60
     found.save(tmp_path / "proof.npz")
     checked = ro.verify(tmp_path / "proof.npz", X, Y)
     assert checked.verdict == "not_certified"
-    assert checked.dual == pytest.approx(found.dual_objective, rel=1e-9)
+    assert checked.lower_bound == pytest.approx(found.lower_bound, rel=1e-9)
     searched = ro.verify(replace(found.certificate, proof="searched"), X, Y)
     assert searched.verdict == "inconclusive"
     assert "too long to repeat" in searched.statement
@@ -160,9 +160,9 @@ def test_its_numbers_enclose_the_exact_ones():
         proof = found.certificate
         checked = ro.verify(proof, X, Y)
         primal, dual = exactly(proof.network, proof.V, X, Y, proof.lam)
-        assert 0 <= Fraction(checked.primal) - primal <= Fraction(1e-10) * primal
+        assert 0 <= Fraction(checked.objective) - primal <= Fraction(1e-10) * primal
         if not offset:
-            assert 0 <= dual - Fraction(checked.dual) <= Fraction(1e-4) * dual
+            assert 0 <= dual - Fraction(checked.lower_bound) <= Fraction(1e-4) * dual
 
 
 def test_a_column_that_sums_to_nearly_zero_proves_no_more():
@@ -175,9 +175,11 @@ def test_a_column_that_sums_to_nearly_zero_proves_no_more():
     for share in (1e-11, -1e-11, 1e-13):
         V = proof.V + share * np.abs(proof.V).max()
         said = float((V * far).sum()) - 4 * float((V * V).sum())
-        forged = replace(proof, network=moved, V=V, dual=said, fingerprint=fingerprint(X, far))
+        forged = replace(
+            proof, network=moved, V=V, lower_bound=said, fingerprint=fingerprint(X, far)
+        )
         checked = ro.verify(forged, X, far)
-        assert checked.dual <= checked.primal
+        assert checked.lower_bound <= checked.objective
 
 
 @pytest.mark.parametrize("tol", [0.0, 1.0, 1.5, 1e300])
@@ -203,15 +205,15 @@ def test_units_change_no_bit(x, y):
         network=network,
         V=np.ldexp(proof.V, y),
         lam=float(np.ldexp(proof.lam, x + y)),
-        primal=float(np.ldexp(proof.primal, 2 * y)),
-        dual=float(np.ldexp(proof.dual, 2 * y)),
+        objective=float(np.ldexp(proof.objective, 2 * y)),
+        lower_bound=float(np.ldexp(proof.lower_bound, 2 * y)),
         fingerprint=fingerprint(far, targets),
     )
     checked = ro.verify(moved, far, targets)
     assert checked.verdict == plain.verdict == "certified"
     assert checked.rel_gap == plain.rel_gap
-    assert checked.primal == np.ldexp(plain.primal, 2 * y)
-    assert checked.dual == np.ldexp(plain.dual, 2 * y)
+    assert checked.objective == np.ldexp(plain.objective, 2 * y)
+    assert checked.lower_bound == np.ldexp(plain.lower_bound, 2 * y)
 
 
 def test_a_bound_by_a_matrix_is_not_shown_below_the_largest_eigenvalue():

@@ -147,8 +147,8 @@ class _Side:
         self.rounds += 1
         self.oracle.solver = found.backend
         # The duals of a relaxation are a proof if they are feasible, and say nothing otherwise.
-        proved = found.dual_objective if found.verdict is Verdict.CERTIFIED else None
-        bound = found.bound if whole else proved
+        proved = found.lower_bound if found.verdict is Verdict.CERTIFIED else None
+        bound = found.claimed_bound if whole else proved
         if bound is not None and np.isfinite(bound):
             self.upper = min(self.upper, max(0.0, -bound) * unit + self.error)
         u = found.x[: self.oracle.space.rank]

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from relu_opt.arrays import FloatArray, as_tolerance
 from relu_opt.errors import DataError
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.network import ReLUNetwork
+from relu_opt.proof.answer import Answer
 from relu_opt.proof.assembly import certificate_of
 from relu_opt.proof.certificate import NetworkCertificate
 from relu_opt.proof.dual_bound import DualBound
-from relu_opt.proof.two_bounds import TwoBounds
 from relu_opt.solving.certify import read_answer
 from relu_opt.solving.training import Solution
 from relu_opt.train.all_patterns.separation_bounds import Separation
@@ -29,7 +28,7 @@ class Round:
 
 
 @dataclass(frozen=True, eq=False)
-class GlobalSolution(TwoBounds):
+class GlobalSolution(Answer):
     """A trained network, with a bound that holds for every network.
 
     Attributes
@@ -90,10 +89,6 @@ class GlobalSolution(TwoBounds):
         mine = self.certificate
         prog = self.solution.program.with_patterns(mine.patterns)
         balanced, _ = read_answer(prog, network)
-        bound = DualBound(mine.nu, mine.multipliers, mine.dual, prog.lam)
+        bound = DualBound(mine.nu, mine.multipliers, mine.lower_bound, prog.lam)
         tol = mine.tol if tol is None else as_tolerance(tol, "tol")
         return certificate_of(prog, balanced, bound, "all", tol, mine.coverage)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the certificate, which holds network and bound; `Certificate.load` reads it."""
-        self.certificate.save(path)

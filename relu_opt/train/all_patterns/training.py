@@ -147,7 +147,7 @@ def _over_ones(
         solution.stop,
         0,
     )
-    only = Round(proof.primal, proof.dual, 1, clock.elapsed)
+    only = Round(proof.objective, proof.lower_bound, 1, clock.elapsed)
     return GlobalSolution(solution, proof, found, (only,), solution.stop)
 
 

@@ -74,12 +74,12 @@ class ClosedForm:
     @property
     def objective(self) -> float:
         """The network's own objective: mean loss + λ ½Σ(‖u‖² + a²), or that sum alone."""
-        return self.proof.cost if isinstance(self.proof, Interpolant) else self.proof.primal
+        return self.proof.cost if isinstance(self.proof, Interpolant) else self.proof.objective
 
     @property
     def bound(self) -> float:
         """What no network of any width is below."""
-        return self.proof.bound if isinstance(self.proof, Interpolant) else self.proof.dual
+        return self.proof.bound if isinstance(self.proof, Interpolant) else self.proof.lower_bound
 
     @property
     def rel_gap(self) -> float:

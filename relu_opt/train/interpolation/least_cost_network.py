@@ -91,8 +91,9 @@ class Interpolant:
         """What `verify` re-checks, also of this object: a certificate of *training* with a tiny λ.
 
         A network f that fits exactly has the objective λ·cost(f), and λν is a dual point, of value
-        λνᵀy − (n/2)λ²‖ν‖². So no network that fits exactly costs less than `certificate.dual`/λ.
-        λ is so small that the square takes a tenth of `CERTIFIED_TO`, the tol, from that.
+        λνᵀy − (n/2)λ²‖ν‖². So no network that fits exactly costs less than
+        `certificate.lower_bound`/λ. λ is so small that the square takes a tenth of
+        `CERTIFIED_TO`, the tol, from that.
         """
         lam, size = 1.0, float(np.abs(self.nu).max())
         if self.bound > 0:  # the squares of ν over its size do not overflow

@@ -36,7 +36,7 @@ from relu_opt.train.one_input.problem import SplineProblem
 class SplineCertificate(Certificate):
     """A proof that a spline is optimal up to a gap, among networks whose hidden biases are free.
 
-    Where the fit is demanded, `lam` is 1 and `primal` a cost at which it is met exactly.
+    Where the fit is demanded, `lam` is 1 and `objective` a cost at which it is met exactly.
 
     Attributes
     ----------
@@ -114,8 +114,8 @@ def certify_spline(
     return SplineCertificate(
         lam=problem.lam,
         tol=tol,
-        primal=primal,
-        dual=bound.value,
+        objective=primal,
+        lower_bound=bound.value,
         verdict=verdict,
         reason=reason,
         fingerprint=fingerprint(problem.x[:, None], problem.y),

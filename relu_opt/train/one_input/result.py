@@ -14,8 +14,8 @@ from relu_opt.arrays import FloatArray
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.network import ReLUNetwork
+from relu_opt.proof.answer import Answer
 from relu_opt.proof.certificate import NetworkCertificate
-from relu_opt.proof.verdict import Verdict
 from relu_opt.train.one_input.bounds import SplineBound
 from relu_opt.train.one_input.certificate import SplineCertificate, certify_spline
 from relu_opt.train.one_input.neurons import Neurons, Shape, join_first
@@ -26,7 +26,7 @@ SAME = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
-class SplineFit:
+class SplineFit(Answer):
     """A network of one input, trained to global optimality: a linear spline.
 
     That some optimum has its kinks at data points is promised with free hidden biases, not that
@@ -65,26 +65,6 @@ class SplineFit:
     def penalize_bias(self) -> bool:
         """Whether the hidden biases are penalised."""
         return isinstance(self.problem, ConvexProgram)
-
-    @property
-    def objective(self) -> float:
-        """F(f) + λ·cost, an upper bound on the optimum; the cost alone with a demanded fit."""
-        return self.certificate.primal
-
-    @property
-    def lower_bound(self) -> float:
-        """No network of any width has a lower objective."""
-        return self.certificate.dual
-
-    @property
-    def rel_gap(self) -> float:
-        """(objective − lower_bound)/lower_bound."""
-        return self.certificate.rel_gap
-
-    @property
-    def verdict(self) -> Verdict:
-        """The certificate's verdict."""
-        return self.certificate.verdict
 
     @property
     def nu(self) -> FloatArray:

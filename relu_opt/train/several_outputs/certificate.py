@@ -100,8 +100,8 @@ def vector_certificate(
     return VectorCertificate(
         lam=problem.lam,
         tol=tol,
-        primal=primal,
-        dual=dual,
+        objective=primal,
+        lower_bound=dual,
         verdict=verdict,
         reason=reason,
         fingerprint=fingerprint(problem.X, problem.Y),

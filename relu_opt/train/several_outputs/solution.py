@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from relu_opt.arrays import FloatArray, as_tolerance
 from relu_opt.plugins.types import StopReason
-from relu_opt.proof.two_bounds import TwoBounds
+from relu_opt.proof.answer import Answer
 from relu_opt.train.several_outputs.bounds import VectorSeparation
 from relu_opt.train.several_outputs.certificate import VectorCertificate, vector_certificate
 from relu_opt.train.several_outputs.network import VectorNetwork
@@ -26,7 +25,7 @@ class VectorRound:
 
 
 @dataclass(frozen=True, eq=False)
-class VectorSolution(TwoBounds):
+class VectorSolution(Answer):
     """A trained network with several outputs, with a bound that holds for every network.
 
     Attributes
@@ -79,9 +78,5 @@ class VectorSolution(TwoBounds):
         mine = self.certificate
         tol = mine.tol if tol is None else as_tolerance(tol, "tol")
         balanced = self.problem.fitting(network)
-        bound = VectorBound(mine.V, mine.dual)
+        bound = VectorBound(mine.V, mine.lower_bound)
         return vector_certificate(self.problem, balanced, bound, mine.proof, mine.statement, tol)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the certificate; `VectorCertificate.load` reads it."""
-        self.certificate.save(path)

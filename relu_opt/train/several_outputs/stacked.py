@@ -10,8 +10,10 @@ It is not weight decay on a network of several outputs: ‖Z‖ is at most the n
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,8 +21,11 @@ from numpy.typing import ArrayLike
 from relu_opt.arrays import FloatArray, as_floats
 from relu_opt.config import load_settings
 from relu_opt.errors import DataError
+from relu_opt.plugins.types import StopReason
 from relu_opt.program.convex import ConvexProgram
+from relu_opt.program.network import ReLUNetwork
 from relu_opt.program.patterns import patterns_of_gates, sample_patterns
+from relu_opt.proof.answer import Answer
 from relu_opt.proof.certificate import NetworkCertificate
 from relu_opt.solving.training import Solution, solve
 from relu_opt.train.several_outputs.problem import VectorProblem
@@ -30,7 +35,7 @@ MOST_ENTRIES = 100_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class StackedSolution:
+class StackedSolution(Answer):
     """An optimum of the group lasso over blocks of all outputs.
 
     Attributes
@@ -45,24 +50,38 @@ class StackedSolution:
     outputs: int
 
     @property
-    def objective(self) -> float:
-        """(1/2n)‖f − Y‖² + λ Σ_i ‖Z_i‖."""
-        return self.outputs * self.solution.certificate.primal
-
-    @property
-    def dual_objective(self) -> float:
-        """What no choice of the blocks has an objective below."""
-        return self.outputs * self.solution.certificate.dual
-
-    @property
-    def rel_gap(self) -> float:
-        """(objective − dual_objective)/dual_objective."""
-        return self.solution.certificate.rel_gap
-
-    @property
     def certificate(self) -> NetworkCertificate:
         """Of the stacked program: `verify(certificate, *stack_outputs(X, Y))` re-checks it."""
         return self.solution.certificate
+
+    @property
+    def network(self) -> ReLUNetwork:
+        """Of the stacked program; `predict` gives its outputs apart."""
+        return self.solution.network
+
+    @property
+    def objective(self) -> float:
+        """(1/2n)‖f − Y‖² + λ Σ_i ‖Z_i‖."""
+        return self.outputs * self.certificate.objective
+
+    @property
+    def lower_bound(self) -> float:
+        """What no choice of the blocks has an objective below."""
+        return self.outputs * self.certificate.lower_bound
+
+    @property
+    def stop(self) -> StopReason:
+        """Why the backend stopped."""
+        return self.solution.stop
+
+    @property
+    def stats(self) -> Mapping[str, Any]:
+        """As of the `solution`."""
+        return self.solution.stats
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the solution of the stacked program; `Solution.load` reads it."""
+        self.solution.save(path)
 
     def predict(self, X: ArrayLike) -> FloatArray:
         """Outputs at the rows of X, (n, c)."""
@@ -82,7 +101,7 @@ class StackedSolution:
 
     def __repr__(self) -> str:
         return (
-            f"StackedSolution({self.certificate.verdict.value}, objective={self.objective:.12g}, "
+            f"StackedSolution({self.verdict.value}, objective={self.objective:.12g}, "
             f"rel_gap={self.rel_gap:.2e}, neurons={len(self.solution.network)}, "
             f"outputs={self.outputs})"
         )

@@ -33,7 +33,7 @@ def test_the_tiny_example(oracle, beta, optimum):
     found = ro.train_globally(X, y, beta / 4, oracle)
     assert found.certificate.verdict == "certified"
     assert 4 * found.objective == pytest.approx(optimum, abs=2e-6)
-    assert 4 * found.dual_objective <= optimum + 1e-8
+    assert 4 * found.lower_bound <= optimum + 1e-8
 
 
 @pytest.mark.parametrize("intercept", [False, True])
@@ -58,7 +58,7 @@ def test_thirty_by_three_by_two_oracles():
     assert all(each.certificate.verdict == "certified" for each in results)
     for one in results:
         for other in results:
-            assert one.dual_objective <= other.objective * (1 + 1e-9)
+            assert one.lower_bound <= other.objective * (1 + 1e-9)
             assert one.rel_gap <= 1e-6
 
 
@@ -72,8 +72,8 @@ def test_cells_and_mip_agree_within_their_bounds(n, d, beta):
     for found in (cells, mip):
         assert found.certificate.verdict == "certified"
         assert found.certificate.scope == "all"
-    assert cells.dual_objective <= mip.objective * (1 + 1e-9)
-    assert mip.dual_objective <= cells.objective * (1 + 1e-9)
+    assert cells.lower_bound <= mip.objective * (1 + 1e-9)
+    assert mip.lower_bound <= cells.objective * (1 + 1e-9)
     assert ro.verify(cells.certificate, X, y).valid
     word = ro.verify(mip.certificate, X, y)
     assert word.verdict == "inconclusive"
@@ -91,7 +91,7 @@ def test_sampled_patterns_look_optimal_and_are_not():
     assert best.objective < found.objective * (1 - 1e-3)
     proof = best.certify(found.network)
     assert proof.verdict == "not_certified"
-    assert proof.rel_gap == pytest.approx(found.objective / best.dual_objective - 1, rel=1e-6)
+    assert proof.rel_gap == pytest.approx(found.objective / best.lower_bound - 1, rel=1e-6)
 
 
 def test_a_network_from_gradient_descent_gets_a_bound():
@@ -107,7 +107,7 @@ def test_a_network_from_gradient_descent_gets_a_bound():
     best = ro.train_globally(X, y, lam)
     proof = best.certify(descended)
     assert proof.scope == "all"
-    assert best.dual_objective <= descended.objective(X, y, lam) * (1 + 1e-9)
+    assert best.lower_bound <= descended.objective(X, y, lam) * (1 + 1e-9)
     assert 0 <= proof.rel_gap < 0.2
     assert ro.verify(proof, X, y).verdict == proof.verdict
 
@@ -144,9 +144,9 @@ def test_weak_duality_for_any_network(seed, share):
     found = ro.train_globally(X, y, 0.02, tol=1e-5)
     rng = np.random.default_rng(seed)
     other = ro.ReLUNetwork(share * rng.standard_normal((4, 2)), rng.standard_normal(4))
-    assert found.dual_objective <= other.objective(X, y, 0.02)
+    assert found.lower_bound <= other.objective(X, y, 0.02)
     assert (
-        found.dual_objective
+        found.lower_bound
         <= found.objective
         <= ro.ReLUNetwork(np.zeros((0, 2)), np.zeros(0)).objective(X, y, 0.02) * (1 + 1e-12)
     )
@@ -179,8 +179,8 @@ def test_a_time_limit_returns_bounds_that_hold(oracle, request):
     request.getfixturevalue("clock")
     stopped = ro.train_globally(X, y, 0.01, oracle, time_limit=12.0)
     assert stopped.stop is StopReason.TIME_LIMIT
-    assert stopped.dual_objective <= best.objective
-    assert best.dual_objective <= stopped.objective
+    assert stopped.lower_bound <= best.objective
+    assert best.lower_bound <= stopped.objective
 
 
 def test_an_interrupt_returns_the_best_so_far(monkeypatch):
@@ -198,7 +198,7 @@ def test_an_interrupt_returns_the_best_so_far(monkeypatch):
     monkeypatch.setattr(SphereOracle, "search", interrupted)
     found = ro.train_globally(X, y, 0.01)
     assert found.stop is StopReason.INTERRUPTED
-    assert found.dual_objective <= found.objective
+    assert found.lower_bound <= found.objective
 
 
 def test_workers_price_the_cells():
@@ -293,11 +293,11 @@ def test_rows_that_are_nearly_parallel_end_honestly(which):
     """A network with an objective below `known` is there; no bound may be above it."""
     X, y, lam, tol, known = nearly_parallel()[which]
     best = ro.train_globally(X, y, lam, tol=tol)
-    assert best.dual_objective <= known
+    assert best.lower_bound <= known
     assert best.certificate.verdict != "certified" or best.objective <= known * (1 + tol)
     assert ro.verify(best, X, y).verdict == best.certificate.verdict
     listed = ro.solve(ro.ConvexProgram(X, y, lam, ro.enumerate_patterns(X)), tol=tol)
     proof = ro.certify(listed.program, listed, scope="all", tol=tol)
-    assert proof.dual <= known
-    assert proof.verdict != "certified" or proof.primal <= known * (1 + tol)
+    assert proof.lower_bound <= known
+    assert proof.verdict != "certified" or proof.objective <= known * (1 + tol)
     assert ro.verify(proof, X, y).verdict == proof.verdict

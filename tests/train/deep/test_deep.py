@@ -201,7 +201,7 @@ def test_two_layers_equal_the_certified_formula():
     y = 2 * np.random.default_rng(4).standard_normal(5)
     deep, two = ro.train_deep(X, y, 0.05, 2), ro.closed_form(X, y, 0.05)
     assert deep.value == pytest.approx(two.value, rel=1e-12)
-    assert deep.bound == pytest.approx(two.certificate.dual, rel=1e-9)
+    assert deep.bound == pytest.approx(two.certificate.lower_bound, rel=1e-9)
     assert ro.verify(two.certificate, X, y).valid
     single = np.outer(C, A)
     deep, two = ro.train_deep(single, Y_MIXED, 0.05, 2), ro.closed_form(single, Y_MIXED, 0.05)

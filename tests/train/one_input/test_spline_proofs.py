@@ -75,8 +75,13 @@ def test_bounds_enclose_the_objective_and_the_optimum(loss):
     checked = ro.verify(fit.certificate, x, y)
     cost = sum(map(Fraction, np.abs(fit.neurons.weights).tolist()))
     exact = exact_loss(loss, function(fit.neurons, x), y) + Fraction(1e-3) * cost
-    for upper, lower in [(fit.objective, fit.lower_bound), (checked.primal, checked.dual)]:
-        assert Fraction(lower) <= exact <= Fraction(upper) <= exact * (1 + Fraction(1e-13))
+    for each in (fit, checked):
+        assert (
+            Fraction(each.lower_bound)
+            <= exact
+            <= Fraction(each.objective)
+            <= exact * (1 + Fraction(1e-13))
+        )
     assert checked.verdict == "certified"
 
 
@@ -86,8 +91,8 @@ def test_an_exact_fit_costs_at_most_what_is_said(offset):
     best = exact_cost(x, list(map(Fraction, y.tolist())))
     checked = ro.verify(fit.certificate, x, y)
     assert fit.verdict == checked.verdict == "certified"
-    for upper, lower in [(fit.objective, fit.lower_bound), (checked.primal, checked.dual)]:
-        assert Fraction(lower) <= best <= Fraction(upper)
+    for each in (fit, checked):
+        assert Fraction(each.lower_bound) <= best <= Fraction(each.objective)
     assert "up to" in checked.statement
     assert "meeting them exactly adds" in checked.statement
 
@@ -99,7 +104,7 @@ def test_margins_are_met_by_the_spline_over_its_least_one():
     scaled = sum(map(Fraction, np.abs(neurons.weights).tolist())) / min(1, *margins)
     checked = ro.verify(fit.certificate, x, y)
     assert scaled <= Fraction(fit.objective)
-    assert scaled <= Fraction(checked.primal) <= scaled * (1 + Fraction(1e-14))
+    assert scaled <= Fraction(checked.objective) <= scaled * (1 + Fraction(1e-14))
     assert checked.verdict == "certified"
 
 
@@ -141,11 +146,11 @@ def test_a_dual_point_that_sums_to_nearly_zero_proves_no_more():
             proof,
             nu=nu,
             neurons=replace(fit.neurons, constant=fit.neurons.constant + 1e8),
-            dual=float(nu @ far) - 15 * float(nu @ nu),
+            lower_bound=float(nu @ far) - 15 * float(nu @ nu),
             fingerprint=fingerprint(x[:, None], far),
         )
         checked = ro.verify(forged, x, far)
-        assert checked.dual <= checked.primal
+        assert checked.lower_bound <= checked.objective
 
 
 def test_sums_of_many_points_cannot_be_deceived():

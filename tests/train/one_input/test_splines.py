@@ -151,7 +151,7 @@ def test_every_loss_is_certified_and_rechecked(loss, n, lam):
     assert fit.verdict == "certified"
     found = ro.verify(fit.certificate, x, y)
     assert found.valid, found.problems
-    assert found.primal == pytest.approx(fit.objective, rel=1e-12)
+    assert found.objective == pytest.approx(fit.objective, rel=1e-12)
     assert np.isin(fit.kinks, x).all()
     if loss != "huber":
         raw = objective_of(fit.network, x, y, lam, loss)
@@ -331,7 +331,7 @@ def test_a_certificate_goes_through_a_file(certified, tmp_path):
     found = ro.verify(tmp_path / "spline.npz", x[:, None], y)
     assert found.valid
     assert "every one-input ReLU network" in found.statement
-    assert ro.verify(read, x, y).dual == found.dual
+    assert ro.verify(read, x, y).lower_bound == found.lower_bound
     assert repr(ro.Certificate.load(tmp_path / "spline.npz")) == repr(certificate)
 
 

@@ -39,7 +39,7 @@ def test_it_is_the_group_lasso_of_blocks(activation):
     masks = ro.sample_patterns(X, 8, seed=0).masks
     assert found.certificate.verdict == "certified"
     assert found.objective == pytest.approx(by_cvxpy(X, Y, masks, activation == "relu"), rel=1e-6)
-    assert found.dual_objective <= found.objective
+    assert found.lower_bound <= found.objective
     off = found.predict(X) - Y
     assert (off**2).sum() / 40 < found.objective
     assert ro.verify(found.certificate, *ro.stack_outputs(X, Y)).verdict == "certified"

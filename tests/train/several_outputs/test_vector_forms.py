@@ -27,7 +27,7 @@ def data_of(seed, n, d, c):
 def test_the_relaxation_of_the_tiny_example_is_exact():
     found = ro.train_vector(TINY, TARGETS, 0.5 / 4, "sdp")
     assert found.certificate.verdict == "certified"
-    assert 4 * found.dual_objective == pytest.approx(1.99581471, abs=2e-8)
+    assert 4 * found.lower_bound == pytest.approx(1.99581471, abs=2e-8)
     assert ro.verify(found.certificate, TINY, TARGETS).valid
 
 
@@ -36,7 +36,7 @@ def test_the_relaxation_of_the_tiny_example_is_exact():
 )
 def test_trap_the_relaxation_of_a_pentagonal_cone_is_a_lower_bound_only(beta, relaxed, optimum):
     found = ro.train_vector(PENTAGON, 3 * PENTAGON, beta / 5, "sdp")
-    assert 5 * found.dual_objective == pytest.approx(relaxed, abs=1e-6)
+    assert 5 * found.lower_bound == pytest.approx(relaxed, abs=1e-6)
     assert 5 * found.objective == pytest.approx(optimum, abs=1e-6)
     assert found.certificate.verdict == "not_certified"
 
@@ -48,9 +48,9 @@ def test_rank_two_is_exact_and_semidefinite_alone_is_weak(seed):
     exact = ro.train_vector(X, Y, 0.05, "sdp", intercept=seed == 1)
     weak = ro.train_vector(X, Y, 0.05, "sdp", relaxation="psd", intercept=seed == 1)
     assert exact.certificate.verdict == "certified"
-    assert exact.dual_objective == pytest.approx(columns.objective, rel=1e-6)
-    assert exact.dual_objective <= columns.objective * (1 + 1e-12)
-    assert weak.dual_objective < 0.97 * exact.dual_objective
+    assert exact.lower_bound == pytest.approx(columns.objective, rel=1e-6)
+    assert exact.lower_bound <= columns.objective * (1 + 1e-12)
+    assert weak.lower_bound < 0.97 * exact.lower_bound
 
 
 def test_what_the_relaxation_refuses():
@@ -114,9 +114,9 @@ def test_trap_signs_leave_only_a_lower_bound(Y):
     with pytest.raises(DataError, match="no formula for these targets") as refused:
         ro.closed_form(np.eye(3), Y, 0.1)
     found = ro.train_vector(np.eye(3), Y, 0.1)
-    assert refused.value.fields["bound"] < found.dual_objective * (1 - 1e-3)
+    assert refused.value.fields["bound"] < found.lower_bound * (1 - 1e-3)
     relaxed = ro.train_vector(np.eye(3), Y, 0.1, "sdp")
-    assert relaxed.dual_objective == pytest.approx(found.objective, rel=2e-6)
+    assert relaxed.lower_bound == pytest.approx(found.objective, rel=2e-6)
 
 
 def test_one_column_of_a_mixed_sign_is_not_the_formula_of_singular_values():
@@ -179,7 +179,7 @@ def test_patches_against_descent(pooling, c):
     assert found.certificate.verdict == "certified"
     assert found.network.output.ndim == (2 if pooling else 3)
     reached = by_descent(X, Y, 0.05, patches, pooling is not None)
-    assert found.dual_objective <= reached * (1 + 1e-9)
+    assert found.lower_bound <= reached * (1 + 1e-9)
     assert reached == pytest.approx(found.objective, rel=1e-3)
 
 

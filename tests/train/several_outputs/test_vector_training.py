@@ -138,7 +138,7 @@ def test_a_large_rank_gives_a_network_as_good_as_descent():
     found = ro.train_vector(X, Y, 0.1, tol=1e-4)
     assert found.stop is StopReason.CONVERGED_LOOSE
     assert found.objective <= descended(X, Y, 0.1, 40, 0)
-    assert 0 < found.dual_objective < found.objective
+    assert 0 < found.lower_bound < found.objective
 
 
 def test_a_target_and_a_time_limit():
@@ -191,7 +191,7 @@ def test_the_tiny_example(oracle):
     found = ro.train_vector(TINY, TARGETS, 0.5 / 4, tol=1e-8, oracle=oracle)
     assert found.certificate.verdict == "certified"
     assert 4 * found.objective == pytest.approx(1.99581471, abs=2e-8)
-    assert 4 * found.dual_objective == pytest.approx(1.99581471, abs=3e-8)
+    assert 4 * found.lower_bound == pytest.approx(1.99581471, abs=3e-8)
 
 
 @pytest.mark.parametrize(("beta", "optimum"), [(0.1, 0.917133), (0.5, 4.463018)])
@@ -211,7 +211,7 @@ def test_descent_from_many_starts_ends_at_the_bound(seed, intercept):
     assert found.network.objective(X, Y, lam) == pytest.approx(found.objective, rel=1e-13)
     if not intercept:
         reached = descended(X, Y, lam, 12, seed)
-        assert found.dual_objective <= reached * (1 + 1e-9)
+        assert found.lower_bound <= reached * (1 + 1e-9)
         assert reached <= found.objective * (1 + 1e-3)
     else:
         assert found.objective < ro.train_vector(X, Y, lam).objective
@@ -224,7 +224,7 @@ def test_one_output_is_train_globally(intercept):
     vector = ro.train_vector(X, Y, 0.03, intercept=intercept)
     scalar = ro.train_globally(X, Y[:, 0], 0.03, intercept=intercept)
     assert vector.objective == pytest.approx(scalar.objective, rel=2e-6)
-    assert vector.dual_objective <= scalar.objective * (1 + 1e-12)
+    assert vector.lower_bound <= scalar.objective * (1 + 1e-12)
 
 
 def test_orthogonal_outputs_change_nothing():
@@ -287,8 +287,8 @@ def test_a_time_limit_and_an_interrupt_return_bounds_that_hold(monkeypatch):
     broken = ro.train_vector(X, Y, 0.05)
     assert broken.stop is StopReason.INTERRUPTED
     for each in (stopped, broken):
-        assert each.dual_objective <= best.objective
-        assert best.dual_objective <= each.objective
+        assert each.lower_bound <= best.objective
+        assert best.lower_bound <= each.objective
         assert each.certificate.verdict in ("certified", "not_certified")
 
 
@@ -312,8 +312,8 @@ def test_weak_duality_for_any_network(seed, share):
     rng = np.random.default_rng(seed)
     other = ro.VectorNetwork(share * rng.standard_normal((4, 2)), rng.standard_normal((4, 2)))
     proof = found.certify(other)
-    assert found.dual_objective <= proof.primal
-    assert proof.primal == pytest.approx(other.balance().objective(X, Y, 0.05), rel=1e-12)
+    assert found.lower_bound <= proof.objective
+    assert proof.objective == pytest.approx(other.balance().objective(X, Y, 0.05), rel=1e-12)
     assert proof.verdict == "not_certified" or proof.rel_gap <= 1e-4
 
 
@@ -420,7 +420,7 @@ def test_networks_from_torch(bias):
     theirs = module(torch.tensor(X)).detach().numpy()
     np.testing.assert_allclose(network.predict(rows), theirs, atol=1e-12)
     best = ro.train_vector(rows, Y, 0.05, intercept=True, tol=1e-4)
-    assert best.certify(network).primal >= best.dual_objective
+    assert best.certify(network).objective >= best.lower_bound
     with pytest.raises(DataError, match="2 linear layers, activation 'linear'"):
         ro.VectorNetwork.from_torch(torch.nn.Sequential(layers[0], layers[2]).double())
 
@@ -431,4 +431,4 @@ def test_a_vanishing_strength_is_no_fault(method, lam):
     X, Y = np.c_[rng.standard_normal((8, 2)), np.ones(8)], rng.standard_normal((8, 2))
     found = ro.train_vector(X, Y, lam, method=method, time_limit=1)
     assert found.certificate.verdict == "not_certified"
-    assert found.certificate.dual <= found.certificate.primal
+    assert found.certificate.lower_bound <= found.certificate.objective
