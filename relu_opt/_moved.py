@@ -1,4 +1,4 @@
-"""Documented modules of 0.1 under their old names, with a warning, until 0.3."""
+"""Names and documented modules of 0.1 where they were, with a warning, until 0.3."""
 
 from __future__ import annotations
 
@@ -16,6 +16,34 @@ MOVED = {
     "relu_opt.preprocessing": "relu_opt.tabular.preprocessing",
     "relu_opt.tables": "relu_opt.tabular.tables",
 }
+_FAMILIES = {
+    "all_patterns": "GlobalSolution Separation separation",
+    "deep": (
+        "BatchNorm DeepComparison DeepNetwork DeepSolution NeuralCollapse compare_deep "
+        "neural_collapse train_deep"
+    ),
+    "estimators": "ReLUPathCV",
+    "formulas": "ClosedForm SpikeFree closed_form is_spike_free",
+    "interpolation": "Interpolant Sparsity minimum_norm_interpolant sparsest_interpolant",
+    "losses": "Hinge Huber Logistic Squared SquaredHinge",
+    "one_input": "SplineCertificate SplineFit fit_spline spline_features",
+    "plugins": "Availability BackendStatus Feature State StopReason",
+    "program": "Cones count_patterns count_patterns_bound patterns_of_gates stream_patterns",
+    "progress": "History record",
+    "proof": "CertifiedNetwork KKTReport",
+    "several_outputs": (
+        "FrankWolfe StackedSolution VectorCertificate VectorNetwork VectorSeparation "
+        "VectorSolution frank_wolfe stack_outputs train_stacked train_vector vector_separation"
+    ),
+}
+NAMES = {name: family for family, names in _FAMILIES.items() for name in names.split()}
+
+
+def answer(name: str) -> object:
+    """What a name of the package of 0.1 stands for, from the family that has it now."""
+    package, new = __package__, f"{NAMES[name]}.{name}"
+    warnings.warn(f"{package}.{name} is now {package}.{new}.", DeprecationWarning, stacklevel=3)
+    return getattr(getattr(import_module(package), NAMES[name]), name)
 
 
 class _Finder(MetaPathFinder, Loader):

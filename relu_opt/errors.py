@@ -9,8 +9,24 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from relu_opt.verify.faults import DataError as DataError
-from relu_opt.verify.faults import ReluOptError as ReluOptError
+from relu_opt.verify.faults import DataError, ReluOptError
+
+__all__ = [
+    "BackendUnavailable",
+    "ConfigError",
+    "ContractViolation",
+    "DataError",
+    "DoubtWarning",
+    "NotCertified",
+    "NotDifferentiable",
+    "OptionError",
+    "PluginConflict",
+    "PluginLoadError",
+    "ReluOptError",
+    "SolveFailed",
+    "UnknownBackend",
+    "UnsupportedProgram",
+]
 
 
 class ConfigError(ReluOptError):

@@ -27,7 +27,7 @@ def crosspolytope(
         X,
         np.tile(targets, 2),
         lam,
-        ro.patterns_of_gates(X, gates),
+        ro.program.patterns_of_gates(X, gates),
         loss=loss,
         activation=activation,
         intercept=intercept,

@@ -46,7 +46,7 @@ def main() -> None:
     print(f"Adam:           objective {network.objective(X, y, LAM):.6f}, {len(network)} neurons")
 
     # Every neuron has to lie in a cone of the program: give it the neurons' own patterns.
-    own = ro.patterns_of_gates(X, network.hidden.T)
+    own = ro.program.patterns_of_gates(X, network.hidden.T)
     program = ro.ConvexProgram(X, y, LAM, own)
     quick = ro.certify(program, network, tol=1e-3)
     print(f"{quick.verdict}, without a solver: at most {100 * quick.rel_gap:.3f}% too high")
@@ -58,7 +58,7 @@ def main() -> None:
 
     # With more patterns the optimum can only be lower, and the network further from it.
     more = np.hstack([network.hidden.T, np.random.default_rng(1).standard_normal((11, 200))])
-    wider = program.with_patterns(ro.patterns_of_gates(X, more))
+    wider = program.with_patterns(ro.program.patterns_of_gates(X, more))
     better = ro.solve(wider, warm_start=best.network)
     again = ro.certify(wider, network, nu=better.nu, tol=1e-3)
     print(

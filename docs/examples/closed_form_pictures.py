@@ -42,7 +42,7 @@ def draw_whitened(path: Path) -> None:
     """Targets and fits at one λ, and the sizes of both neurons at every λ."""
     X, n = np.eye(len(TARGETS)), len(TARGETS)
     lam = 0.2
-    network = ro.closed_form(X, TARGETS, lam).network
+    network = ro.formulas.closed_form(X, TARGETS, lam).network
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     rows = np.arange(1, n + 1)
     left.bar(rows, TARGETS, color=PALE, edgecolor=GREY, label="target")
@@ -59,7 +59,7 @@ def draw_whitened(path: Path) -> None:
     for sign, colour in ((1, BLUE), (-1, RED)):
         sizes = []
         for strength in strengths:
-            answer = ro.closed_form(X, TARGETS, strength).network
+            answer = ro.formulas.closed_form(X, TARGETS, strength).network
             fits = answer.predict(X)
             sizes.append(np.linalg.norm(np.maximum(sign * fits, 0)))
         norm = np.linalg.norm(np.maximum(sign * TARGETS, 0))
@@ -96,7 +96,7 @@ def draw_spike_free(path: Path) -> None:
         order = np.argsort(np.arctan2(*ellipse[::-1])[positive])
         part = ellipse[:, positive][:, order]
         axes.fill(*np.c_[[0, 0], part], color=BLUE, alpha=0.75, label="(Xu)₊, ‖u‖ ≤ 1")
-        found = ro.is_spike_free(X)
+        found = ro.formulas.is_spike_free(X)
         ends = np.linalg.inv(X @ X.T).diagonal() ** -0.5
         for k in (0, 1):
             other = ellipse[1 - k] <= 0
@@ -130,9 +130,9 @@ def draw_spike_free(path: Path) -> None:
 # -- sparsity --------------------------------------------------------------------------------
 
 
-def draw_sparsity(path: Path) -> ro.Sparsity:
+def draw_sparsity(path: Path) -> ro.interpolation.Sparsity:
     """The two networks as functions, and what each neuron adds."""
-    found = ro.sparsest_interpolant(np.column_stack([POINTS, np.ones(4)]), HEIGHTS)
+    found = ro.interpolation.sparsest_interpolant(np.column_stack([POINTS, np.ones(4)]), HEIGHTS)
     figure, panels = plt.subplots(1, 2, figsize=(9.4, 3.6), layout="constrained", sharey=True)
     line = np.linspace(-2.3, 2.3, 2101)
     inputs = np.column_stack([line, np.ones(len(line))])

@@ -13,9 +13,7 @@ import time
 import numpy as np
 
 import relu_opt as ro
-from relu_opt.plugins.hookspec import hookimpl
-from relu_opt.plugins.manager import registry
-from relu_opt.plugins.types import (
+from relu_opt.plugins import (
     Availability,
     BackendInfo,
     Feature,
@@ -25,6 +23,8 @@ from relu_opt.plugins.types import (
     SolveOptions,
     State,
     StopReason,
+    hookimpl,
+    registry,
 )
 
 

@@ -31,7 +31,7 @@ def draw_jump(path: Path) -> None:
     targets = np.linspace(0.0, 2.0, 801)
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     for depth, colour in COLOURS.items():
-        found = [ro.train_deep([[1.0]], [t], BETA, depth) for t in targets]
+        found = [ro.deep.train_deep([[1.0]], [t], BETA, depth) for t in targets]
         gains = np.array([each.chains.gains.sum() for each in found])
         on = gains > 0
         left.plot(targets[on], gains[on], color=colour, label=NAMES[depth])
@@ -58,7 +58,7 @@ def draw_spline(path: Path) -> None:
     figure, axes = plt.subplots(figsize=(6, 3.6), layout="constrained")
     grid = np.linspace(0, 4.1, 400)
     for depth, colour in COLOURS.items():
-        found = ro.train_deep(SPLINE_X[:, None], SPLINE_Y, 0.012, depth, bias="last_hidden")
+        found = ro.deep.train_deep(SPLINE_X[:, None], SPLINE_Y, 0.012, depth, bias="last_hidden")
         kinks = len(found.network.bias)
         name = f"{NAMES[depth]}{'' if depth == 2 else ' layers'}: {kinks} neurons"
         axes.plot(grid, found.network.predict(grid[:, None]), color=colour, label=name)
@@ -76,8 +76,8 @@ def draw_collapse(path: Path) -> None:
     for axes, counts in zip(panels, ((6, 6, 6, 6), (12, 6, 4, 2)), strict=True):
         X = np.random.default_rng(0).standard_normal((sum(counts), 3))
         Y = np.repeat(np.eye(4), counts, axis=0)
-        network = ro.train_deep(X, Y, 0.3 / len(X), 3, batch_norm=True).network
-        plot_collapse(ro.neural_collapse(network.features(X), Y), axes)
+        network = ro.deep.train_deep(X, Y, 0.3 / len(X), 3, batch_norm=True).network
+        plot_collapse(ro.deep.neural_collapse(network.features(X), Y), axes)
     figure.savefig(path, dpi=130)
     plt.close(figure)
 

@@ -15,8 +15,7 @@ from sklearn.datasets import load_diabetes
 
 import relu_opt as ro
 from relu_opt.export import to_onnx
-from relu_opt.tabular.preprocessing import Preprocessing
-from relu_opt.tabular.tables import Table
+from relu_opt.tabular import Preprocessing, Table
 
 
 def table_of(frame: pd.DataFrame) -> Table:

@@ -24,14 +24,14 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 
-def breast_cancer() -> tuple[ro.History, ro.Solution]:
+def breast_cancer() -> tuple[ro.progress.History, ro.Solution]:
     """Solve, and record the bounds."""
     bunch = load_breast_cancer()
     n, features = bunch.data.shape
     X = np.c_[StandardScaler().fit_transform(bunch.data), np.ones(n)] / np.sqrt(features)
     patterns = ro.sample_patterns(X, n_gates=500, seed=123)
     program = ro.ConvexProgram(X, 2.0 * bunch.target - 1, lam=0.003, patterns=patterns)
-    with ro.record() as history:
+    with ro.progress.record() as history:
         solution = ro.solve(program, backend="native", options={"threads": 1})
     return history, solution
 

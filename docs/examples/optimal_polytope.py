@@ -29,7 +29,7 @@ def square() -> ro.OptimalSet:
     return ro.optimal_set(ro.solve(program, tol=1e-12))
 
 
-def sizes(found: ro.OptimalSet, networks: list[ro.CertifiedNetwork]) -> np.ndarray:
+def sizes(found: ro.OptimalSet, networks: list[ro.proof.CertifiedNetwork]) -> np.ndarray:
     """α of each network, neurons in the order of the set's directions."""
     result = np.zeros((len(networks), len(found.signs)))
     for row, network in zip(result, networks, strict=True):

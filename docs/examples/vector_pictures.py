@@ -32,7 +32,7 @@ def problem():
 
 def draw(path: Path) -> None:
     X, Y = problem()
-    best = ro.train_vector(X, Y, LAM, intercept=True)
+    best = ro.several_outputs.train_vector(X, Y, LAM, intercept=True)
     print(best, f"{len(best.rounds)} rounds")
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     angles = np.linspace(0, 2 * np.pi, 2001)

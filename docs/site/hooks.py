@@ -14,9 +14,7 @@ from posixpath import dirname, join, normpath
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
-
-import relu_opt
-from relu_opt import estimators, export, plotting, plugins, testing
+from reference import sections
 
 ROOT = Path(__file__).resolve().parents[2]
 TOP = {
@@ -25,86 +23,13 @@ TOP = {
     "CHANGELOG.md": "changelog.md",
 }
 LINK = re.compile(r"(!?)\[([^\[\]]*)\]\(([^)\s#:]+)(#[^)\s]*)?\)")
-# The API page: a heading, the module that has the names, and those that stand under it.
-API = (
-    (
-        "Patterns",
-        "relu_opt",
-        "Patterns sample_patterns enumerate_patterns stream_patterns count_patterns "
-        "count_patterns_bound patterns_of_gates",
-    ),
-    ("Training", "relu_opt", "ConvexProgram solve Solution StopReason ReLUNetwork"),
-    ("Losses", "relu_opt", "Squared Huber Logistic SquaredHinge Hinge"),
-    (
-        "Certificates",
-        "relu_opt",
-        "certify certify_network Certificate NetworkCertificate KKTReport Verdict verify "
-        "Verification load",
-    ),
-    ("Estimators", "relu_opt.estimators", " ".join(estimators.__all__)),
-    (
-        "Optimal sets, pruning, sensitivity",
-        "relu_opt",
-        "optimal_set OptimalSet CertifiedNetwork prune PruningPath sensitivity Sensitivity",
-    ),
-    ("Splines", "relu_opt", "fit_spline SplineFit SplineCertificate spline_features"),
-    ("All patterns", "relu_opt", "train_globally GlobalSolution separation Separation"),
-    (
-        "Several outputs",
-        "relu_opt",
-        "train_vector VectorSolution VectorNetwork VectorCertificate vector_separation "
-        "VectorSeparation frank_wolfe FrankWolfe train_stacked StackedSolution stack_outputs",
-    ),
-    (
-        "Special data",
-        "relu_opt",
-        "closed_form ClosedForm is_spike_free SpikeFree minimum_norm_interpolant Interpolant "
-        "sparsest_interpolant Sparsity",
-    ),
-    (
-        "Deep networks",
-        "relu_opt",
-        "train_deep DeepSolution DeepNetwork BatchNorm compare_deep DeepComparison "
-        "neural_collapse NeuralCollapse",
-    ),
-    ("Paths", "relu_opt", "solution_path SolutionPath cross_validate PathCV"),
-    ("Export and import", "relu_opt.export", " ".join(export.__all__)),
-    (
-        "Other programs",
-        "relu_opt",
-        "LinearProgram QuadraticProgram ConicProgram Cones solve_program ProgramSolution "
-        "cross_check CrossCheck",
-    ),
-    ("Progress", "relu_opt", "show_progress record History"),
-    ("Backends", "relu_opt", "backends BackendStatus Availability State Feature"),
-    (
-        "Pictures",
-        "relu_opt.plotting",
-        " ".join(name for name in plotting.__all__ if name.startswith(("plot", "save"))),
-    ),
-    (
-        "For authors of plugins",
-        "relu_opt.plugins",
-        " ".join(name for name in plugins.__all__ if name not in relu_opt.__all__),
-    ),
-    ("Conformance kit", "relu_opt.testing", " ".join(testing.__all__)),
-)
 
 
 def api_page() -> str:
-    """The API page; an error if a public name has no place on it."""
-    shown = {name for _, _, names in API for name in names.split()}
-    missing = set(relu_opt.__all__) - shown - {"errors", "export"}
-    if missing:
-        raise ValueError(f"docs/site/hooks.py has no place for {sorted(missing)}: add them to API.")
+    """The API page: the names of the reference, with their docstrings in full."""
     parts = ["# API", "From the docstrings. [All names on one page](reference.md) has a line each."]
-    for heading, module, names in API:
-        parts += [f"## {heading}", *(f"::: {module}.{name}" for name in names.split())]
-    parts += [
-        "## Exceptions",
-        "[Errors](errors.md) has examples, and what to do.",
-        "::: relu_opt.errors",
-    ]
+    for title, text, module, names in sections():
+        parts += [f"## {title}", text, *(f"::: {module.__name__}.{name}" for name in names)]
     return "\n\n".join(parts) + "\n"
 
 

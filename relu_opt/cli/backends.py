@@ -9,7 +9,7 @@ import typer
 from relu_opt.cli.arguments import Json
 
 if TYPE_CHECKING:
-    from relu_opt import BackendStatus
+    from relu_opt.plugins import BackendStatus
     from relu_opt.plugins.types import OptionSpec
 
 

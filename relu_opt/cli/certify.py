@@ -9,7 +9,7 @@ import typer
 from relu_opt.cli.arguments import CertificateFile, Data, Json, KnownTarget, ModelFile, Tolerance
 
 if TYPE_CHECKING:
-    from relu_opt import NetworkCertificate
+    from relu_opt.proof import NetworkCertificate
 
 
 def certify(

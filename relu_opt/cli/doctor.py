@@ -10,7 +10,7 @@ from relu_opt.cli import ERROR
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from relu_opt import BackendStatus
+    from relu_opt.plugins import BackendStatus
     from relu_opt.testing.trial import Trial
 
 # One program of each sort, and what the column is called.

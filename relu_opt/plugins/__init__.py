@@ -1,6 +1,7 @@
-"""All that a plugin imports: what it registers, receives and returns."""
+"""All that a plugin imports: what it registers, receives and returns; and who is registered."""
 
 from relu_opt.plugins.hookspec import hookimpl
+from relu_opt.plugins.manager import BackendStatus, observe, registry
 from relu_opt.plugins.types import (
     API_VERSION,
     Availability,
@@ -23,6 +24,7 @@ __all__ = [
     "Availability",
     "Backend",
     "BackendInfo",
+    "BackendStatus",
     "ConeMultipliers",
     "Feature",
     "OptionSpec",
@@ -34,4 +36,6 @@ __all__ = [
     "StopReason",
     "hookimpl",
     "installed",
+    "observe",
+    "registry",
 ]

@@ -21,6 +21,8 @@ from relu_opt.arrays import FloatArray, as_positive
 from relu_opt.errors import DataError, did_you_mean
 from relu_opt.program.units import scaled
 
+__all__ = ["Hinge", "Huber", "Logistic", "Loss", "Squared", "SquaredHinge"]
+
 # A gradient on the edge of the conjugate's domain may leave it by the last bits.
 ROUNDING = 1e-14
 # Where a loss turns flat or linear, relative to the place.

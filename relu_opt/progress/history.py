@@ -96,7 +96,7 @@ def record() -> Iterator[History]:
 
     Examples
     --------
-    with ro.record() as history:
+    with ro.progress.record() as history:
         solution = ro.solve(program)
     history.plot()
     """

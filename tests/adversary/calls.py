@@ -45,12 +45,14 @@ def calls() -> dict[str, Call]:
         "Patterns": Call(ro.Patterns, {"masks": X > 0, "gates": np.eye(2)}),
         "sample_patterns": Call(ro.sample_patterns, {"X": X, "n_gates": 4, "seed": 0}),
         "enumerate_patterns": Call(ro.enumerate_patterns, {"X": X}),
-        "count_patterns": Call(ro.count_patterns, {"X": X}),
+        "count_patterns": Call(ro.program.count_patterns, {"X": X}),
         "ReLUNetwork": Call(
             ro.ReLUNetwork,
             {"hidden": network.hidden, "output": network.output, "intercept": 0.0},
         ),
-        "VectorNetwork": Call(ro.VectorNetwork, {"hidden": np.eye(2), "output": np.eye(2)}),
+        "VectorNetwork": Call(
+            ro.several_outputs.VectorNetwork, {"hidden": np.eye(2), "output": np.eye(2)}
+        ),
         "predict": Call(network.predict, {"X": X}),
         "objective": Call(network.objective, {**data, "loss": "squared", "sample_weight": None}),
         "solve": Call(
@@ -69,22 +71,29 @@ def calls() -> dict[str, Call]:
         "train_globally": Call(
             ro.train_globally, {**data, "oracle": "auto", "tol": 1e-3, "seed": 0}
         ),
-        "separation": Call(ro.separation, {"X": X, "nu": solution.nu}),
-        "is_spike_free": Call(ro.is_spike_free, {"X": X}),
+        "separation": Call(ro.all_patterns.separation, {"X": X, "nu": solution.nu}),
+        "is_spike_free": Call(ro.formulas.is_spike_free, {"X": X}),
         "train_vector": Call(
-            ro.train_vector, {"X": X[:4], "Y": Y, "lam": 0.2, "tol": 1e-2, "patches": None}
+            ro.several_outputs.train_vector,
+            {"X": X[:4], "Y": Y, "lam": 0.2, "tol": 1e-2, "patches": None},
         ),
-        "vector_separation": Call(ro.vector_separation, {"X": X[:4], "V": Y / 9, "tol": 1e-2}),
+        "vector_separation": Call(
+            ro.several_outputs.vector_separation, {"X": X[:4], "V": Y / 9, "tol": 1e-2}
+        ),
         "fit_spline": Call(
-            ro.fit_spline,
+            ro.one_input.fit_spline,
             {"x": X[:, 0], "y": labels, "lam": 0.1, "loss": "hinge", "sample_weight": None,
              "tol": 1e-6},
         ),
         "train_deep": Call(
-            ro.train_deep, {"X": np.eye(3), "Y": np.eye(3), "lam": 0.01, "depth": 3}
+            ro.deep.train_deep, {"X": np.eye(3), "Y": np.eye(3), "lam": 0.01, "depth": 3}
         ),
-        "minimum_norm_interpolant": Call(ro.minimum_norm_interpolant, {"X": X[:3], "y": y[:3]}),
-        "sparsest_interpolant": Call(ro.sparsest_interpolant, {"X": X[:3], "y": y[:3]}),
+        "minimum_norm_interpolant": Call(
+            ro.interpolation.minimum_norm_interpolant, {"X": X[:3], "y": y[:3]}
+        ),
+        "sparsest_interpolant": Call(
+            ro.interpolation.sparsest_interpolant, {"X": X[:3], "y": y[:3]}
+        ),
         "prune": Call(ro.prune, {"network": network, **data, "method": "optimal", "to": 1}),
         "optimal_set": Call(ro.optimal_set, {"sol": solution, "backend": "auto"}),
         "from_arrays": Call(

@@ -48,7 +48,7 @@ def formula(seed: int) -> Formula:
         X[:, 0] += 0 if X.any() else np.arange(1, k + 3)
         Y = rng.standard_normal((k + 2, 1))
     lam = float(10 ** rng.uniform(-4, -1))
-    return Formula(X, Y, lam, ro.train_deep(X, Y, lam, depth))
+    return Formula(X, Y, lam, ro.deep.train_deep(X, Y, lam, depth))
 
 
 def objective(weights: list[Matrix], constants: Matrix, problem: Formula) -> Fraction:

@@ -186,15 +186,15 @@ def _of_objects(folder: Path) -> Iterator[Host]:
     X, y = rng.standard_normal((6, 2)), rng.standard_normal(6)
     prog = ro.ConvexProgram(X, y, 0.05, ro.sample_patterns(X, 4))
     solution = ro.solve(prog)
-    deep = ro.train_deep(np.eye(3), np.eye(3), 0.01, 3)
-    several = ro.train_vector(X[:4], X[:4], 0.2, tol=1e-2)
+    deep = ro.deep.train_deep(np.eye(3), np.eye(3), 0.01, 3)
+    several = ro.several_outputs.train_vector(X[:4], X[:4], 0.2, tol=1e-2)
     things: tuple[tuple[str, Any, Reader], ...] = (
         ("solution", solution, lambda path: ro.Solution.load(path, prog)),
         ("network", solution.network, ro.ReLUNetwork.load),
         ("path", ro.solution_path(prog, lam_min_ratio=0.3),
          lambda path: ro.SolutionPath.load(path, prog)),
-        ("deep network", deep.network, ro.DeepNetwork.load),
-        ("vector network", several.network, ro.VectorNetwork.load),
+        ("deep network", deep.network, ro.deep.DeepNetwork.load),
+        ("vector network", several.network, ro.several_outputs.VectorNetwork.load),
         ("pruning path", ro.prune(solution), ro.PruningPath.load),
     )  # fmt: skip
     for name, thing, reader in things:

@@ -157,7 +157,7 @@ def by_certify(
             prog = ro.ConvexProgram(
                 answer.X, answer.y, claims["lam"],
                 ro.Patterns(answer.masks().T, arrays.get("pattern_gates")),
-                ro.Huber(answer.delta) if claims["loss"] == "huber" else claims["loss"],
+                ro.losses.Huber(answer.delta) if claims["loss"] == "huber" else claims["loss"],
                 claims["activation"], answer.weights, claims["intercept"],
             )  # fmt: skip
             parts = (arrays["hidden"], arrays["output"], float(arrays["intercept"]))

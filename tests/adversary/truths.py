@@ -81,7 +81,7 @@ def program(rng: Rng, loss: str, activation: str, scope: str) -> Any:
         patterns = ro.enumerate_patterns(X)
     else:
         patterns = ro.sample_patterns(X, int(rng.integers(1, 7)), seed=int(rng.integers(99)))
-    chosen: Any = ro.Huber(float(rng.choice([0.1, 1.0]))) if loss == "huber" else loss
+    chosen: Any = ro.losses.Huber(float(rng.choice([0.1, 1.0]))) if loss == "huber" else loss
     free = bool(rng.random() < 0.4)
     prog = ro.ConvexProgram(X, y, 1.0, patterns, chosen, activation, weights(rng, n), free)
     return prog.with_lam(float(10 ** rng.uniform(-2.5, -0.1) * prog.lam_max) or 0.1)
@@ -148,7 +148,7 @@ def interpolant(rng: Rng) -> Truth:
     d = int(rng.integers(1, 4))
     X = features(rng, max(2, d + int(rng.integers(0, 2))), d)
     y = targets(rng, len(X), "squared")
-    found = ro.minimum_norm_interpolant(X, y)
+    found = ro.interpolation.minimum_norm_interpolant(X, y)
     answer = Answer.of(found.certificate, X, y)
     near = ro.train_globally(X, y, found.certificate.lam, tol=1e-9)
     return Truth(found.certificate, answer, (as_known(found.network), as_known(near.network)))

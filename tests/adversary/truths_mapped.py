@@ -148,12 +148,12 @@ def trained_on(first: Truth, X: Matrix, y: Matrix, lam: float) -> Any:
     proof, tol = first.certificate, float(first.answer.claims["tol"])
     if first.answer.problem == "spline":
         shares = first.answer.weights
-        return ro.fit_spline(
+        return ro.one_input.fit_spline(
             X[:, 0], y, lam, loss=proof.loss, sample_weight=shares, tol=tol
         ).certificate
     if first.answer.problem == "several_outputs":
         free = bool(first.answer.claims["with_intercept"])
-        return ro.train_vector(X, y, lam, intercept=free, tol=tol).certificate
+        return ro.several_outputs.train_vector(X, y, lam, intercept=free, tol=tol).certificate
     return ro.train_globally(
         X, y, lam, tol=tol, loss=proof.loss, intercept=proof.intercept
     ).certificate

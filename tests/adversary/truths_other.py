@@ -39,11 +39,13 @@ def _several(rng: Rng, X: Matrix, columns: Any) -> Truth:
     pooling = None if columns is None or rng.random() < 0.5 else "average"
     free, tol = bool(rng.random() < 0.4), float(rng.choice([1e-2, 1e-4]))
     lam = float(10 ** rng.uniform(-2, -0.7)) * float(np.linalg.norm(X, 2) / len(X))
-    found = ro.train_vector(X, Y, lam, patches=columns, pooling=pooling, intercept=free, tol=tol)
+    found = ro.several_outputs.train_vector(
+        X, Y, lam, patches=columns, pooling=pooling, intercept=free, tol=tol
+    )
     answer = Answer.of(found.certificate, X, Y)
     network = Network.of(answer.arrays)
     none = replace(network, hidden=network.hidden[:0], output=network.output[:0])
-    near = ro.train_vector(
+    near = ro.several_outputs.train_vector(
         X, Y, lam, patches=columns, pooling=pooling, intercept=free, tol=tol / 30
     ).certificate
     return Truth(found.certificate, answer, (network, none, Network.of(near.to_arrays())))
@@ -56,10 +58,10 @@ def _spline(rng: Rng, loss: str) -> Truth:
     if demanded:
         x = rng.permutation(np.arange(n) * rng.choice([1.0, 0.1])) + rng.normal()
     y = targets(rng, n, "hinge" if loss == "hard_margin" else loss)
-    chosen: Any = ro.Huber(0.5) if loss == "huber" else loss
+    chosen: Any = ro.losses.Huber(0.5) if loss == "huber" else loss
     lam = None if demanded else float(10 ** rng.uniform(-3, 0))
     weight = None if demanded else weights(rng, n)
-    found = ro.fit_spline(x, y, lam, loss=chosen, sample_weight=weight, tol=1e-8)
+    found = ro.one_input.fit_spline(x, y, lam, loss=chosen, sample_weight=weight, tol=1e-8)
     answer = Answer.of(found.certificate, x[:, None], y)
     return Truth(found.certificate, answer, (Spline.of(answer), *_exact_splines(answer)))
 

@@ -9,16 +9,20 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from public import families, public_names
 
 import relu_opt as ro
-from relu_opt._moved import MOVED
+from relu_opt._moved import MOVED, NAMES
 
 from .imports import House
 
 ROOT = Path(__file__).parents[2]
 MOST_LOOSE = 8
 BESIDE_ROOMS = {"adversary", "architecture", "backends", "benchmarks", "docs", "ground", "paper"}
-NAMES = (Path(__file__).parent / "names_of_0_1.txt").read_text().split()
+NAMES_OF_0_1, PUBLIC = (
+    (Path(__file__).parent / file).read_text().split()
+    for file in ("names_of_0_1.txt", "public_names.txt")
+)
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +61,12 @@ def folders_of(package):
 
 
 def test_no_public_function_is_a_module_too(house):
-    """But `verify`, a folder that stands alone; and the two that are modules on purpose."""
+    """But `verify`, a folder that stands alone."""
     top = {name.split(".")[0] for name in house.modules}
-    assert top & set(ro.__all__) == {"verify", "errors", "export"}
+    assert top & set(ro.__all__) - set(families()) == {"verify"}
+    for family in families().values():
+        below = family.__name__.removeprefix("relu_opt.")
+        assert [name for name in family.__all__ if f"{below}.{name}" in house.modules] == []
 
 
 def test_the_map_is_printed_and_drawn(tmp_path):
@@ -88,10 +95,35 @@ def test_circles_and_arrows_back_are_found(tmp_path):
     assert found.floors()[-1] == ["sign"]
 
 
+def test_the_public_names_are_these():
+    """A name that comes or goes is meant: then it comes to, or goes from, this list too."""
+    assert sorted(public_names()) == sorted(PUBLIC)
+
+
+def test_every_public_name_is_at_home():
+    """Whatever was imported before, a function is no module of the same name."""
+    import relu_opt.verify.entry  # noqa: F401 - in a folder with the name of a function
+
+    modules = set(families())
+    for name in ro.__all__:
+        assert name in modules or callable(getattr(ro, name)), name
+    assert set(ro.__all__) <= set(dir(ro))
+    with pytest.raises(AttributeError, match="no attribute 'solv'"):
+        ro.solv  # noqa: B018
+
+
 def test_every_public_name_of_0_1_still_works():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        assert [name for name in NAMES if not hasattr(ro, name)] == []
+        assert [name for name in NAMES_OF_0_1 if not hasattr(ro, name)] == []
+
+
+@pytest.mark.parametrize(("name", "family"), NAMES.items())
+def test_names_of_before_say_where_they_are(name, family):
+    with pytest.warns(DeprecationWarning, match=rf"relu_opt\.{family}\.{name}\b") as record:
+        found = getattr(ro, name)
+    assert record[0].filename == __file__
+    assert found is getattr(getattr(ro, family), name)
 
 
 @pytest.mark.parametrize(("old", "new"), MOVED.items())

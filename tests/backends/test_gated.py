@@ -18,7 +18,7 @@ from relu_opt_native.group_columns import DiagonalData, GroupColumns
 from relu_opt_native.group_newton import Manner, NewtonSystem
 from relu_opt_native.radii import best_sizes, curvature_root
 
-LOSSES = ("squared", "logistic", "squared_hinge", ro.Huber(0.4))
+LOSSES = ("squared", "logistic", "squared_hinge", ro.losses.Huber(0.4))
 CASES = list(product(LOSSES, (False, True), (False, True)))
 every_case = pytest.mark.parametrize(("loss", "intercept", "weighted"), CASES)
 

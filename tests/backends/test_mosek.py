@@ -763,7 +763,7 @@ def test_probe_tells_other_faults(monkeypatch, code, state):
 
 def test_probe_with_a_licence(pretend):
     pretend()
-    assert relu_opt_mosek.probe() == ro.Availability(State.READY, "", FOUND.version)
+    assert relu_opt_mosek.probe() == ro.plugins.Availability(State.READY, "", FOUND.version)
 
 
 def test_probe_without_the_package_and_with_a_broken_one(monkeypatch):

@@ -11,7 +11,7 @@ import relu_opt as ro
 from relu_opt.plugins.manager import observe
 from relu_opt.plugins.types import Feature, StopReason
 
-LOSSES = ("squared", "logistic", "squared_hinge", ro.Huber(0.4))
+LOSSES = ("squared", "logistic", "squared_hinge", ro.losses.Huber(0.4))
 CASES = list(product(LOSSES, ("relu", "gated"), (False, True), (False, True)))
 every_case = pytest.mark.parametrize(("loss", "activation", "intercept", "weighted"), CASES)
 
@@ -215,7 +215,7 @@ def test_the_breast_cancer_benchmark(benchmark_programs):
     assert sol.lower_bound > 0.1004513832 * (1 + 1e-8)
     used = np.flatnonzero(sol.weights.any(axis=(0, 2)))
     gates = prog.patterns.gates[:, used]
-    fewer = prog.with_patterns(ro.patterns_of_gates(prog.X, gates))
+    fewer = prog.with_patterns(ro.program.patterns_of_gates(prog.X, gates))
     assert ro.solve(fewer, "cvxpy").objective == pytest.approx(sol.objective, rel=1e-7)
     assert sol.lower_bound <= 0.100451385204 * (1 + 1e-11)
     assert sol.objective >= 0.100451385204 * (1 - 1e-11)

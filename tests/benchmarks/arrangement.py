@@ -85,9 +85,9 @@ def measure(name: str, way: str) -> Measured:
     if way == "enumerate":
         patterns = len(ro.enumerate_patterns(X, LIST_LIMIT))
     elif way == "stream":
-        patterns = sum(map(len, ro.stream_patterns(X)))
+        patterns = sum(map(len, ro.program.stream_patterns(X)))
     else:
-        patterns = ro.count_patterns(X, 10**11)
+        patterns = ro.program.count_patterns(X, 10**11)
     seconds = time.perf_counter() - start
     n, rank = X.shape
     return Measured(n, rank, ":" in name, way, patterns, seconds, peak_mib() - before)
@@ -120,7 +120,7 @@ def table(results: list[Measured]) -> None:
 def samplers() -> None:
     """How many of 382 patterns random gates find: the least and the most of ten seeds."""
     X = np.random.default_rng(0).standard_normal((20, 3))
-    print(f"\n{ro.count_patterns(X)} patterns of 20 rows, rank 3; found by\n")
+    print(f"\n{ro.program.count_patterns(X)} patterns of 20 rows, rank 3; found by\n")
     print("| gates | gaussian | corners |")
     print("|---|---|---|")
     for count in (300, 1000, 3000, 10_000):

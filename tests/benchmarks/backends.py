@@ -145,7 +145,7 @@ def parsed() -> argparse.Namespace:
 def main() -> None:
     arguments = parsed()
     statuses = {status.name: status.availability for status in ro.backends()}
-    ready = [name for name in ORDER if statuses[name].state is ro.State.READY]
+    ready = [name for name in ORDER if statuses[name].state is ro.plugins.State.READY]
     chosen = arguments.backends or ready
     with threadpool_limits(1):
         for backend in chosen:

@@ -46,16 +46,16 @@ class Run:
     X: np.ndarray
     Y: np.ndarray
     steps: np.ndarray
-    networks: list[ro.DeepNetwork]
-    best: ro.DeepSolution
+    networks: list[ro.deep.DeepNetwork]
+    best: ro.deep.DeepSolution
 
     @property
     def labels(self) -> np.ndarray:
         return self.Y.argmax(axis=1)
 
-    def collapse(self, k: int) -> ro.NeuralCollapse:
+    def collapse(self, k: int) -> ro.deep.NeuralCollapse:
         network = self.networks[k]
-        return ro.neural_collapse(network.features(self.X), self.labels, network.weights[-1])
+        return ro.deep.neural_collapse(network.features(self.X), self.labels, network.weights[-1])
 
 
 def environment(folder: Path) -> Path:
@@ -89,16 +89,16 @@ def train(python: Path, counts: tuple[int, ...], steps: int, seed: int) -> Run:
         subprocess.run([python, worker, str(source), str(target)], check=True)
         with np.load(target) as arrays:
             networks = [network(arrays, k, X) for k in range(len(moments))]
-    best = ro.train_deep(X, Y, BETA / len(X), 3, batch_norm=True)
+    best = ro.deep.train_deep(X, Y, BETA / len(X), 3, batch_norm=True)
     return Run(counts, X, Y, moments, networks, best)
 
 
-def network(arrays: np.lib.npyio.NpzFile, k: int, X: np.ndarray) -> ro.DeepNetwork:
+def network(arrays: np.lib.npyio.NpzFile, k: int, X: np.ndarray) -> ro.deep.DeepNetwork:
     """The weights that torch kept at a moment, with the statistics of X."""
     scale, shift = (np.sqrt(len(X)) * arrays[f"{k}_3.{name}"] for name in ("weight", "bias"))
-    norm = ro.BatchNorm(scale, shift, 0 * scale, 0 * scale, len(X))
+    norm = ro.deep.BatchNorm(scale, shift, 0 * scale, 0 * scale, len(X))
     weights = tuple(arrays[f"{k}_{layer}.weight"] for layer in (0, 2, 5))
-    return ro.DeepNetwork(weights, norm=norm).with_statistics(X)
+    return ro.deep.DeepNetwork(weights, norm=norm).with_statistics(X)
 
 
 def plane(run: Run) -> np.ndarray:
@@ -113,7 +113,7 @@ def draw_features(axes: Axes, run: Run, k: int, across: np.ndarray, reach: float
     features = run.networks[k].features(run.X)
     centre = run.collapse(k).means.mean(axis=0)
     # The formula's means up to a rotation: the one that takes them nearest to those of the end.
-    best = ro.neural_collapse(run.best.network.features(run.X), run.labels).means
+    best = ro.deep.neural_collapse(run.best.network.features(run.X), run.labels).means
     best = best - best.mean(axis=0)
     left, _, right = np.linalg.svd(best.T @ (end - end.mean(axis=0)), full_matrices=False)
     corners = best @ left @ right @ across
@@ -132,7 +132,7 @@ def draw_measures(axes: Axes, run: Run) -> None:
     objectives = np.array([n.objective(run.X, run.Y, BETA / len(run.X)) for n in run.networks])
     found = [run.collapse(k) for k in range(len(run.networks))]
     excess = objectives / run.best.objective - 1
-    formula = ro.neural_collapse(run.best.network.features(run.X), run.labels).cosines
+    formula = ro.deep.neural_collapse(run.best.network.features(run.X), run.labels).cosines
     lines = (
         ("objective above the optimum, relative", excess, GREY, "-"),
         ("within/between", [each.variability for each in found], COLOURS[0], "-"),
@@ -188,7 +188,9 @@ def main() -> None:
     runs = [train(python, counts, arguments.steps, arguments.seed) for counts in COUNTS]
     for run in runs:
         print(f"--- {', '.join(map(str, run.counts))} samples, {arguments.steps} steps of Adam")
-        print(ro.compare_deep(run.networks[-1], run.X, run.Y, BETA / len(run.X)).report(), "\n")
+        print(
+            ro.deep.compare_deep(run.networks[-1], run.X, run.Y, BETA / len(run.X)).report(), "\n"
+        )
     draw(runs, arguments.picture)
 
 

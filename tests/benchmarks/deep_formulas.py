@@ -91,7 +91,7 @@ def main() -> None:
     for name, cases in formulas.items():
         for X, Y, lam, depth, options in cases(np.random.default_rng(arguments.seed)):
             began = time.perf_counter()
-            found = ro.train_deep(X, Y, lam, depth, **options)  # type: ignore[arg-type]
+            found = ro.deep.train_deep(X, Y, lam, depth, **options)  # type: ignore[arg-type]
             seconds = time.perf_counter() - began
             proof = "global" if found.is_global else f"gap {found.rel_gap:.0e}"
             n, d = X.shape

@@ -117,7 +117,7 @@ def rules(arguments: argparse.Namespace) -> None:
         took = time.perf_counter() - start
         pairs = zip(path.points[:-1], path.points[1:], strict=True)
         largest = max(rule(high, low).largest_gap for high, low in pairs)
-        ended = "" if path.stop is ro.StopReason.CONVERGED else f", {path.stop.value}"
+        ended = "" if path.stop is ro.plugins.StopReason.CONVERGED else f", {path.stop.value}"
         print(f"| {name} | {len(path)}{ended} | {took:.1f} | {largest:.2e} |", flush=True)
 
 

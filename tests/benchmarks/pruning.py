@@ -58,7 +58,7 @@ def cases(seed: int) -> Iterator[tuple[str, ro.ConvexProgram, ro.Certificate]]:
         network = ro.ReLUNetwork(
             rng.standard_normal((width, d)), rng.standard_normal(width) / width
         )
-        prog = ro.ConvexProgram(X, y, 0.01, ro.patterns_of_gates(X, network.hidden.T))
+        prog = ro.ConvexProgram(X, y, 0.01, ro.program.patterns_of_gates(X, network.hidden.T))
         yield "random network", prog, ro.certify(prog, network, scope="program")
 
 

@@ -80,7 +80,7 @@ class Measured:
 
     @property
     def converged(self) -> bool:
-        return self.stop == ro.StopReason.CONVERGED.value
+        return self.stop == ro.plugins.StopReason.CONVERGED.value
 
     @property
     def passes(self) -> float:

@@ -90,7 +90,7 @@ def parsed() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parsed()
-    ready = [s.name for s in ro.backends() if s.availability.state is ro.State.READY]
+    ready = [s.name for s in ro.backends() if s.availability.state is ro.plugins.State.READY]
     chosen = arguments.backends or sorted(ready, key=lambda name: name != "native")
     print("| problem | backend | seconds | objective | rel. gap | iterations | neurons | stop |")
     print("|---|---|---|---|---|---|---|---|", flush=True)

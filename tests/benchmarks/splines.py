@@ -45,7 +45,7 @@ def splines(largest: int, seed: int) -> None:
             for lam in (1e-3, 1e-5):
                 x, y = data(n, loss, seed)
                 began = time.perf_counter()
-                fit = ro.fit_spline(x, y, lam, loss=loss)
+                fit = ro.one_input.fit_spline(x, y, lam, loss=loss)
                 seconds = time.perf_counter() - began
                 began = time.perf_counter()
                 found = ro.verify(fit.certificate, x, y)
@@ -77,7 +77,7 @@ def unseen() -> None:
             ]
             for kind, (x, y), lam in [*cases, ("wide", wide, 1e-2), ("wide", wide, 1e-4)]:
                 began = time.perf_counter()
-                fit = ro.fit_spline(x, y, lam, loss=loss)
+                fit = ro.one_input.fit_spline(x, y, lam, loss=loss)
                 slowest = max(slowest, time.perf_counter() - began)
                 verdict = ro.verify(fit.certificate, x, y).verdict
                 if verdict != fit.verdict:
@@ -97,15 +97,15 @@ def lasso(seed: int) -> None:
     for n in (30, 100, 300):
         x, y = data(n, "squared", seed)
         began = time.perf_counter()
-        fit = ro.fit_spline(x, y, 1e-3)
+        fit = ro.one_input.fit_spline(x, y, 1e-3)
         ours = time.perf_counter() - began
         model = Lasso(alpha=1e-3, tol=1e-10, max_iter=100_000)
         began = time.perf_counter()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            model.fit(ro.spline_features(x), y)
+            model.fit(ro.one_input.spline_features(x), y)
         theirs = time.perf_counter() - began
-        residual = model.predict(ro.spline_features(x)) - y
+        residual = model.predict(ro.one_input.spline_features(x)) - y
         value = 0.5 * np.mean(residual**2) + 1e-3 * np.abs(model.coef_).sum()
         print(
             f"| {n} | {ours:.3f} | {theirs:.3f} | {value / fit.lower_bound - 1:.0e} |", flush=True
@@ -118,7 +118,7 @@ def penalised(seed: int) -> None:
     for n in (100, 300, 1_000, 2_000):
         x, y = data(n, "squared", seed)
         began = time.perf_counter()
-        fit = ro.fit_spline(x, y, 1e-3, penalize_bias=True)
+        fit = ro.one_input.fit_spline(x, y, 1e-3, penalize_bias=True)
         seconds = time.perf_counter() - began
         print(
             f"| {n:,} | {fit.stats['patterns']:,} | {seconds:.2f} | {fit.rel_gap:.0e} |", flush=True
@@ -133,13 +133,13 @@ def pictures(folder: Path, seed: int) -> None:
     figure = Figure(figsize=(9.0, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     for axes, penalize in ((left, False), (right, True)):
-        fit = ro.fit_spline(x, y, 3e-3, penalize_bias=penalize)
+        fit = ro.one_input.fit_spline(x, y, 3e-3, penalize_bias=penalize)
         plotting.plot_spline(fit, x, y, axes=axes)
         axes.set(title=f"hidden bias {'penalised' if penalize else 'free'}: {len(fit.kinks)} kinks")
         axes.spines[["top", "right"]].set_visible(False)
     plotting.save_figure(left, folder / "spline.png")
     x, y = data(80, "hinge", seed)
-    fit = ro.fit_spline(x, y, 3e-3, loss="hinge")
+    fit = ro.one_input.fit_spline(x, y, 3e-3, loss="hinge")
     axes = plotting.plot_spline(fit, x, y)
     plotting.save_figure(axes, folder / "spline_classes.png")
 

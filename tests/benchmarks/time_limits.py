@@ -55,7 +55,7 @@ def everywhere(n: int) -> Callable[[float], Any]:
 def several(n: int) -> Callable[[float], Any]:
     X, y = data(n, 4)
     Y = np.column_stack([y, y[::-1]])
-    return lambda limit: ro.train_vector(X, Y, 1e-3, tol=1e-10, time_limit=limit)
+    return lambda limit: ro.several_outputs.train_vector(X, Y, 1e-3, tol=1e-10, time_limit=limit)
 
 
 def one_input(loss: str) -> Door:
@@ -63,7 +63,7 @@ def one_input(loss: str) -> Door:
         x = np.sort(np.random.default_rng(0).standard_normal(n))
         y = np.sin(5 * x) + 0.1 * np.random.default_rng(1).standard_normal(n)
         y = np.where(y > 0, 1.0, -1.0) if loss == "hinge" else y
-        return lambda limit: ro.fit_spline(x, y, 1e-6, loss=loss, time_limit=limit)
+        return lambda limit: ro.one_input.fit_spline(x, y, 1e-6, loss=loss, time_limit=limit)
 
     return door
 

@@ -31,7 +31,7 @@ def main(limit: float) -> None:
     for rank, lam in [(2, 0.01), (3, 0.05), (4, 0.05), (10, 0.02), (61, 0.02)]:
         X, Y = digits(rank)
         start = time.perf_counter()
-        found = ro.train_vector(X, Y, lam, intercept=True, time_limit=limit)
+        found = ro.several_outputs.train_vector(X, Y, lam, intercept=True, time_limit=limit)
         seconds = time.perf_counter() - start
         start = time.perf_counter()
         checked = ro.verify(found.certificate, X, Y)
@@ -47,10 +47,10 @@ def main(limit: float) -> None:
     for n, rank, c in [(10, 2, 2), (40, 2, 3), (8, 3, 2), (12, 3, 2)]:
         rng = np.random.default_rng(n)
         X, Y = rng.standard_normal((n, rank)), rng.standard_normal((n, c))
-        row = [f"{n}", f"{rank}", f"{c}", f"{ro.count_patterns(X)}"]
+        row = [f"{n}", f"{rank}", f"{c}", f"{ro.program.count_patterns(X)}"]
         for method in ("sdp", "column_generation"):
             start = time.perf_counter()
-            found = ro.train_vector(X, Y, 0.02, method, time_limit=limit)
+            found = ro.several_outputs.train_vector(X, Y, 0.02, method, time_limit=limit)
             row += [f"{time.perf_counter() - start:.1f}", f"{found.rel_gap:.1e}"]
         print("| " + " | ".join(row) + " |", flush=True)
 

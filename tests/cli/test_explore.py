@@ -99,7 +99,7 @@ def test_an_interrupt_ends_the_rows_and_says_so(run, trained, monkeypatch):
     def interrupted(*arguments, **options):
         calls.append(1)
         found = ro.solve(*arguments, **options)
-        return replace(found, stop=ro.StopReason.INTERRUPTED)
+        return replace(found, stop=ro.plugins.StopReason.INTERRUPTED)
 
     monkeypatch.setattr("relu_opt.sets.stacking.solve", interrupted)
     arguments = ("--rows", "3", "--eps", "0.05")

@@ -323,7 +323,7 @@ def test_certificates_that_no_table_can_be_held_against(run, data, folder):
 
     rng = np.random.default_rng(0)
     X = rng.standard_normal((8, 2))
-    ro.train_vector(X, X, 0.1).certificate.save(folder / "v.npz")
+    ro.several_outputs.train_vector(X, X, 0.1).certificate.save(folder / "v.npz")
     refused = run("verify", "v.npz", data, "--target", "y")
     assert refused.code == 2
     assert "several outputs" in refused.err
@@ -334,7 +334,7 @@ def test_a_spline_is_verified_on_its_two_columns(run, folder):
 
     x = np.linspace(0, 1, 9)
     np.savez(folder / "xy.npz", x=x, y=np.abs(x - 0.4))
-    ro.fit_spline(x, np.abs(x - 0.4), 0.01).certificate.save(folder / "s.npz")
+    ro.one_input.fit_spline(x, np.abs(x - 0.4), 0.01).certificate.save(folder / "s.npz")
     assert run("verify", "s.npz", "xy.npz", "--target", "y").code == 0
 
 

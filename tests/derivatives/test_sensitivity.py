@@ -156,7 +156,7 @@ def test_degrees_of_freedom_of_orthonormal_groups():
     least = np.array([np.linalg.norm(X[m].T @ y[m]) for m in (X @ gates >= 0).T])
     for strength, active in ((0.5 * least.min(), 2), (least.mean(), 1)):
         prog = ro.ConvexProgram(
-            X, y, strength / len(X), ro.patterns_of_gates(X, gates), activation="gated"
+            X, y, strength / len(X), ro.program.patterns_of_gates(X, gates), activation="gated"
         )
         shrunk = np.maximum(0, least - strength)
         assert (shrunk > 0).sum() == active
@@ -289,7 +289,7 @@ def test_a_repeated_sample_has_no_derivative_in_the_data():
     result = ro.sensitivity(solved(prog))
     row = next(int(each.rows[0]) for each in result.contacts if len(each.rows))
     X, y = np.vstack([prog.X, prog.X[row]]), np.append(prog.y, prog.y[row])
-    twice = ro.ConvexProgram(X, y, prog.lam, ro.patterns_of_gates(X, prog.patterns.gates))
+    twice = ro.ConvexProgram(X, y, prog.lam, ro.program.patterns_of_gates(X, prog.patterns.gates))
     again = ro.sensitivity(solved(twice))
     assert again.differentiable
     assert np.isfinite(again.d_lam).all()

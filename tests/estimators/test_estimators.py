@@ -100,9 +100,9 @@ def test_data_as_they_are(numbers):
 
 def test_losses_and_options_reach_the_program(numbers):
     X, y = numbers
-    found = ro.ReLURegressor(n_gates=5, loss=ro.Huber(0.3), options={"threads": 1}, tol=1e-6)
+    found = ro.ReLURegressor(n_gates=5, loss=ro.losses.Huber(0.3), options={"threads": 1}, tol=1e-6)
     found.fit(X, y)
-    assert found.solution_.program.loss == ro.Huber(0.3)
+    assert found.solution_.program.loss == ro.losses.Huber(0.3)
     assert found.solution_.stats["options"]["threads"] == 1
     assert found.certificate_.tol == found.solution_.stats["tol"] == 1e-6
 
@@ -238,7 +238,7 @@ def test_the_lam_is_that_of_folds_made_by_hand(numbers, rule):
     gates = ro.sample_patterns(rows, 10, 0).gates
     errors = np.empty((4, 3))
     for k, (train, test) in enumerate(folds.split(X)):
-        patterns = ro.patterns_of_gates(rows[train], gates)
+        patterns = ro.program.patterns_of_gates(rows[train], gates)
         for j, lam in enumerate(LAMS):
             fold = ro.ConvexProgram(rows[train], y[train], lam, patterns)
             network = ro.solve(fold, tol=1e-10).network
@@ -256,7 +256,7 @@ def test_the_lam_is_that_of_folds_made_by_hand(numbers, rule):
 def test_each_class_has_its_own_path(flowers):
     X, y = flowers
     found = ro.ReLUClassifierCV(n_lams=3, lam_min_ratio=0.01, cv=3, n_gates=10).fit(X, y)
-    assert isinstance(found, ro.ReLUPathCV)
+    assert isinstance(found, ro.estimators.ReLUPathCV)
     alone = ro.ReLUClassifierCV(n_lams=3, lam_min_ratio=0.01, n_gates=10)
     alone.set_params(cv=list(StratifiedKFold(3).split(X, y))).fit(X, y == "virginica")
     assert found.lam_[2] == pytest.approx(alone.lam_, rel=1e-9)
@@ -302,7 +302,7 @@ def test_what_a_path_refuses(numbers, two):
     with pytest.raises(NotFittedError):
         _ = ro.ReLURegressorCV().path_
     with pytest.raises(TypeError, match="abstract class ReLUPathCV"):
-        ro.ReLUPathCV()
+        ro.estimators.ReLUPathCV()
 
 
 # -- certificates and warnings ---------------------------------------------------------------
@@ -565,7 +565,7 @@ def test_what_no_model_can_hold(two, flowers, numbers):
 def test_scikit_learn_is_imported_when_an_estimator_is_asked_for():
     code = (
         "import sys, relu_opt as ro\n"
-        "assert 'ReLURegressor' in dir(ro) and 'ReLUPathCV' in ro.__all__\n"
+        "assert 'ReLURegressor' in dir(ro) and 'ReLUClassifierCV' in ro.__all__\n"
         "assert not hasattr(ro, 'ReLURegresor')\n"
         "print('sklearn' in sys.modules)\n"
         "print(ro.ReLUClassifierCV.__module__, 'sklearn' in sys.modules)"

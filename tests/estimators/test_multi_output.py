@@ -29,7 +29,7 @@ def iris(columns=2):
 def test_it_is_train_vector_on_one_hot_targets():
     X, y = iris()
     found = vector(lam=0.01).fit(X, y)
-    direct = ro.train_vector(found.scaling_.rows(X), np.eye(3)[y], 0.01)
+    direct = ro.several_outputs.train_vector(found.scaling_.rows(X), np.eye(3)[y], 0.01)
     assert found.certificate_.verdict == "certified"
     assert found.solution_.objective == pytest.approx(direct.objective, rel=2e-6)
     assert found.decision_function(X).shape == (50, 3)

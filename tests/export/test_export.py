@@ -269,7 +269,7 @@ def test_a_solver_sharpens_the_bound_of_a_bad_network(data):
     network = make_network(d=3, intercept=0.0)
     quick = ro.certify_network(network, X, y, 0.01)
     sharp = ro.certify_network(network, X, y, 0.01, backend="auto")
-    own = ro.ConvexProgram(X, y, 0.01, ro.patterns_of_gates(X, network.hidden.T))
+    own = ro.ConvexProgram(X, y, 0.01, ro.program.patterns_of_gates(X, network.hidden.T))
     assert quick.lower_bound < sharp.lower_bound
     assert sharp.lower_bound == pytest.approx(ro.solve(own).objective, rel=1e-7)
     assert sharp.verdict == "not_certified"
@@ -288,7 +288,7 @@ def test_the_scope_all_is_a_claim_about_every_network(data):
 def test_networks_of_every_kind_get_a_verdict(data, kind, neurons):
     X, y = data
     network = make_network(kind, 0.3, neurons, d=3)
-    proof = ro.certify_network(network, X, y, 0.05, loss=ro.Huber(), backend="auto")
+    proof = ro.certify_network(network, X, y, 0.05, loss=ro.losses.Huber(), backend="auto")
     assert proof.lower_bound <= proof.objective
     assert proof.intercept
     assert ro.verify(proof, X, y).verdict in ("certified", "not_certified")

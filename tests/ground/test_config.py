@@ -204,8 +204,10 @@ def trained_tols(**given):
         "certify": ro.certify(program, network, **given).tol,
         "certify_network": ro.certify_network(network, X, y, 0.01, **given).tol,
         "train_globally": ro.train_globally(X, y, 0.01, **given).certificate.tol,
-        "train_vector": ro.train_vector(X, y[:, None], 0.01, **given).certificate.tol,
-        "fit_spline": ro.fit_spline(X[:, 0], y, 0.01, **given).certificate.tol,
+        "train_vector": ro.several_outputs.train_vector(
+            X, y[:, None], 0.01, **given
+        ).certificate.tol,
+        "fit_spline": ro.one_input.fit_spline(X[:, 0], y, 0.01, **given).certificate.tol,
     }
 
 
@@ -231,14 +233,14 @@ def test_a_tol_of_one_or_more_is_refused_by_every_trainer_and_prover(tol):
         lambda: ro.certify(program, nothing, tol=tol),
         lambda: ro.certify_network(nothing, X, y, 0.01, tol=tol),
         lambda: ro.train_globally(X, y, 0.01, tol=tol),
-        lambda: ro.train_vector(X, y[:, None], 0.01, tol=tol),
-        lambda: ro.fit_spline(X[:, 0], y, 0.01, tol=tol),
+        lambda: ro.several_outputs.train_vector(X, y[:, None], 0.01, tol=tol),
+        lambda: ro.one_input.fit_spline(X[:, 0], y, 0.01, tol=tol),
         lambda: ro.prune(nothing, X, y, lam=0.01, tol=tol),
-        lambda: ro.separation(X, y, tol=tol),
-        lambda: ro.vector_separation(X, y[:, None], tol=tol),
+        lambda: ro.all_patterns.separation(X, y, tol=tol),
+        lambda: ro.several_outputs.vector_separation(X, y[:, None], tol=tol),
         lambda: ro.solution_path(program, tol=tol),
-        lambda: ro.minimum_norm_interpolant(X[:2], y[:2], tol=tol),
-        lambda: ro.train_stacked(X, y[:, None], 0.01, 5, tol=tol),
+        lambda: ro.interpolation.minimum_norm_interpolant(X[:2], y[:2], tol=tol),
+        lambda: ro.several_outputs.train_stacked(X, y[:, None], 0.01, 5, tol=tol),
         lambda: ro.solve_program(ro.LinearProgram(c=[1.0], lower=0.0), tol=tol),
         lambda: ro.cross_check(program, backends=["native"], tol=tol),
     )

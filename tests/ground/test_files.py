@@ -29,10 +29,14 @@ def results(data):
     return {
         "solution": (ro.solve(program), X, y),
         "global": (ro.train_globally(X, y, 0.01), X, y),
-        "vector": (ro.train_vector(X, Y, 0.05), X, Y),
-        "spline": (ro.fit_spline(X[:, 0], y, 0.01), X[:, 0], y),
-        "interpolating spline": (ro.fit_spline(X[:, 0], y, loss="interpolation"), X[:, 0], y),
-        "spline with a bias": (ro.fit_spline(X[:, 0], y, 0.01, penalize_bias=True), X, y),
+        "vector": (ro.several_outputs.train_vector(X, Y, 0.05), X, Y),
+        "spline": (ro.one_input.fit_spline(X[:, 0], y, 0.01), X[:, 0], y),
+        "interpolating spline": (
+            ro.one_input.fit_spline(X[:, 0], y, loss="interpolation"),
+            X[:, 0],
+            y,
+        ),
+        "spline with a bias": (ro.one_input.fit_spline(X[:, 0], y, 0.01, penalize_bias=True), X, y),
     }
 
 
@@ -46,7 +50,7 @@ def test_a_result_is_checked_by_the_certificate_that_it_carries(results):
 def test_what_carries_no_proof_is_named(results, data):
     X, y = data
     solution = results["solution"][0]
-    deep = ro.train_deep(X[:, :1], y, 0.1, 3)
+    deep = ro.deep.train_deep(X[:, :1], y, 0.1, 3)
     nothings = (
         solution.network, None, deep, X, 3, [solution], {}, object(), ro.Certificate, ro.Solution,
         solution.program, b"c.npz", results["vector"][0].network,
@@ -65,9 +69,9 @@ def test_whatever_carries_a_certificate_is_checked(results, data, tmp_path):
     carriers = (
         (path.points[1], X, y), (path.solution_at(0.07, refine=True), X, y), (S.min_norm(), X, y),
         (S.near_optimal(1e-3).network, X, y),
-        (ro.minimum_norm_interpolant(few, targets), few, targets),
-        (ro.closed_form(np.eye(3), targets, 0.1), np.eye(3), targets),
-        (ro.closed_form(np.eye(3), targets, loss="interpolation"), np.eye(3), targets),
+        (ro.interpolation.minimum_norm_interpolant(few, targets), few, targets),
+        (ro.formulas.closed_form(np.eye(3), targets, 0.1), np.eye(3), targets),
+        (ro.formulas.closed_form(np.eye(3), targets, loss="interpolation"), np.eye(3), targets),
     )  # fmt: skip
     for carrier, rows, values in carriers:
         assert ro.verify(carrier, rows, values).valid, carrier
@@ -83,7 +87,7 @@ def test_what_carries_several_or_none_says_what_to_pass(results, data, tmp_path)
     solution = results["solution"][0]
     labels = np.array(["a", "b", "c"] * 4)
     several = ro.ReLUClassifier(0.1, n_gates=3).fit(X[:, :1], labels)
-    deep = ro.train_deep(X[:, :1], y, 0.1, 3)
+    deep = ro.deep.train_deep(X[:, :1], y, 0.1, 3)
     for subject, advice in ((several, "one of its certificates_"), (deep, "rests on its `reason`")):
         with pytest.raises(DataError, match=f"carries no proof.*{advice}"):
             ro.verify(subject, X, y)
@@ -108,9 +112,9 @@ def test_every_kind_of_certificate_is_read_as_what_it_is(results, tmp_path):
             assert found.meta() == result.certificate.meta()
             assert ro.verify(found, X, y) == ro.verify(file, X, y)
     with pytest.raises(DataError, match=r"another kind\. relu_opt\.load reads it"):
-        ro.SplineCertificate.load(tmp_path / "solution.npz")
+        ro.one_input.SplineCertificate.load(tmp_path / "solution.npz")
     with pytest.raises(DataError, match=r"another kind\. relu_opt\.load reads it"):
-        ro.VectorCertificate.load(tmp_path / "spline.npz")
+        ro.several_outputs.VectorCertificate.load(tmp_path / "spline.npz")
 
 
 def test_every_other_file_is_read_as_what_it_is(results, data, tmp_path):
@@ -119,7 +123,7 @@ def test_every_other_file_is_read_as_what_it_is(results, data, tmp_path):
     pruned = ro.prune(solution)
     frame = {"x": X[:, 0], "y": y}
     table = Table(("x", "y"), frame, "data", lambda row: f"row {row}")
-    deep = ro.DeepNetwork((np.ones((2, 2)), np.ones((1, 2))), "relu", None, np.zeros(1))
+    deep = ro.deep.DeepNetwork((np.ones((2, 2)), np.ones((1, 2))), "relu", None, np.zeros(1))
     saved = {
         "network": solution.network,
         "vector": results["vector"][0].network,
@@ -266,13 +270,13 @@ def test_a_path_is_proved_to_the_tol_of_who_reads_it(results, tmp_path):
 # -- a loss of one's own -----------------------------------------------------------------
 
 
-class Own(ro.Squared):
+class Own(ro.losses.Squared):
     """Squared in all but its type."""
 
     name = "own"
 
 
-class Disguised(ro.Squared):
+class Disguised(ro.losses.Squared):
     """Says that it is the squared loss, and is half as large."""
 
     def value(self, z, y):

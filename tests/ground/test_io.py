@@ -361,7 +361,7 @@ def test_needed_arrays(name, kind, ndim, found):
 def intact(tmp_path_factory, make_program):
     """The bytes of each kind of file, by the function that reads it."""
     folder = tmp_path_factory.mktemp("intact")
-    prog = make_program(1, n=9, d=2, p=4, loss=ro.Huber(0.4), weighted=True)
+    prog = make_program(1, n=9, d=2, p=4, loss=ro.losses.Huber(0.4), weighted=True)
     weights = np.zeros(prog.weights_shape)
     weights[0, 0] = prog.patterns.gates[:, 0]
     cert = ro.certify(prog, weights)

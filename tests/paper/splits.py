@@ -34,7 +34,7 @@ class Split:
         """Squared loss over the patterns of normal gates."""
         X, y = self.train
         drawn = np.random.default_rng(seed).standard_normal((X.shape[1], gates))
-        return ro.ConvexProgram(X, y, lam, ro.patterns_of_gates(X, drawn))
+        return ro.ConvexProgram(X, y, lam, ro.program.patterns_of_gates(X, drawn))
 
 
 def read(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:

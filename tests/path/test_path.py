@@ -320,7 +320,7 @@ def separate_groups(sizes, seed=0):
     X[:, 0] = np.repeat([1.0, -1.0], 10)
     gates = np.array([[1.0, -1.0], [0, 0], [0, 0]])
     y = rng.standard_normal(20) * np.repeat(sizes, 10)
-    return ro.ConvexProgram(X, y, 1.0, ro.patterns_of_gates(X, gates), activation="gated")
+    return ro.ConvexProgram(X, y, 1.0, ro.program.patterns_of_gates(X, gates), activation="gated")
 
 
 def test_entries_are_where_they_must_be():

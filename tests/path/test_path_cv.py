@@ -270,7 +270,7 @@ def test_after_a_path_that_was_stopped_no_fold_begins(make_program):
     with observe(interrupt):
         found = ro.cross_validate(make_program(), 3, LAMS)
     assert len(found.path) == 1
-    assert found.path.stop is ro.StopReason.INTERRUPTED
+    assert found.path.stop is ro.plugins.StopReason.INTERRUPTED
     assert np.isnan(found.errors).all()
     assert not found.complete
 

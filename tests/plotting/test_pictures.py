@@ -17,7 +17,7 @@ pytest.importorskip("matplotlib")
 
 @pytest.fixture(scope="module")
 def recorded(make_program):
-    with ro.record() as history:
+    with ro.progress.record() as history:
         solution = ro.solve(make_program(n=40, d=4, p=30, lam_share=0.05), backend="native")
     return history, solution
 
@@ -43,7 +43,7 @@ def test_a_history_ends_at_the_bounds_of_the_certificate(recorded):
 
 def test_the_last_of_several_solves_is_kept_apart(make_program):
     programs = [make_program(seed=k, n=30, p=20, lam_share=0.1) for k in (1, 2)]
-    with ro.record() as history:
+    with ro.progress.record() as history:
         for program in programs:
             solution = ro.solve(program, backend="native")
     assert history.iterations[0] == 0
@@ -52,7 +52,7 @@ def test_the_last_of_several_solves_is_kept_apart(make_program):
 
 
 def test_nothing_is_recorded_outside_of_the_context(make_program):
-    with ro.record() as history:
+    with ro.progress.record() as history:
         pass
     ro.solve(make_program(), backend="native")
     assert repr(history) == "History(0 iterations)"

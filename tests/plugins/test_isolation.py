@@ -39,7 +39,7 @@ class Plugin:
 def problem():
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((12, 2)), rng.standard_normal(12)
-    return ro.ConvexProgram(X, y, 0.05, ro.sample_patterns(X, 8), ro.Huber(0.5))
+    return ro.ConvexProgram(X, y, 0.05, ro.sample_patterns(X, 8), ro.losses.Huber(0.5))
 
 
 def honest(program):
@@ -49,7 +49,7 @@ def honest(program):
 
 SET = {
     "lam": lambda p: object.__setattr__(p, "lam", 1e6),
-    "loss": lambda p: object.__setattr__(p, "loss", ro.Huber(50.0)),
+    "loss": lambda p: object.__setattr__(p, "loss", ro.losses.Huber(50.0)),
     "the loss's parameter": lambda p: object.__setattr__(p.loss, "delta", 1e-9),
     "X": lambda p: object.__setattr__(p, "X", 0 * p.X),
     "patterns": lambda p: object.__setattr__(p, "patterns", ro.Patterns(np.ones((12, 1)))),

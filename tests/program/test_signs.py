@@ -64,8 +64,8 @@ def test_a_row_s_pattern_is_that_of_the_row_alone(method):
     X, gates = tenths(rng, 300, 6), tenths(rng, 6, 50)
     if method == "sample_patterns":
         gates = ro.sample_patterns(X, 50, method="corners").gates
-    masks = ro.patterns_of_gates(X, gates).masks
-    kept = ro.patterns_of_gates(X, gates).gates
+    masks = ro.program.patterns_of_gates(X, gates).masks
+    kept = ro.program.patterns_of_gates(X, gates).gates
     alone = np.concatenate([masks_of(row[None], kept) for row in X])
     np.testing.assert_array_equal(masks, alone)
 
@@ -73,7 +73,7 @@ def test_a_row_s_pattern_is_that_of_the_row_alone(method):
 def test_a_trained_gated_network_has_its_program_s_gates():
     rng = np.random.default_rng(3)
     X, y = tenths(rng, 60, 3), tenths(rng, 60)
-    patterns = ro.patterns_of_gates(X, tenths(rng, 3, 12))
+    patterns = ro.program.patterns_of_gates(X, tenths(rng, 3, 12))
     prog = ro.ConvexProgram(X, y, 0.01, patterns, activation="gated")
     sol = ro.solve(prog)
     assert sol.certificate.verdict == "certified"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from relu_opt import ConvexProgram, Huber, sample_patterns
+from relu_opt import ConvexProgram, sample_patterns
 from relu_opt.errors import DataError
-from relu_opt.program.losses import LOSSES, get_loss
+from relu_opt.program.losses import LOSSES, Huber, get_loss
 from relu_opt.program.units import Units, centre_of, exponent, scaled, survives
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import relu_opt as ro
 
-LOSSES = ("squared", "logistic", "squared_hinge", ro.Huber(0.4))
+LOSSES = ("squared", "logistic", "squared_hinge", ro.losses.Huber(0.4))
 
 # A program of each kind, small enough for thousands of solves.
 programs = st.fixed_dictionaries(
@@ -149,7 +149,7 @@ def test_scaling_the_targets_scales_lam(make_program, kind, c):
     """With y → cy, λ → cλ (and δ → cδ), w → cw multiplies the objective by c²."""
     kind = {**kind, "loss": LOSSES[3 if kind["loss"] == LOSSES[3] else 0]}
     prog = make_program(**kind)
-    loss = ro.Huber(c * 0.4) if prog.loss.name == "huber" else "squared"
+    loss = ro.losses.Huber(c * 0.4) if prog.loss.name == "huber" else "squared"
     scaled = replace(prog, y=c * prog.y, lam=c * prog.lam, loss=loss)
     assert math.isclose(scaled.lam_max, c * prog.lam_max, rel_tol=1e-9)
     lower, upper = optimum(prog)

@@ -22,7 +22,7 @@ from relu_opt.proof.dual_bound import feasibility, lower_bound
 from relu_opt.proof.primal_bound import objective_above
 from relu_opt.rounding import scaled_down, scaled_up
 
-LOSSES = ("squared", "logistic", "squared_hinge", "hinge", ro.Huber(0.4))
+LOSSES = ("squared", "logistic", "squared_hinge", "hinge", ro.losses.Huber(0.4))
 
 
 # -- exact values ------------------------------------------------------------------------
@@ -263,7 +263,7 @@ def test_no_bound_exceeds_the_exact_objective_of_a_better_network(seed):
 
 
 @pytest.mark.parametrize("offset", [1e7, -1e8, 1e9])
-@pytest.mark.parametrize("loss", ["squared", ro.Huber(0.5)])
+@pytest.mark.parametrize("loss", ["squared", ro.losses.Huber(0.5)])
 def test_targets_far_from_zero_are_certified(make_program, offset, loss):
     near = make_program(6, n=24, p=15, loss=loss, intercept=True)
     prog = replace(near, y=near.y + offset)

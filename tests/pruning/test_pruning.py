@@ -13,7 +13,7 @@ from relu_opt.pruning.prune import METHODS, prune_certified
 from relu_opt.pruning.steps import exact_steps, inverse_gram, least_squares_steps, null_space
 
 BASELINES = [method for method in METHODS if method != "optimal"]
-LOSSES = ("squared", "logistic", "squared_hinge", ro.Huber(0.4))
+LOSSES = ("squared", "logistic", "squared_hinge", ro.losses.Huber(0.4))
 
 
 def contributions(network, X):
@@ -543,7 +543,7 @@ def test_losses_of_many_fits_are_those_of_few(case, monkeypatch):
 def test_a_path_is_saved_and_loaded(tmp_path, gated):
     network, X, y = random_network(0, gated=gated, intercept=0.4)
     weight = np.linspace(1, 2, 6)
-    path = ro.prune(network, X, y, lam=0.1, to=2, loss=ro.Huber(0.3), sample_weight=weight)
+    path = ro.prune(network, X, y, lam=0.1, to=2, loss=ro.losses.Huber(0.3), sample_weight=weight)
     path.save(tmp_path / "path.npz")
     again = ro.PruningPath.load(tmp_path / "path.npz")
     for name in ("factors", "intercepts", "losses", "objectives", "widths", "rel_gaps"):

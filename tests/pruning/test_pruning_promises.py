@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import relu_opt as ro
 from relu_opt.pruning.prune import METHODS
 
-LOSSES = ("squared", "logistic", "squared_hinge", ro.Huber(0.4))
+LOSSES = ("squared", "logistic", "squared_hinge", ro.losses.Huber(0.4))
 
 # Networks whose neurons are copies, sums and multiples of each other, on data with repeated rows
 # and columns: the contributions have any rank.

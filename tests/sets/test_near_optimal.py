@@ -190,7 +190,9 @@ def test_an_interrupt_keeps_what_is_known(make_program, monkeypatch):
     def interrupted(*arguments, **options):
         calls.append(1)
         found = ro.solve(*arguments, **options)
-        return replace(found, stop=ro.StopReason.INTERRUPTED) if len(calls) >= last else found
+        return (
+            replace(found, stop=ro.plugins.StopReason.INTERRUPTED) if len(calls) >= last else found
+        )
 
     monkeypatch.setattr("relu_opt.sets.stacking.solve", interrupted)
     near.prediction_range(rows[:1])

@@ -37,7 +37,7 @@ def alphas(S, networks):
 def check_element(S, network):
     """What every returned network has to fulfil."""
     prog = S.program
-    assert isinstance(network, ro.CertifiedNetwork)
+    assert isinstance(network, ro.proof.CertifiedNetwork)
     proof = network.certificate
     assert proof.verdict == "certified"
     assert proof.rel_gap <= 1e-8

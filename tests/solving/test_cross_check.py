@@ -37,7 +37,7 @@ def add_liar(registry, x, takes):
 LP = ro.LinearProgram(c=[1.0, 2.0], A=[[1.0, 1.0]], row_lower=3.0, lower=0.0)
 
 
-def test_honest_backends_agree(make_program):
+def test_honest_backends_agree(make_program, clock):
     prog = make_program(1)
     check = ro.cross_check(prog, ["native", "cvxpy", "clarabel"], tol=1e-7)
     assert check.agree
@@ -47,7 +47,7 @@ def test_honest_backends_agree(make_program):
         assert row.objective == pytest.approx(check.best, rel=1e-7)
         assert row.rel_gap <= 1e-7
         assert row.difference <= 1e-3
-        assert row.seconds > 0
+        assert row.seconds >= 1  # look at the clock
     assert check.lower_bound <= check.best * (1 + 1e-9)
 
 

@@ -31,11 +31,11 @@ def program(loss, x=0, y=0, share=1e-2, rows=20, gates=8, **settings):
     X, targets = data(loss, rows)
     y = 0 if loss in LABELS else y
     patterns = ro.sample_patterns(X, gates, 0)
-    named = ro.Huber(4.0) if loss == "huber" else loss
+    named = ro.losses.Huber(4.0) if loss == "huber" else loss
     plain = ro.ConvexProgram(X, targets, 1.0, patterns, named, **settings)
     lam = share * plain.lam_max
     if loss == "huber":
-        named = ro.Huber(scaled(4.0, y))
+        named = ro.losses.Huber(scaled(4.0, y))
     return ro.ConvexProgram(
         scaled(X, x), scaled(targets, y), scaled(lam, x + y), patterns, named, **settings
     )
@@ -170,8 +170,8 @@ def test_separation_and_global_training_in_other_units(oracle, x, y):
     rng = np.random.default_rng(2)
     X = np.c_[rng.normal(size=(12, 2)), np.ones(12)]
     nu = rng.normal(size=12)
-    here = ro.separation(X, nu, oracle)
-    there = ro.separation(scaled(X, x), scaled(nu, y), oracle)
+    here = ro.all_patterns.separation(X, nu, oracle)
+    there = ro.all_patterns.separation(scaled(X, x), scaled(nu, y), oracle)
     assert there.lower == scaled(here.lower, x + y)
     assert there.upper == scaled(here.upper, x + y)
     assert np.array_equal(there.directions, here.directions)
@@ -252,9 +252,9 @@ def test_formulas_in_other_units(kind, loss, x, y):
     if loss == "hinge":
         targets, y = np.sign(targets), 0
     lam = None if loss == "interpolation" else 0.02
-    here = ro.closed_form(X, targets, lam, loss=loss)
+    here = ro.formulas.closed_form(X, targets, lam, loss=loss)
     other = None if lam is None else scaled(lam, x + y)
-    there = ro.closed_form(scaled(X, x), scaled(targets, y), other, loss=loss)
+    there = ro.formulas.closed_form(scaled(X, x), scaled(targets, y), other, loss=loss)
     power = y - x if loss == "interpolation" else 2 * y
     assert there.value == scaled(here.value, power)
     assert there.bound == scaled(here.bound, power)
@@ -266,8 +266,8 @@ def test_interpolants_in_other_units(x, y):
     rng = np.random.default_rng(4)
     X = np.c_[rng.normal(size=(7, 2)), np.ones(7)]
     targets = rng.normal(size=7)
-    here = ro.minimum_norm_interpolant(X, targets)
-    there = ro.minimum_norm_interpolant(scaled(X, x), scaled(targets, y))
+    here = ro.interpolation.minimum_norm_interpolant(X, targets)
+    there = ro.interpolation.minimum_norm_interpolant(scaled(X, x), scaled(targets, y))
     assert there.cost == scaled(here.cost, y - x)
     assert there.bound == scaled(here.bound, y - x)
     assert np.array_equal(there.nu, scaled(here.nu, -x))

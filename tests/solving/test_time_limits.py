@@ -23,7 +23,7 @@ def program(n, d, p):
 def check(solution):
     """The incumbent and its gap: both bounds hold, and neither is vacuous."""
     zero = np.zeros(solution.program.n)
-    assert solution.stop is ro.StopReason.TIME_LIMIT
+    assert solution.stop is ro.plugins.StopReason.TIME_LIMIT
     assert solution.certificate.verdict == ro.Verdict.NOT_CERTIFIED
     assert 0 < solution.lower_bound < solution.objective
     assert solution.objective <= solution.program.mean_loss(zero) * (1 + 1e-9)
@@ -44,5 +44,5 @@ def test_a_solver_that_makes_the_whole_program_is_told_the_limit():
 
 def test_every_backend_that_has_the_feature_is_here():
     statuses = [status for status in ro.backends() if status.distribution == "relu-opt"]
-    timed = {s.name for s in statuses if ro.Feature.TIME_LIMIT in s.info.features}
+    timed = {s.name for s in statuses if ro.plugins.Feature.TIME_LIMIT in s.info.features}
     assert timed - {"mosek"} == set(TIMED)

@@ -76,7 +76,7 @@ def test_a_pull_of_pure_rounding_is_none(case, loss, size):
     if classifies and case == "a constant feature":
         y = np.where(y > 0, 1.0, -1.0)
     y = y if classifies else y * size
-    loss = ro.Huber(size) if loss == "huber" else loss
+    loss = ro.losses.Huber(size) if loss == "huber" else loss
     prog = ro.ConvexProgram(X, y, 1.0, ro.sample_patterns(X, 15, 0), loss, intercept=True)
     assert prog.lam_max == 0.0
     found = ro.solve(prog.with_lam(default_lam(prog)))

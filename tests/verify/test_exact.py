@@ -267,7 +267,7 @@ def test_spike_free_data(kind):
 def test_data_that_are_not_spike_free_are_not_taken_for_it():
     X, y, _ = data(3, 3)
     X = np.array([[1.0, 0.0, 0.0], [-1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
-    assert not ro.is_spike_free(X)
+    assert not ro.formulas.is_spike_free(X)
     program = ro.ConvexProgram(X, y, 0.05, ro.Patterns(np.ones((3, 1), dtype=bool)))
     forged = Fake(ro.solve(program).certificate).but(
         scope=lambda scope: "all", coverage=lambda coverage: "spike_free"

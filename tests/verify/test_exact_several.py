@@ -22,7 +22,7 @@ def data(n=8, d=2, c=2, seed=0):
 
 def trained(lam=0.1, **settings):
     X, Y = data()
-    return ro.train_vector(X, Y, lam, tol=1e-5, **settings).certificate, X, Y
+    return ro.several_outputs.train_vector(X, Y, lam, tol=1e-5, **settings).certificate, X, Y
 
 
 class Fake:
@@ -55,7 +55,9 @@ def test_honest_networks_are_proved(intercept):
 def test_patches(pooling):
     X, Y = data(6, 3)
     patches = [[0, 1], [1, 2]]
-    proof = ro.train_vector(X, Y, 0.1, tol=1e-4, patches=patches, pooling=pooling).certificate
+    proof = ro.several_outputs.train_vector(
+        X, Y, 0.1, tol=1e-4, patches=patches, pooling=pooling
+    ).certificate
     found, doubles = (verify(proof, X, Y, arithmetic=kind) for kind in ("exact", "float"))
     assert found.verdict == doubles.verdict == "certified"
     assert found.objective == pytest.approx(doubles.objective, rel=1e-12)
@@ -64,7 +66,7 @@ def test_patches(pooling):
 
 def test_whitened_rows_by_a_lifted_bound():
     X, Y = np.eye(4), np.eye(2)[[0, 0, 1, 1]]
-    proof = ro.closed_form(X, Y, lam=0.05).certificate
+    proof = ro.formulas.closed_form(X, Y, lam=0.05).certificate
     assert proof.proof == "lifted"
     assert verify(proof, X, Y, arithmetic="exact").valid
     longer = Fake(proof, "V", lambda V: 1.01 * V)
@@ -95,7 +97,7 @@ def test_forged_networks_are_not():
 
 def test_a_proof_that_is_too_long_says_so():
     X, Y = np.eye(9), np.eye(2)[[0, 0, 1, 1, 0, 1, 0, 1, 0]]
-    proof = replace(ro.closed_form(X, Y, lam=0.01).certificate, proof="searched")
+    proof = replace(ro.formulas.closed_form(X, Y, lam=0.01).certificate, proof="searched")
     told = verify(proof, X, Y, arithmetic="exact")
     assert (told.verdict, told.lower_bound) == ("inconclusive", 0.0)
     assert "in 9 dimensions is too long" in told.problems[0]

@@ -27,7 +27,7 @@ def data(loss, n=25, offset=0.0, scale=1.0):
 def certificate(loss, weight=None, **more):
     x, y = data(loss, **more)
     settings = {} if loss in DEMANDED else {"lam": 0.01, "sample_weight": weight}
-    return ro.fit_spline(x, y, loss=loss, **settings).certificate, x, y
+    return ro.one_input.fit_spline(x, y, loss=loss, **settings).certificate, x, y
 
 
 class Fake:
@@ -64,7 +64,7 @@ def test_honest_splines_are_proved(loss, weighted):
 @pytest.mark.parametrize(("offset", "scale"), [(1e7, 1.0), (0.0, 1e-150), (0.0, 1e140)])
 def test_offsets_and_units(offset, scale):
     x, y = data("interpolation", 9, offset, scale)
-    proof = ro.fit_spline(x, y, loss="interpolation").certificate
+    proof = ro.one_input.fit_spline(x, y, loss="interpolation").certificate
     assert verify(proof, x, y, arithmetic="exact").valid
 
 

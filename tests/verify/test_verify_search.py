@@ -15,7 +15,7 @@ from relu_opt.verify.search import reach
 
 def maximum(X, nu):
     """max |νᵀ(Xu)₊| by the cells, whose values come from projections."""
-    return ro.separation(X, nu, "cells").upper if X.any() else 0.0
+    return ro.all_patterns.separation(X, nu, "cells").upper if X.any() else 0.0
 
 
 @settings(deadline=None, max_examples=40)

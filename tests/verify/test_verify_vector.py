@@ -43,7 +43,7 @@ def exactly(network, V, X, Y, lam):
 def once(n, d, c, lam, more):
     rng = np.random.default_rng(n + d)
     X, Y = rng.standard_normal((n, d)), rng.standard_normal((n, c))
-    return X, Y, ro.train_vector(X, Y, lam, **dict(more))
+    return X, Y, ro.several_outputs.train_vector(X, Y, lam, **dict(more))
 
 
 def trained(n=10, d=2, c=3, lam=0.03, tol=1e-5, **more):
@@ -55,7 +55,7 @@ def test_its_search_against_all_flats():
     rng = np.random.default_rng(0)
     for n, d, c in [(6, 1, 2), (9, 2, 2), (10, 3, 3), (7, 4, 2)]:
         X, V = rng.standard_normal((n, d)), rng.standard_normal((n, c))
-        exact = ro.vector_separation(X, V, "flats").lower
+        exact = ro.several_outputs.vector_separation(X, V, "flats").lower
         bound, problem = reach_vector(X, V, exact * (1 + 1e-6))
         assert not problem
         assert exact <= bound <= exact * (1 + 2e-6)
@@ -82,7 +82,7 @@ def test_files_are_re_checked(tmp_path, more):
     assert checked.objective == pytest.approx(found.objective, rel=1e-12)
     assert checked.lower_bound == pytest.approx(found.lower_bound, rel=1e-6)
     assert "of any width" in checked.statement
-    loaded = ro.VectorCertificate.load(tmp_path / "proof.npz")
+    loaded = ro.several_outputs.VectorCertificate.load(tmp_path / "proof.npz")
     np.testing.assert_array_equal(loaded.network.output, found.network.output)
     assert loaded.meta() == found.certificate.meta()
     assert ro.Certificate.load(tmp_path / "proof.npz").meta() == loaded.meta()
@@ -90,7 +90,7 @@ def test_files_are_re_checked(tmp_path, more):
 
 def test_a_wide_gap_is_not_certified_but_true():
     X, Y, found = trained()
-    proof = found.certify(ro.VectorNetwork(np.eye(2), np.ones((2, 3))))
+    proof = found.certify(ro.several_outputs.VectorNetwork(np.eye(2), np.ones((2, 3))))
     assert proof.verdict == "not_certified"
     assert ro.verify(proof, X, Y).verdict == "not_certified"
 
@@ -109,7 +109,9 @@ def test_false_claims_are_invalid():
         "guessed": replace(proof, proof="guessed"),
         "constants": replace(
             proof,
-            network=ro.VectorNetwork(proof.network.hidden, proof.network.output, np.full(3, 0.01)),
+            network=ro.several_outputs.VectorNetwork(
+                proof.network.hidden, proof.network.output, np.full(3, 0.01)
+            ),
         ),
         "outputs": replace(proof, V=proof.V[:, :2]),
     }
@@ -124,10 +126,12 @@ def test_its_bound_by_eigenvalues_is_one():
     rng = np.random.default_rng(1)
     for n, d, c in [(6, 1, 2), (9, 2, 2), (20, 3, 3), (7, 4, 1)]:
         X, V = rng.standard_normal((n, d)), rng.standard_normal((n, c))
-        exact = ro.vector_separation(X, V, tol=1e-4).lower
+        exact = ro.several_outputs.vector_separation(X, V, tol=1e-4).lower
         bound = lifted(X, V)
         assert exact <= bound <= 4 * exact
-        assert bound == pytest.approx(ro.vector_separation(X, V, "ascent").upper, rel=1e-9)
+        assert bound == pytest.approx(
+            ro.several_outputs.vector_separation(X, V, "ascent").upper, rel=1e-9
+        )
 
 
 def test_data_of_a_large_rank_have_a_bound_that_is_re_checked(tmp_path):
@@ -156,7 +160,7 @@ def test_its_numbers_enclose_the_exact_ones():
     rng = np.random.default_rng(3)
     for n, d, c, offset in [(5, 2, 2, 0.0), (40, 3, 3, 0.0), (7, 2, 2, 1e8)]:
         X, Y = rng.standard_normal((n, d)), offset + rng.standard_normal((n, c))
-        found = ro.train_vector(X, Y, 0.1, intercept=offset > 0, tol=1e-3)
+        found = ro.several_outputs.train_vector(X, Y, 0.1, intercept=offset > 0, tol=1e-3)
         proof = found.certificate
         checked = ro.verify(proof, X, Y)
         primal, dual = exactly(proof.network, proof.V, X, Y, proof.lam)
@@ -168,10 +172,12 @@ def test_its_numbers_enclose_the_exact_ones():
 def test_a_column_that_sums_to_nearly_zero_proves_no_more():
     rng = np.random.default_rng(4)
     X, Y = np.c_[rng.standard_normal((8, 2)), np.ones(8)], rng.standard_normal((8, 2))
-    proof = ro.train_vector(X, Y, 0.1, intercept=True).certificate
+    proof = ro.several_outputs.train_vector(X, Y, 0.1, intercept=True).certificate
     far = Y + 1e8
     network = proof.network
-    moved = ro.VectorNetwork(network.hidden, network.output, network.constants + 1e8)
+    moved = ro.several_outputs.VectorNetwork(
+        network.hidden, network.output, network.constants + 1e8
+    )
     for share in (1e-11, -1e-11, 1e-13):
         V = proof.V + share * np.abs(proof.V).max()
         said = float((V * far).sum()) - 4 * float((V * V).sum())
@@ -185,7 +191,7 @@ def test_a_column_that_sums_to_nearly_zero_proves_no_more():
 @pytest.mark.parametrize("tol", [0.0, 1.0, 1.5, 1e300])
 def test_a_tol_that_is_none_makes_a_file_invalid(tol):
     X, Y, found = trained()
-    proof = found.certify(ro.VectorNetwork(np.zeros((0, 2)), np.zeros((0, 3))))
+    proof = found.certify(ro.several_outputs.VectorNetwork(np.zeros((0, 2)), np.zeros((0, 3))))
     forged = replace(proof, tol=tol, verdict=ro.Verdict.CERTIFIED)
     assert ro.verify(forged, X, Y).verdict == "invalid"
 
@@ -197,7 +203,7 @@ def test_units_change_no_bit(x, y):
     plain = ro.verify(proof, X, Y)
     half = (y - x) // 2
     far, targets = np.ldexp(X, x), np.ldexp(Y, y)
-    network = ro.VectorNetwork(
+    network = ro.several_outputs.VectorNetwork(
         np.ldexp(proof.network.hidden, half), np.ldexp(proof.network.output, half)
     )
     moved = replace(

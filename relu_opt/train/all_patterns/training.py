@@ -29,7 +29,7 @@ from relu_opt.proof.dual_bound import DualBound, bound_at, feasibility, lower_bo
 from relu_opt.proof.verdict import relative_gap
 from relu_opt.solving.shards.executors import opened
 from relu_opt.solving.training import Solution, solve
-from relu_opt.train.all_patterns.separation import ScaledOracle, make_oracle
+from relu_opt.train.all_patterns.oracles import ScaledOracle, make_oracle
 from relu_opt.train.all_patterns.separation_bounds import Separation
 from relu_opt.train.all_patterns.solution import GlobalSolution, Round
 from relu_opt.train.formulas.formula import ones_pattern

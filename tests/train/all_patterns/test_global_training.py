@@ -86,7 +86,7 @@ def test_sampled_patterns_look_optimal_and_are_not():
     sampled = ro.ConvexProgram(X, y, 0.01, ro.sample_patterns(X, 12, seed=3))
     found = ro.solve(sampled)
     assert found.certificate.verdict == "certified"
-    assert ro.separation(X, found.nu).lower > 1.01 * sampled.lam
+    assert ro.all_patterns.separation(X, found.nu).lower > 1.01 * sampled.lam
     best = ro.train_globally(X, y, 0.01)
     assert best.objective < found.objective * (1 - 1e-3)
     proof = best.certify(found.network)

@@ -51,7 +51,7 @@ def data_of(seed, n, d, degenerate=False):
 @pytest.mark.parametrize("oracle", ["sphere", "cells", "mip"])
 def test_the_tiny_example(oracle):
     """theory: M(y) = 3.5355339059 at u = (7, 1)/√50."""
-    found = ro.separation(TINY, TARGETS, oracle, tol=1e-9)
+    found = ro.all_patterns.separation(TINY, TARGETS, oracle, tol=1e-9)
     assert found.lower == pytest.approx(3.5355339059327378, rel=1e-9)
     assert found.upper == pytest.approx(3.5355339059327378, rel=1e-6)
     np.testing.assert_allclose(found.direction, np.array([7, 1]) / np.sqrt(50), atol=1e-6)
@@ -63,7 +63,7 @@ def test_oracles_agree_with_each_other_and_with_nnls(n, d, degenerate):
     X, nu = data_of(n + d, n, d, degenerate)
     right = by_cells(X, nu)
     for oracle, exact in (("sphere", 1e-9), ("cells", 1e-9), ("mip", 1e-5)):
-        found = ro.separation(X, nu, oracle, tol=1e-6 if oracle == "mip" else 1e-10)
+        found = ro.all_patterns.separation(X, nu, oracle, tol=1e-6 if oracle == "mip" else 1e-10)
         assert found.stop is StopReason.CONVERGED
         assert found.lower <= right * (1 + 1e-12) + 1e-12
         assert found.upper >= right * (1 - 1e-9)
@@ -76,7 +76,7 @@ def test_oracles_agree_with_each_other_and_with_nnls(n, d, degenerate):
 
 def test_the_bound_is_above_every_direction():
     X, nu = data_of(1, 20, 3)
-    found = ro.separation(X, nu, tol=1e-8)
+    found = ro.all_patterns.separation(X, nu, tol=1e-8)
     assert brute_force(X, nu) <= found.upper
     assert brute_force(X, nu) >= 0.99 * found.lower
 
@@ -87,7 +87,7 @@ def test_small_integers_which_are_very_degenerate(seed, n, d):
     rng = np.random.default_rng(seed)
     X = rng.integers(-2, 3, (n, d)).astype(float)
     nu = rng.integers(-2, 3, n).astype(float)
-    found = ro.separation(X, nu, "sphere", tol=1e-9)
+    found = ro.all_patterns.separation(X, nu, "sphere", tol=1e-9)
     right = by_cells(X, nu) if X.any() else 0.0
     assert found.lower == pytest.approx(right, rel=1e-8, abs=1e-10)
     assert found.upper == pytest.approx(right, rel=1e-8, abs=1e-10)
@@ -99,8 +99,8 @@ def test_scales_and_rotations(seed, of_X, of_nu):
     X, nu = data_of(seed, 8, 3)
     turn = np.linalg.qr(np.random.default_rng(seed).standard_normal((3, 3)))[0]
     order = np.random.default_rng(seed).permutation(8)
-    plain = ro.separation(X, nu, tol=1e-9)
-    other = ro.separation(of_X * (X @ turn)[order], of_nu * nu[order], tol=1e-9)
+    plain = ro.all_patterns.separation(X, nu, tol=1e-9)
+    other = ro.all_patterns.separation(of_X * (X @ turn)[order], of_nu * nu[order], tol=1e-9)
     assert other.upper == pytest.approx(of_X * of_nu * plain.upper, rel=1e-7)
 
 
@@ -108,7 +108,7 @@ def test_many_columns_of_low_rank():
     X, nu = data_of(4, 15, 3)
     # Few digits, so that the products are exact, and the rank is.
     wide = np.round(64 * X) @ np.random.default_rng(0).integers(-9, 10, (3, 40)) / 256
-    found = ro.separation(wide, nu, tol=1e-9)
+    found = ro.all_patterns.separation(wide, nu, tol=1e-9)
     assert found.oracle == "sphere"
     assert found.upper == pytest.approx(by_cells(wide, nu), rel=1e-7)
 
@@ -136,15 +136,15 @@ def by_arcs(X, nu):
 def test_rank_two_against_its_closed_form(n):
     rng = np.random.default_rng(n)
     X, nu = np.c_[rng.standard_normal(n), np.ones(n)], rng.standard_normal(n)
-    found = ro.separation(X, nu, tol=1e-10)
+    found = ro.all_patterns.separation(X, nu, tol=1e-10)
     assert found.upper == pytest.approx(by_arcs(X, nu), rel=1e-9)
     assert found.work < 1000
 
 
 def test_a_target_ends_the_search_early():
     X, nu = data_of(2, 40, 4)
-    exact = ro.separation(X, nu, tol=1e-9)
-    easy = ro.separation(X, nu, target=1.5 * exact.upper)
+    exact = ro.all_patterns.separation(X, nu, tol=1e-9)
+    easy = ro.all_patterns.separation(X, nu, target=1.5 * exact.upper)
     assert exact.upper <= easy.upper <= 1.5 * exact.upper
     assert easy.work < exact.work / 2
 
@@ -152,7 +152,7 @@ def test_a_target_ends_the_search_early():
 @pytest.mark.parametrize("oracle", ["sphere", "cells", "mip"])
 def test_a_time_limit_returns_a_bound_that_holds(oracle):
     X, nu = data_of(3, 25, 3)
-    found = ro.separation(X, nu, oracle, time_limit=1e-9)
+    found = ro.all_patterns.separation(X, nu, oracle, time_limit=1e-9)
     assert found.stop is StopReason.TIME_LIMIT
     assert found.upper >= brute_force(X, nu, 10_000)
 
@@ -171,15 +171,15 @@ def test_interrupts_return_a_bound_that_holds(monkeypatch):
 
     halves = cone_search.halves
     monkeypatch.setattr(cone_search, "halves", interrupted)
-    found = ro.separation(X, nu, "sphere", tol=1e-9)
+    found = ro.all_patterns.separation(X, nu, "sphere", tol=1e-9)
     assert found.stop is StopReason.INTERRUPTED
     assert found.upper >= by_cells(X, nu)
 
 
 @pytest.mark.parametrize("oracle", ["sphere", "cells", "mip"])
 def test_nothing_to_find(oracle):
-    assert ro.separation(np.zeros((3, 2)), np.ones(3), oracle).upper == 0.0
-    zero = ro.separation(np.ones((3, 2)), np.zeros(3), oracle)
+    assert ro.all_patterns.separation(np.zeros((3, 2)), np.ones(3), oracle).upper == 0.0
+    zero = ro.all_patterns.separation(np.ones((3, 2)), np.zeros(3), oracle)
     assert (zero.lower, zero.direction) == (0.0, None)
     assert zero.upper <= 1e-12
 
@@ -199,14 +199,14 @@ def test_nothing_to_find(oracle):
 def test_bad_input(changes, match):
     given_ = {"X": TINY, "nu": TARGETS, **changes}
     with pytest.raises(DataError, match=match):
-        ro.separation(given_.pop("X"), given_.pop("nu"), **given_)
+        ro.all_patterns.separation(given_.pop("X"), given_.pop("nu"), **given_)
 
 
 @pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
 def test_the_tolerances_of_a_milp_are_in_units_of_the_maximum(size):
     """A solver's absolute gap is no share of a small ν, and repeats the same program for ever."""
     X, nu = data_of(5, 25, 2)
-    found = ro.separation(X, size * nu, "mip", tol=5e-5)
+    found = ro.all_patterns.separation(X, size * nu, "mip", tol=5e-5)
     assert found.stop is StopReason.CONVERGED
     assert found.rel_gap <= 5e-5
     assert found.upper == pytest.approx(size * by_arcs(X, nu), rel=5e-5)
@@ -221,7 +221,7 @@ DEGENERATE = (
 
 def test_a_convex_kink_at_the_maximum_is_looked_at_from_both_sides():
     """At the best direction a convex kink crosses two concave ones."""
-    found = ro.separation(*DEGENERATE, "sphere", tol=1e-12)
+    found = ro.all_patterns.separation(*DEGENERATE, "sphere", tol=1e-12)
     assert found.stop is StopReason.CONVERGED
     assert found.upper == pytest.approx(2.0, rel=1e-11)
     assert reach(*DEGENERATE, 2.0 * (1 + 1e-12))[1] == ""
@@ -233,7 +233,7 @@ def test_cones_that_rounding_hides_end_the_search(monkeypatch):
 
     monkeypatch.setattr(sphere, "MOST_KINKS", 0)
     monkeypatch.setattr(verify_search, "MOST_KINKS", 0)
-    found = ro.separation(*DEGENERATE, "sphere", tol=1e-12)
+    found = ro.all_patterns.separation(*DEGENERATE, "sphere", tol=1e-12)
     assert found.stop is StopReason.ITERATION_LIMIT
     assert 2.0 <= found.upper <= 2.0 + 1e-5
     assert "rounding hides" in reach(*DEGENERATE, 2.0 * (1 + 1e-12))[1]
@@ -242,4 +242,4 @@ def test_cones_that_rounding_hides_end_the_search(monkeypatch):
 def test_too_many_cells_are_refused():
     X, nu = data_of(0, 60, 6)
     with pytest.raises(DataError, match="activation patterns"):
-        ro.separation(X, nu, "cells")
+        ro.all_patterns.separation(X, nu, "cells")

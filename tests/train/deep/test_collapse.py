@@ -21,7 +21,7 @@ def one_hot(*counts):
 
 def collapse_of(answer, X, Y):
     network = answer.network
-    return ro.neural_collapse(network.features(X), Y, network.weights[-1])
+    return ro.deep.neural_collapse(network.features(X), Y, network.weights[-1])
 
 
 def data(n, d, seed=0):
@@ -37,7 +37,7 @@ def test_batch_normalisation_by_the_formula(counts, value, depth):
     Y = one_hot(*counts)
     # Two layers need data that reach every row; more layers make their own features.
     X = data(6, 8 if depth == 2 else 2)
-    answer = ro.train_deep(X, Y, BETA / 6, depth, batch_norm=True)
+    answer = ro.deep.train_deep(X, Y, BETA / 6, depth, batch_norm=True)
     assert 6 * answer.value == pytest.approx(value, abs=5e-8)
     assert answer.value == pytest.approx(answer.network.objective(X, Y, BETA / 6), rel=1e-9)
     assert answer.is_global
@@ -80,7 +80,7 @@ def test_batch_normalisation_equals_descent():
         options = {"maxiter": 5000, "ftol": 1e-15}
         return minimize(value, start, jac=True, method="L-BFGS-B", options=options).fun
 
-    answer = ro.train_deep(X, Y, BETA / 6, 2, batch_norm=True)
+    answer = ro.deep.train_deep(X, Y, BETA / 6, 2, batch_norm=True)
     found = min(training(seed) for seed in range(6))
     assert found >= 6 * answer.bound * (1 - 1e-12)
     assert found == pytest.approx(6 * answer.value, rel=1e-6)
@@ -90,7 +90,7 @@ def test_the_dual_point_of_batch_normalisation_holds_on_random_neurons():
     Y = one_hot(3, 2, 1)
     V = Y * np.minimum(1, BETA / np.linalg.norm(Y, axis=0))
     dual = (V * Y).sum() - 0.5 * (V**2).sum()
-    answer = ro.train_deep(data(6, 2), Y, BETA / 6, 3, batch_norm=True)
+    answer = ro.deep.train_deep(data(6, 2), Y, BETA / 6, 3, batch_norm=True)
     assert dual == pytest.approx(6 * answer.bound, rel=1e-12)
     units = data(20_000, 6)
     units /= np.linalg.norm(units, axis=1, keepdims=True)
@@ -105,18 +105,18 @@ def test_the_dual_point_of_batch_normalisation_holds_on_random_neurons():
 
 def test_one_column_under_batch_normalisation_has_a_neuron_a_sign():
     y = np.array([3.0, -2.0, 1.0, 0.0])
-    answer = ro.train_deep(data(4, 3), y, BETA / 4, 3, batch_norm=True)
-    whitened = ro.train_deep(np.eye(4), y, BETA / 4, 2)
+    answer = ro.deep.train_deep(data(4, 3), y, BETA / 4, 3, batch_norm=True)
+    whitened = ro.deep.train_deep(np.eye(4), y, BETA / 4, 2)
     assert answer.value == pytest.approx(whitened.value, rel=1e-12)
     assert answer.is_global
 
 
 def test_a_class_that_is_too_small_is_zeroed():
     Y, X = one_hot(4, 1), data(5, 3)
-    answer = ro.train_deep(X, Y, 1.0 / 5, 3, batch_norm=True)
+    answer = ro.deep.train_deep(X, Y, 1.0 / 5, 3, batch_norm=True)
     assert answer.chains.gains.tolist() == [1.0, 0.0]
     assert (answer.network.predict(X)[:, 1] == 0).all()
-    nothing = ro.train_deep(X, Y, 2.0 / 5, 3, batch_norm=True)
+    nothing = ro.deep.train_deep(X, Y, 2.0 / 5, 3, batch_norm=True)
     assert nothing.network.weights[-1].shape == (2, 0)
     assert nothing.objective == pytest.approx(0.5)
     assert np.isnan(collapse_of(nothing, X, Y).variability)
@@ -124,22 +124,22 @@ def test_a_class_that_is_too_small_is_zeroed():
 
 
 def test_equal_targets_need_no_features_at_all():
-    answer = ro.train_deep(data(4, 1), np.ones(4), 0.1, 2, batch_norm=True)
+    answer = ro.deep.train_deep(data(4, 1), np.ones(4), 0.1, 2, batch_norm=True)
     assert answer.is_global
     assert answer.network.norm.gamma.tolist() == [0.0]
 
 
 def test_layers_that_cannot_make_the_classes_are_refused():
     with pytest.raises(DataError, match="depth=3") as caught:
-        ro.train_deep(data(6, 2), one_hot(3, 3), 0.1, 2, batch_norm=True)
+        ro.deep.train_deep(data(6, 2), one_hot(3, 3), 0.1, 2, batch_norm=True)
     assert caught.value.fields["distance"] > 0.1
     # No network is below the bound all the same.
     assert caught.value.fields["bound"] > 0
     X = np.array([[1.0, 0.0], [2.0, 0.0], [3.0, 0.0], [0.0, 1.0]])
     Y = np.eye(2)[[0, 1, 0, 1]]
     with pytest.raises(DataError, match="multiples"):
-        ro.train_deep(X, Y, 0.1, 3, batch_norm=True)
-    assert ro.train_deep(np.c_[X, np.ones(4)], Y, 0.1, 3, batch_norm=True).is_global
+        ro.deep.train_deep(X, Y, 0.1, 3, batch_norm=True)
+    assert ro.deep.train_deep(np.c_[X, np.ones(4)], Y, 0.1, 3, batch_norm=True).is_global
 
 
 # -- neural collapse ------------------------------------------------------------------------------
@@ -147,7 +147,7 @@ def test_layers_that_cannot_make_the_classes_are_refused():
 
 def test_equal_classes_collapse_to_a_simplex():
     X, Y = data(6, 2), one_hot(2, 2, 2)
-    found = collapse_of(ro.train_deep(X, Y, BETA / 6, 3, batch_norm=True), X, Y)
+    found = collapse_of(ro.deep.train_deep(X, Y, BETA / 6, 3, batch_norm=True), X, Y)
     assert found.variability < 1e-20
     assert found.is_collapsed()
     assert found.is_etf()
@@ -162,7 +162,7 @@ def test_equal_classes_collapse_to_a_simplex():
 
 def test_unequal_classes_collapse_to_no_simplex():
     X, Y = data(6, 2), one_hot(3, 2, 1)
-    found = collapse_of(ro.train_deep(X, Y, BETA / 6, 3, batch_norm=True), X, Y)
+    found = collapse_of(ro.deep.train_deep(X, Y, BETA / 6, 3, batch_norm=True), X, Y)
     assert found.is_collapsed()
     assert not found.is_etf()
     assert np.diag(found.gram) == pytest.approx([0.4774, 0.5571, 0.7], abs=5e-5)
@@ -174,13 +174,13 @@ def test_unequal_classes_collapse_to_no_simplex():
 
 def test_whitened_networks_collapse_too():
     Y = one_hot(2, 2, 2)
-    answer = ro.train_deep(np.eye(6), Y, 0.01, 4)
+    answer = ro.deep.train_deep(np.eye(6), Y, 0.01, 4)
     assert collapse_of(answer, np.eye(6), Y).is_etf()
 
 
 def test_measures_on_features_that_have_not_collapsed():
     features = np.array([[1.0, 0.0], [3.0, 0.0], [0.0, 2.0], [0.0, 2.0]])
-    found = ro.neural_collapse(features, ["a", "a", "b", "b"])
+    found = ro.deep.neural_collapse(features, ["a", "a", "b", "b"])
     assert found.within == 0.5
     assert found.between == pytest.approx(2.0)
     assert found.variability == pytest.approx(0.25)
@@ -204,13 +204,13 @@ def test_measures_on_features_that_have_not_collapsed():
 )
 def test_bad_input_gives_no_measures(arguments, message):
     with pytest.raises(DataError, match=message):
-        ro.neural_collapse(**{"features": np.eye(3), "labels": [0, 1, 1], **arguments})
+        ro.deep.neural_collapse(**{"features": np.eye(3), "labels": [0, 1, 1], **arguments})
 
 
 def test_the_picture_shows_the_cosines():
     pytest.importorskip("matplotlib")
     X, Y = data(6, 2), one_hot(3, 2, 1)
-    found = collapse_of(ro.train_deep(X, Y, BETA / 6, 3, batch_norm=True), X, Y)
+    found = collapse_of(ro.deep.train_deep(X, Y, BETA / 6, 3, batch_norm=True), X, Y)
     axes = plotting.plot_collapse(found)
     np.testing.assert_array_equal(axes.images[0].get_array(), found.cosines)
     assert axes.texts[1].get_text() == f"{found.cosines[0, 1]:.3f}"
@@ -222,8 +222,8 @@ def test_the_picture_shows_the_cosines():
 
 def test_the_formulas_own_network_compares_as_equal():
     X, Y = data(6, 2), one_hot(3, 2, 1)
-    answer = ro.train_deep(X, Y, BETA / 6, 3, batch_norm=True)
-    found = ro.compare_deep(answer.network, X, Y, BETA / 6)
+    answer = ro.deep.train_deep(X, Y, BETA / 6, 3, batch_norm=True)
+    found = ro.deep.compare_deep(answer.network, X, Y, BETA / 6)
     assert found.excess == 0
     assert abs(found.rel_gap) < 1e-12
     assert found.collapse.gram == pytest.approx(found.best_collapse.gram)
@@ -235,30 +235,30 @@ def test_another_network_is_measured():
     rng = np.random.default_rng(3)
     X, Y = np.eye(5), one_hot(3, 2)
     weights = tuple(rng.standard_normal(shape) for shape in ((4, 5), (4, 4), (2, 4)))
-    network = ro.DeepNetwork(weights)
-    found = ro.compare_deep(network, X, Y, 0.05)
+    network = ro.deep.DeepNetwork(weights)
+    found = ro.deep.compare_deep(network, X, Y, 0.05)
     assert found.objective == network.objective(X, Y, 0.05)
     assert found.excess == pytest.approx(found.objective / found.best.value - 1)
     assert found.excess > 0.5
     assert found.best.is_global
     assert (found.layers.ranks == [4, 4, 2]).all()
     assert found.layers.imbalance > 0.1
-    linear = ro.compare_deep(replace(network, activation="linear"), X, Y, 0.05)
+    linear = ro.deep.compare_deep(replace(network, activation="linear"), X, Y, 0.05)
     assert linear.best.network.activation == "linear"
-    one = ro.DeepNetwork((*weights[:2], weights[2][:1]))
-    assert ro.compare_deep(one, X, np.arange(5) - 2.0, 0.05).collapse is None
+    one = ro.deep.DeepNetwork((*weights[:2], weights[2][:1]))
+    assert ro.deep.compare_deep(one, X, np.arange(5) - 2.0, 0.05).collapse is None
 
 
 def test_comparisons_that_mean_nothing_are_refused():
     X, Y = data(6, 2), one_hot(3, 2, 1)
-    answer = ro.train_deep(X, Y, BETA / 6, 3, batch_norm=True)
+    answer = ro.deep.train_deep(X, Y, BETA / 6, 3, batch_norm=True)
     with pytest.raises(DataError, match="with_statistics"):
-        ro.compare_deep(answer.network, X + 1, Y, BETA / 6)
+        ro.deep.compare_deep(answer.network, X + 1, Y, BETA / 6)
     with pytest.raises(DataError, match="DeepNetwork is needed"):
-        ro.compare_deep(ro.closed_form(np.eye(3), np.ones(3), 0.1).network, X, Y, 0.1)
-    constant = ro.DeepNetwork((np.eye(2), np.eye(2)), intercept=[1.0, 0.0])
+        ro.deep.compare_deep(ro.formulas.closed_form(np.eye(3), np.ones(3), 0.1).network, X, Y, 0.1)
+    constant = ro.deep.DeepNetwork((np.eye(2), np.eye(2)), intercept=[1.0, 0.0])
     with pytest.raises(DataError, match="output constants"):
-        ro.compare_deep(constant, np.eye(2), np.eye(2), 0.1)
+        ro.deep.compare_deep(constant, np.eye(2), np.eye(2), 0.1)
 
 
 # -- torch ----------------------------------------------------------------------------------------
@@ -296,7 +296,7 @@ def test_networks_from_torch(nn, kind, dtype):
         nn.init.uniform_(norm[0].bias)
     X = data(9, 3)
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    network = ro.DeepNetwork.from_torch(module, X)
+    network = ro.deep.DeepNetwork.from_torch(module, X)
     assert all(torch.equal(before[k], v) for k, v in module.state_dict().items())
     accuracy = 1e-4 if dtype == "float32" else 1e-11
     assert network.predict(X) == pytest.approx(outputs_of(module, X), abs=accuracy)
@@ -305,7 +305,7 @@ def test_networks_from_torch(nn, kind, dtype):
     if norm:
         assert network.norm.gamma == pytest.approx(3 * norm[0].weight.detach().double().numpy())
         with pytest.raises(DataError, match="Pass X"):
-            ro.DeepNetwork.from_torch(module)
+            ro.deep.DeepNetwork.from_torch(module)
 
 
 def test_other_modules_are_refused(nn):
@@ -317,8 +317,8 @@ def test_other_modules_are_refused(nn):
     }
     for message, layers in cases.items():
         with pytest.raises(DataError, match=message):
-            ro.DeepNetwork.from_torch(nn.Sequential(*layers), np.eye(2))
+            ro.deep.DeepNetwork.from_torch(nn.Sequential(*layers), np.eye(2))
     module = nn.Sequential(two[0], nn.ReLU(), two[1])
     module.register_forward_hook(lambda *arguments: arguments[2] + 1)
     with pytest.raises(DataError, match="differ"):
-        ro.DeepNetwork.from_torch(module)
+        ro.deep.DeepNetwork.from_torch(module)

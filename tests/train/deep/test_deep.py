@@ -146,7 +146,7 @@ def test_linear_networks_equal_descent(depth, whitened):
     X = whitened_rows(4, 5, 1, 1.5) if whitened == "rows" else whitened_rows(3, 7, 2, 0.8).T
     Y = 1.5 * rng.standard_normal((len(X), 3))
     beta = 0.2
-    answer = ro.train_deep(X, Y, beta / len(X), depth, activation="linear")
+    answer = ro.deep.train_deep(X, Y, beta / len(X), depth, activation="linear")
     assert answer.is_global
     check_built(answer, X, Y, beta / len(X))
     s = np.linalg.norm(X, 2)
@@ -167,14 +167,14 @@ def test_linear_networks_of_known_singular_values(depth, value):
     rng = np.random.default_rng(5)
     U, V = (np.linalg.qr(rng.standard_normal((k, 2)))[0] for k in (4, 3))
     Y = U @ np.diag([2.33533086, 1.67219347]) @ V.T
-    answer = ro.train_deep(whitened_rows(4, 6, 5), Y, 0.3 / 4, depth, activation="linear")
+    answer = ro.deep.train_deep(whitened_rows(4, 6, 5), Y, 0.3 / 4, depth, activation="linear")
     assert 4 * answer.value == pytest.approx(value, abs=1e-7)
     assert answer.layers.ranks.tolist() == [2] * depth
     assert answer.is_global
 
 
 def test_linear_networks_on_rank_one_data_are_one_chain():
-    answer = ro.train_deep(np.outer(C, A), Y_MIXED, 0.05, 3, activation="linear")
+    answer = ro.deep.train_deep(np.outer(C, A), Y_MIXED, 0.05, 3, activation="linear")
     assert answer.is_global
     assert answer.layers.ranks.tolist() == [1, 1, 1]
 
@@ -187,7 +187,7 @@ def test_linear_networks_on_rank_one_data_are_one_chain():
     [(2, 1.4586833, 4.5623), (3, 1.6328720, 3.5112), (4, 1.8770233, 3.0610)],
 )
 def test_two_signs_are_two_chains(depth, value, size):
-    answer = ro.train_deep(np.eye(4), Y_MIXED, 0.3 / 4, depth)
+    answer = ro.deep.train_deep(np.eye(4), Y_MIXED, 0.3 / 4, depth)
     assert 4 * answer.value == pytest.approx(value, abs=5e-8)
     assert answer.layers.sizes == pytest.approx(size, abs=5e-5)
     assert answer.layers.ranks.tolist() == [2] * (depth - 1) + [1]
@@ -199,26 +199,30 @@ def test_two_signs_are_two_chains(depth, value, size):
 def test_two_layers_equal_the_certified_formula():
     X = whitened_rows(5, 7, 4, 0.7)
     y = 2 * np.random.default_rng(4).standard_normal(5)
-    deep, two = ro.train_deep(X, y, 0.05, 2), ro.closed_form(X, y, 0.05)
+    deep, two = ro.deep.train_deep(X, y, 0.05, 2), ro.formulas.closed_form(X, y, 0.05)
     assert deep.value == pytest.approx(two.value, rel=1e-12)
     assert deep.bound == pytest.approx(two.certificate.lower_bound, rel=1e-9)
     assert ro.verify(two.certificate, X, y).valid
     single = np.outer(C, A)
-    deep, two = ro.train_deep(single, Y_MIXED, 0.05, 2), ro.closed_form(single, Y_MIXED, 0.05)
+    deep, two = (
+        ro.deep.train_deep(single, Y_MIXED, 0.05, 2),
+        ro.formulas.closed_form(single, Y_MIXED, 0.05),
+    )
     assert deep.value == pytest.approx(two.value, rel=1e-12)
 
 
 def test_mixed_signs_against_the_formula_of_singular_values():
     """One column has one singular value, ‖y‖: right for linear networks, wrong for ReLU."""
     for depth in (2, 3):
-        relu = ro.train_deep(np.eye(4), Y_MIXED, 0.3 / 4, depth)
-        flat = ro.train_deep(np.eye(4), Y_MIXED, 0.3 / 4, depth, activation="linear")
+        relu = ro.deep.train_deep(np.eye(4), Y_MIXED, 0.3 / 4, depth)
+        flat = ro.deep.train_deep(np.eye(4), Y_MIXED, 0.3 / 4, depth, activation="linear")
         assert flat.value == pytest.approx(kernel(np.sqrt(14), 1.0, 0.3, depth) / 4, rel=1e-12)
         assert flat.value < 0.9 * relu.value
         assert relu.bound > flat.value
     positive = np.abs(Y_MIXED)
     relu, flat = (
-        ro.train_deep(np.eye(4), positive, 0.1, 3, activation=each) for each in ("relu", "linear")
+        ro.deep.train_deep(np.eye(4), positive, 0.1, 3, activation=each)
+        for each in ("relu", "linear")
     )
     assert relu.value == pytest.approx(flat.value, rel=1e-12)
 
@@ -226,7 +230,7 @@ def test_mixed_signs_against_the_formula_of_singular_values():
 @pytest.mark.parametrize(("depth", "value"), [(2, 0.399626), (3, 0.542564)])
 def test_one_hot_labels_are_a_chain_a_class(depth, value):
     Y = one_hot(3, 2, 1)
-    answer = ro.train_deep(np.eye(6), Y, 0.1 / 6, depth)
+    answer = ro.deep.train_deep(np.eye(6), Y, 0.1 / 6, depth)
     assert 6 * answer.value == pytest.approx(value, abs=5e-7)
     assert answer.layers.ranks.tolist() == [3] * depth
     check_built(answer, np.eye(6), Y, 0.1 / 6)
@@ -241,7 +245,7 @@ def test_one_hot_labels_are_a_chain_a_class(depth, value):
 @pytest.mark.parametrize("depth", [3, 4])
 def test_two_classes_are_proved_at_every_depth(depth):
     Y, X = one_hot(3, 2), whitened_rows(5, 6, 3, 1.3)
-    answer = ro.train_deep(X, Y, 0.2 / 5, depth)
+    answer = ro.deep.train_deep(X, Y, 0.2 / 5, depth)
     assert answer.is_global
     check_descent(answer, X, Y, 0.2, [6] * (depth - 1), seeds=8)
 
@@ -249,7 +253,7 @@ def test_two_classes_are_proved_at_every_depth(depth):
 def test_chains_are_not_optimal_for_many_classes_and_layers():
     """Four classes, eight layers: a network that shares its neurons costs less than four chains."""
     Y, beta, depth = np.eye(4), 0.004, 8
-    answer = ro.train_deep(np.eye(4), Y, beta / 4, depth)
+    answer = ro.deep.train_deep(np.eye(4), Y, beta / 4, depth)
     assert not answer.is_global
     ends = (descend(np.eye(4), Y, beta, [6] * (depth - 1), seed, steps=800) for seed in range(40))
     found = next(end for end in ends if end < 0.9 * 4 * answer.value)
@@ -261,7 +265,7 @@ def test_descent_never_gets_below_the_bound():
         rng = np.random.default_rng(seed)
         depth = 3 + seed % 3
         y = rng.standard_normal(5) * 2
-        answer = ro.train_deep(np.eye(5), y, 0.02, depth)
+        answer = ro.deep.train_deep(np.eye(5), y, 0.02, depth)
         assert descend(np.eye(5), y, 0.1, [5] * (depth - 1), seed) >= 5 * answer.bound * (1 - 1e-9)
 
 
@@ -275,17 +279,17 @@ def test_targets_that_come_apart():
     assert parts.sizes == pytest.approx([np.sqrt(5), 3, 1, 5])
     again = (parts.sizes[:, None, None] * parts.rows[:, :, None] * parts.directions[:, None]).sum(0)
     assert again == pytest.approx(Y, abs=1e-14)
-    answer = ro.train_deep(np.eye(6), Y, 0.01, 2)
+    answer = ro.deep.train_deep(np.eye(6), Y, 0.01, 2)
     assert answer.is_global
     # The same by column generation's own problem: each column of one-hot labels by itself.
-    flat = [ro.closed_form(np.eye(6), column, 0.01).value for column in (Y @ turned.T).T]
+    flat = [ro.formulas.closed_form(np.eye(6), column, 0.01).value for column in (Y @ turned.T).T]
     assert answer.value == pytest.approx(sum(flat), rel=1e-12)
 
 
 def test_a_chain_jumps_to_zero():
     at = threshold(1.0, 0.3, 3)
     below, above = (
-        ro.train_deep(np.eye(2), [share * at, 0.0], 0.15, 3) for share in (0.999, 1.001)
+        ro.deep.train_deep(np.eye(2), [share * at, 0.0], 0.15, 3) for share in (0.999, 1.001)
     )
     assert below.network.widths == (2, 0, 0, 1)
     assert below.objective == pytest.approx(0.25 * (0.999 * at) ** 2)
@@ -301,7 +305,7 @@ def test_a_chain_jumps_to_zero():
 @pytest.mark.parametrize(("depth", "value"), [(2, 4.6637805), (3, 4.9015305), (4, 5.1617052)])
 def test_rank_one(depth, value):
     X = np.outer(C, A)
-    answer = ro.train_deep(X, Y_MIXED, 0.3 / 4, depth)
+    answer = ro.deep.train_deep(X, Y_MIXED, 0.3 / 4, depth)
     assert 4 * answer.value == pytest.approx(value, abs=5e-8)
     assert answer.is_global
     check_built(answer, X, Y_MIXED, 0.3 / 4)
@@ -311,7 +315,7 @@ def test_rank_one(depth, value):
 @pytest.mark.parametrize("depth", [3, 4, 5])
 def test_rank_one_with_both_sides_of_one_sign_is_cheaper_than_two_chains(depth):
     X, y = np.outer(C, A), np.array([2.0, 3.0, 1.0, 1.5])
-    answer = ro.train_deep(X, y, 0.3 / 4, depth)
+    answer = ro.deep.train_deep(X, y, 0.3 / 4, depth)
     assert answer.is_global
     check_built(answer, X, y, 0.3 / 4)
     length = np.linalg.norm(A)
@@ -336,13 +340,13 @@ def test_rank_one_of_one_sign_beats_a_grid_of_both_gains():
         fits = first[..., None] * np.maximum(c, 0) + second[..., None] * np.maximum(-c, 0)
         values = 0.5 * ((fits - y) ** 2).sum(axis=-1)
         values += 0.5 * beta * depth * (first + second) ** (2 / depth)
-        found = 6 * ro.train_deep(c[:, None], y, beta / 6, depth).value
+        found = 6 * ro.deep.train_deep(c[:, None], y, beta / 6, depth).value
         assert found <= values.min() * (1 + 1e-12)
         assert found == pytest.approx(values.min(), rel=1e-3)
 
 
 def test_rank_one_of_one_side_only():
-    answer = ro.train_deep(np.abs(np.outer(C, A[:1])), np.abs(Y_MIXED), 0.05, 3)
+    answer = ro.deep.train_deep(np.abs(np.outer(C, A[:1])), np.abs(Y_MIXED), 0.05, 3)
     assert answer.network.widths == (1, 1, 1, 1)
     assert answer.is_global
 
@@ -352,7 +356,7 @@ def test_rank_one_of_one_side_only():
 
 @pytest.mark.parametrize(("depth", "value"), [(2, 0.4), (3, 0.4010817), (4, 0.425)])
 def test_deep_splines(depth, value):
-    answer = ro.train_deep(SPLINE_X, SPLINE_Y, 0.1 / 4, depth, bias="last_hidden")
+    answer = ro.deep.train_deep(SPLINE_X, SPLINE_Y, 0.1 / 4, depth, bias="last_hidden")
     assert 4 * answer.value == pytest.approx(value, abs=5e-8)
     assert answer.kind == "spline"
     assert answer.is_global
@@ -364,10 +368,10 @@ def test_deep_splines(depth, value):
 
 def test_a_spline_of_two_layers_with_points_on_both_sides():
     x, y = np.array([[-1.0], [0.0], [1.0], [2.0]]), np.array([0.0, 1.0, 0.0, 2.0])
-    answer = ro.train_deep(x, y, 0.25 / 4, 2, bias="last_hidden")
+    answer = ro.deep.train_deep(x, y, 0.25 / 4, 2, bias="last_hidden")
     assert 4 * answer.value == pytest.approx(0.6875, rel=1e-12)
     with pytest.raises(DataError, match="both signs") as caught:
-        ro.train_deep(x, y, 0.25 / 4, 3, bias="last_hidden")
+        ro.deep.train_deep(x, y, 0.25 / 4, 3, bias="last_hidden")
     assert caught.value.fields["smallest"] == -1
 
 
@@ -379,7 +383,7 @@ def test_deep_splines_beat_a_grid_of_strengths(depth):
     rng = np.random.default_rng(depth)
     x, y = np.sort(rng.uniform(0, 3, 7)), rng.standard_normal(7)
     beta = 0.05
-    answer = ro.train_deep(-x[:, None], y, beta / 7, depth, bias="last_hidden")
+    answer = ro.deep.train_deep(-x[:, None], y, beta / 7, depth, bias="last_hidden")
     assert answer.is_global
     knots = np.concatenate([x[:-1], x[1:]])
     K = np.maximum((x[:, None] - knots) * np.repeat([1, -1], 6), 0)
@@ -399,10 +403,10 @@ def test_deep_splines_are_splines_of_two_layers_at_another_strength(depth):
     rng = np.random.default_rng(depth)
     x, y = rng.uniform(0, 3, 12), rng.standard_normal(12)
     beta = 0.03
-    answer = ro.train_deep(x[:, None], y, beta / 12, depth, bias="last_hidden")
+    answer = ro.deep.train_deep(x[:, None], y, beta / 12, depth, bias="last_hidden")
     share = answer.layers.sizes[0] ** (depth / 2)
     pull = beta * share ** (2 / depth - 1)
-    flat = ro.fit_spline(x, y, pull / 12)
+    flat = ro.one_input.fit_spline(x, y, pull / 12)
     grid = np.linspace(0, 3, 50)
     assert answer.network.predict(grid[:, None]) == pytest.approx(flat.predict(grid), abs=1e-5)
     if depth == 2:
@@ -415,11 +419,11 @@ def test_deep_splines_are_the_best_over_the_length_of_the_first_layers(depth):
     x, y, beta = SPLINE_X[:, 0], SPLINE_Y, 0.1
 
     def value(t):
-        flat = ro.fit_spline(x, y, beta / t ** (depth - 2) / 4)
+        flat = ro.one_input.fit_spline(x, y, beta / t ** (depth - 2) / 4)
         return 0.5 * beta * (depth - 2) * t**2 + 4 * flat.objective
 
     found = minimize_scalar(value, bounds=(0.8, 2.0), method="bounded", options={"xatol": 1e-6})
-    answer = ro.train_deep(SPLINE_X, y, beta / 4, depth, bias="last_hidden")
+    answer = ro.deep.train_deep(SPLINE_X, y, beta / 4, depth, bias="last_hidden")
     assert 4 * answer.value == pytest.approx(found.fun, rel=1e-9)
 
 
@@ -427,7 +431,7 @@ def test_deep_splines_are_the_best_over_the_length_of_the_first_layers(depth):
 def test_deep_splines_of_little_strength_interpolate_at_the_least_cost(depth):
     """(β L/2) cost*^{2/L}: slopes 1, −1, 2 cost 5."""
     for lam in (1e-7, 1e-10):
-        answer = ro.train_deep(SPLINE_X, SPLINE_Y, lam, depth, bias="last_hidden")
+        answer = ro.deep.train_deep(SPLINE_X, SPLINE_Y, lam, depth, bias="last_hidden")
         assert answer.is_global
         assert answer.value == pytest.approx(0.5 * lam * depth * 5 ** (2 / depth), rel=1e-5)
         assert answer.network.predict(SPLINE_X) == pytest.approx(SPLINE_Y, abs=1e-4)
@@ -440,7 +444,7 @@ def test_no_lasso_is_below_the_bound_of_a_few_trials():
     rng = np.random.default_rng(8)
     x, y = rng.uniform(0, 3, 9), rng.standard_normal(9)
     y -= y.mean()
-    K = ro.spline_features(x)
+    K = ro.one_input.spline_features(x)
     known = []
     for pull in np.geomspace(1e-3, 0.3, 8):
         lasso = Lasso(alpha=pull, tol=1e-6, max_iter=50_000).fit(K, y)
@@ -463,10 +467,10 @@ def test_deep_splines_of_a_thousand_points_and_of_any_units():
     rng = np.random.default_rng(0)
     x = rng.random(1000)
     y = np.sin(12 * x) + 0.3 * rng.standard_normal(1000)
-    answer = ro.train_deep(x[:, None], y, 1e-3, 3, bias="last_hidden")
+    answer = ro.deep.train_deep(x[:, None], y, 1e-3, 3, bias="last_hidden")
     assert answer.is_global
     # In units of x and y that are others: the size of a slope is y over x.
-    other = ro.train_deep(
+    other = ro.deep.train_deep(
         1e4 * x[:, None], 1e-5 * y + 3, 1e-3 * 1e-10 * 1e9 ** (2 / 3), 3, bias="last_hidden"
     )
     assert other.is_global
@@ -476,9 +480,9 @@ def test_deep_splines_of_a_thousand_points_and_of_any_units():
 def test_points_that_nearly_coincide_are_one_and_are_measured_as_they_are():
     y = np.random.default_rng(0).standard_normal(15)
     x = np.repeat(np.arange(5.0), 3)
-    together = ro.train_deep(x[:, None], y, 0.01, 3, bias="last_hidden")
+    together = ro.deep.train_deep(x[:, None], y, 0.01, 3, bias="last_hidden")
     apart = x + np.tile([0.0, 1e-12, 2e-12], 5)
-    answer = ro.train_deep(apart[:, None], y, 0.01, 3, bias="last_hidden")
+    answer = ro.deep.train_deep(apart[:, None], y, 0.01, 3, bias="last_hidden")
     assert answer.is_global
     assert answer.value == pytest.approx(together.value, rel=1e-9)
 
@@ -486,11 +490,11 @@ def test_points_that_nearly_coincide_are_one_and_are_measured_as_they_are():
 def test_points_on_both_sides_have_networks_that_are_better_than_the_formula():
     """A hat is one neuron on (x_+, (−x)_+), and three bends of a spline."""
     x, y, lam = np.arange(-2.0, 3.0)[:, None], np.array([0.0, 0.0, 1.0, 0.0, 0.0]), 1e-3
-    formula = ro.train_deep(x + 2, y, lam, 3, bias="last_hidden")
+    formula = ro.deep.train_deep(x + 2, y, lam, 3, bias="last_hidden")
     third = 2 ** (1 / 6)
     sides = np.array([[1.0], [-1.0]]) / third**0.5
     share = (np.linalg.norm(sides) / 2) ** 2
-    hat = ro.DeepNetwork(
+    hat = ro.deep.DeepNetwork(
         (sides, -np.sqrt(share) * np.ones((1, 2)), np.array([[third]])),
         bias=[np.sqrt(share) / third**0.5],
     )
@@ -499,12 +503,12 @@ def test_points_on_both_sides_have_networks_that_are_better_than_the_formula():
     assert hat.predict(x) == pytest.approx(y)
     assert hat.objective(x, y, lam) < 0.8 * formula.bound
     with pytest.raises(DataError, match="both signs"):
-        ro.train_deep(x, y, lam, 3, bias="last_hidden")
+        ro.deep.train_deep(x, y, lam, 3, bias="last_hidden")
 
 
 def test_biases_in_all_layers_are_refused_because_the_formula_is_not_the_optimum():
     with pytest.raises(DataError, match="biases in all layers"):
-        ro.train_deep(SPLINE_X, SPLINE_Y, 0.1 / 4, 3, bias="all")
+        ro.deep.train_deep(SPLINE_X, SPLINE_Y, 0.1 / 4, 3, bias="all")
     x, y, beta = SPLINE_X[:, 0], SPLINE_Y, 0.1
     # Which of the last two neurons are on at which points, (n, 2); first kinks at 0, 1 and 1.
     on = np.array([[0, 0], [0, 1], [0, 0], [1, 0]])
@@ -531,23 +535,23 @@ def test_biases_in_all_layers_are_refused_because_the_formula_is_not_the_optimum
     outputs = np.maximum(hidden @ W2.T + b2, 0) @ W3 + c
     deep = 0.5 * ((outputs - y) ** 2).sum()
     deep += 0.5 * beta * sum((W**2).sum() for W in (W1, W2, W3))
-    formula = 4 * ro.train_deep(SPLINE_X, SPLINE_Y, 0.1 / 4, 3, bias="last_hidden").bound
+    formula = 4 * ro.deep.train_deep(SPLINE_X, SPLINE_Y, 0.1 / 4, 3, bias="last_hidden").bound
     assert formula == pytest.approx(0.401082, abs=5e-7)
     assert deep == pytest.approx(0.389738, abs=1e-5)
 
 
 def test_splines_of_repeated_and_single_points():
     x = np.array([[1.0], [1.0], [2.0], [2.0], [3.0]])
-    answer = ro.train_deep(x, [0.0, 2.0, 4.0, 4.0, 0.0], 0.01, 3, bias="last_hidden")
+    answer = ro.deep.train_deep(x, [0.0, 2.0, 4.0, 4.0, 0.0], 0.01, 3, bias="last_hidden")
     assert answer.is_global
     # The loss that no spline takes away is in the bound.
-    answer = ro.train_deep(x, [0.0, 2.0, 4.0, 5.0, 0.0], 1e-9, 6, bias="last_hidden")
+    answer = ro.deep.train_deep(x, [0.0, 2.0, 4.0, 5.0, 0.0], 1e-9, 6, bias="last_hidden")
     assert answer.is_global
     assert answer.value == pytest.approx((2 * 1.0 + 2 * 0.25) / 10, rel=1e-6)
-    one = ro.train_deep(np.ones((3, 1)), [1.0, 2.0, 6.0], 0.01, 3, bias="last_hidden")
+    one = ro.deep.train_deep(np.ones((3, 1)), [1.0, 2.0, 6.0], 0.01, 3, bias="last_hidden")
     assert one.network.predict([[1.0]]) == pytest.approx(3.0)
     assert one.is_global
-    flat = ro.train_deep(SPLINE_X, np.full(4, 2.0), 0.01, 3, bias="last_hidden")
+    flat = ro.deep.train_deep(SPLINE_X, np.full(4, 2.0), 0.01, 3, bias="last_hidden")
     assert flat.objective == pytest.approx(0, abs=1e-15)
 
 
@@ -558,9 +562,9 @@ def some_network(norm=True):
     rng = np.random.default_rng(1)
     weights = tuple(rng.standard_normal(shape) for shape in ((5, 3), (4, 5), (2, 4)))
     if not norm:
-        return ro.DeepNetwork(weights, bias=rng.standard_normal(4), intercept=[1.0, -2.0])
-    blank = ro.BatchNorm(rng.standard_normal(4), rng.standard_normal(4), *np.zeros((2, 4)), 9)
-    return ro.DeepNetwork(weights, norm=blank).with_statistics(rng.standard_normal((9, 3)))
+        return ro.deep.DeepNetwork(weights, bias=rng.standard_normal(4), intercept=[1.0, -2.0])
+    blank = ro.deep.BatchNorm(rng.standard_normal(4), rng.standard_normal(4), *np.zeros((2, 4)), 9)
+    return ro.deep.DeepNetwork(weights, norm=blank).with_statistics(rng.standard_normal((9, 3)))
 
 
 def test_a_network_computes_what_its_formula_says():
@@ -588,26 +592,26 @@ def test_a_network_computes_what_its_formula_says():
 def test_networks_are_saved_without_loss(tmp_path, norm):
     network = some_network(norm)
     network.save(tmp_path / "network.npz")
-    again = ro.DeepNetwork.load(tmp_path / "network.npz")
+    again = ro.deep.DeepNetwork.load(tmp_path / "network.npz")
     X = np.random.default_rng(2).standard_normal((6, 3))
     assert (again.predict(X) == network.predict(X)).all()
     assert again.penalty() == network.penalty()
     assert repr(again) == repr(network)
     (tmp_path / "network.npz").write_bytes(b"PK")
     with pytest.raises(DataError, match="damaged"):
-        ro.DeepNetwork.load(tmp_path / "network.npz")
+        ro.deep.DeepNetwork.load(tmp_path / "network.npz")
 
 
 def test_an_empty_network_is_saved_too(tmp_path):
-    answer = ro.train_deep(np.eye(3), np.zeros((3, 2)), 0.1, 4)
+    answer = ro.deep.train_deep(np.eye(3), np.zeros((3, 2)), 0.1, 4)
     assert answer.network.widths == (3, 0, 0, 0, 2)
     answer.network.save(tmp_path / "zero.npz")
-    assert (ro.DeepNetwork.load(tmp_path / "zero.npz").predict(np.eye(3)) == 0).all()
+    assert (ro.deep.DeepNetwork.load(tmp_path / "zero.npz").predict(np.eye(3)) == 0).all()
     assert "rank" in answer.report()
 
 
 def test_layers_of_a_network_that_is_not_aligned():
-    network = ro.DeepNetwork((np.array([[1.0, 0.0], [0.0, 0.0]]), np.array([[0.0, 1.0]])))
+    network = ro.deep.DeepNetwork((np.array([[1.0, 0.0], [0.0, 0.0]]), np.array([[0.0, 1.0]])))
     layers = Layers.of(network)
     assert layers.alignment.tolist() == [0.0]
     assert layers.ranks.tolist() == [1, 1]
@@ -627,7 +631,7 @@ def test_layers_of_a_network_that_is_not_aligned():
 )
 def test_bad_weights_give_no_network(changes, message):
     with pytest.raises(DataError, match=message):
-        replace(ro.DeepNetwork((np.eye(2), np.eye(2))), **changes)
+        replace(ro.deep.DeepNetwork((np.eye(2), np.eye(2))), **changes)
 
 
 # -- refusals -------------------------------------------------------------------------------------
@@ -662,7 +666,7 @@ def test_bad_weights_give_no_network(changes, message):
 )
 def test_bad_input_gives_no_answer(arguments, message):
     with pytest.raises(DataError, match=message):
-        ro.train_deep(
+        ro.deep.train_deep(
             **{"X": np.eye(3), "Y": [3.0, -4.0, 0.0], "lam": 0.1, "depth": 3, **arguments}
         )
 
@@ -677,7 +681,7 @@ def test_a_refusal_says_what_helps():
     }
     for message, (X, Y, options) in cases.items():
         with pytest.raises(DataError, match=message):
-            ro.train_deep(X, Y, 0.1, 3, **options)
+            ro.deep.train_deep(X, Y, 0.1, 3, **options)
 
 
 def test_an_answer_says_why_it_is_this_formula():
@@ -689,29 +693,29 @@ def test_an_answer_says_why_it_is_this_formula():
         'bias="last_hidden"': (np.arange(3)[:, None], {"bias": "last_hidden"}),
     }
     for why, (X, options) in lines.items():
-        answer = ro.train_deep(X, [3, -4, 0], 0.1, 3, **options)
+        answer = ro.deep.train_deep(X, [3, -4, 0], 0.1, 3, **options)
         assert why in answer.choice
         assert f"why this formula: {answer.choice}" in answer.report()
 
 
 def test_frames_and_whole_numbers_are_data():
     pandas = pytest.importorskip("pandas")
-    expected = ro.train_deep(np.eye(3), [3.0, -4.0, 0.0], 0.1, 3).value
+    expected = ro.deep.train_deep(np.eye(3), [3.0, -4.0, 0.0], 0.1, 3).value
     frame = pandas.DataFrame(np.eye(3, dtype=int)), pandas.Series([3, -4, 0])
     for X, Y in (frame, (np.eye(3, dtype=bool), np.array([3, -4, 0]))):
-        assert ro.train_deep(X, Y, 0.1, np.int64(3)).value == expected
+        assert ro.deep.train_deep(X, Y, 0.1, np.int64(3)).value == expected
 
 
 def test_a_refusal_says_how_far_the_data_are_from_a_formula():
     X = np.eye(3)
     X[0, 1] = 1e-6
     with pytest.raises(DataError, match="no formula") as caught:
-        ro.train_deep(X, [1.0, 2.0, -1.0], 0.1, 3)
+        ro.deep.train_deep(X, [1.0, 2.0, -1.0], 0.1, 3)
     assert caught.value.fields["whitened"] == pytest.approx(1e-6)
     assert caught.value.fields["rank_one"] > 0.9
     with pytest.raises(DataError, match="singular values") as caught:
-        ro.train_deep(X, np.eye(3), 0.1, 3, activation="linear")
+        ro.deep.train_deep(X, np.eye(3), 0.1, 3, activation="linear")
     assert 1e-7 < caught.value.fields["whitened"] < 1e-6
     with pytest.raises(DataError, match="rows 0 and 1") as caught:
-        ro.train_deep(np.eye(3), [[1.0, 0.0], [1.0, 1e-6], [0.0, 1.0]], 0.1, 3)
+        ro.deep.train_deep(np.eye(3), [[1.0, 0.0], [1.0, 1e-6], [0.0, 1.0]], 0.1, 3)
     assert caught.value.fields["distance"] == pytest.approx(1e-6)

@@ -48,7 +48,7 @@ def check(answer, X, y, lam, loss="squared"):
 def test_whitened_oracles(y, beta, optimum):
     y = np.array(y, dtype=float)
     X, n = np.eye(len(y)), len(y)
-    answer = ro.closed_form(X, y, beta / n)
+    answer = ro.formulas.closed_form(X, y, beta / n)
     assert n * answer.value == pytest.approx(optimum, rel=1e-14)
     assert answer.kind == "whitened"
     check(answer, X, y, beta / n)
@@ -67,7 +67,7 @@ def test_whitened_oracles(y, beta, optimum):
 def test_whitened_equals_the_program_over_all_patterns(n, beta):
     X = whitened_rows(n, n + n % 2, seed=n, s=1.0 if beta < 2 else 0.6)
     y = 2 * np.random.default_rng(n).standard_normal(n)
-    answer = ro.closed_form(X, y, beta / n)
+    answer = ro.formulas.closed_form(X, y, beta / n)
     check(answer, X, y, beta / n)
     assert answer.value == pytest.approx(
         optimum_over_all_patterns(X, y, beta / n, "squared"), rel=1e-7
@@ -78,7 +78,7 @@ def test_whitened_equals_the_program_over_all_patterns(n, beta):
 @pytest.mark.parametrize("labels", [(1, 1, 1, -1), (1, -1, 1, -1), (-1, -1, -1, -1)])
 def test_whitened_hinge(labels, beta):
     y, X = np.array(labels, dtype=float), whitened_rows(4, 4, 7)
-    answer = ro.closed_form(X, y, beta / 4, loss="hinge")
+    answer = ro.formulas.closed_form(X, y, beta / 4, loss="hinge")
     counts = [np.sum(y == s) for s in (1, -1)]
     assert 4 * answer.value == pytest.approx(sum(min(k, beta * math.sqrt(k)) for k in counts))
     check(answer, X, y, beta / 4, "hinge")
@@ -90,7 +90,7 @@ def test_whitened_hinge(labels, beta):
 def test_whitened_multipliers_are_the_other_sign_of_nu():
     X = whitened_rows(5, 6, 1)
     y = np.array([2.0, -1.0, 0.5, -3.0, 1.0])
-    certificate = ro.closed_form(X, y, 0.05).certificate
+    certificate = ro.formulas.closed_form(X, y, 0.05).certificate
     nu = certificate.nu
     pieces = certificate.multipliers.pieces()
     for block, rho in ((0, np.maximum(-nu, 0)), (1, np.maximum(nu, 0))):
@@ -103,14 +103,14 @@ def test_whitened_multipliers_are_the_other_sign_of_nu():
 
 
 def test_a_single_row_is_whitened():
-    answer = ro.closed_form([[2.0, 0.0]], [3.0], 0.5)
+    answer = ro.formulas.closed_form([[2.0, 0.0]], [3.0], 0.5)
     assert answer.kind == "whitened"
     # min ½(2w − 3)² + ½w over w ≥ 0: w = (6 − ½)/4.
     assert answer.value == pytest.approx(0.5 * (2 * 1.375 - 3) ** 2 + 0.5 * 1.375)
 
 
 def test_two_layers_of_the_deep_formula():
-    answer = ro.closed_form(np.eye(4), FOUR_TARGETS, 0.3 / 4)
+    answer = ro.formulas.closed_form(np.eye(4), FOUR_TARGETS, 0.3 / 4)
     assert 4 * answer.value == pytest.approx(1.4586833, abs=5e-8)
 
 
@@ -119,7 +119,7 @@ def test_two_layers_of_the_deep_formula():
 
 @pytest.mark.parametrize(("beta", "optimum"), [(0.3, 4.6637805), (0.05, None), (2.0, None)])
 def test_rank_one(beta, optimum):
-    answer = ro.closed_form(RANK_ONE_X, FOUR_TARGETS, beta / 4)
+    answer = ro.formulas.closed_form(RANK_ONE_X, FOUR_TARGETS, beta / 4)
     assert answer.kind == "rank_one"
     if optimum is not None:
         assert 4 * answer.value == pytest.approx(optimum, abs=5e-8)
@@ -144,7 +144,7 @@ def test_rank_one_hinge_is_the_best_breakpoint(seed):
     a = np.round(16 * rng.standard_normal(3)) / 16
     X, y = np.outer(c, a), np.where(rng.random(n) < 0.5, 1.0, -1.0)
     beta = float(rng.choice([0.05, 0.4, 1.5]))
-    answer = ro.closed_form(X, y, beta / n, loss="hinge")
+    answer = ro.formulas.closed_form(X, y, beta / n, loss="hinge")
     check(answer, X, y, beta / n, "hinge")
     total = np.sum(c == 0) * 1.0
     for s in (1, -1):
@@ -163,7 +163,7 @@ def test_rank_one_hinge_is_the_best_breakpoint(seed):
 def test_one_feature_is_of_rank_one():
     x = np.array([[-2.0], [-1.0], [0.0], [1.0], [3.0]])
     y = np.array([1.0, 2.0, 5.0, -1.0, 0.5])
-    check(ro.closed_form(x, y, 0.1), x, y, 0.1)
+    check(ro.formulas.closed_form(x, y, 0.1), x, y, 0.1)
 
 
 # -- interpolation -------------------------------------------------------------------------------
@@ -171,34 +171,38 @@ def test_one_feature_is_of_rank_one():
 
 def test_whitened_interpolation():
     for y, cost in (((1, 2, 3), 3.74165739), ((1, -2, 3), 5.16227766), ((-1, -1, 0), 1.41421356)):
-        answer = ro.closed_form(np.eye(3), y, loss="interpolation")
+        answer = ro.formulas.closed_form(np.eye(3), y, loss="interpolation")
         assert answer.value == pytest.approx(cost, abs=5e-9)
         assert answer.proof.residual < 1e-14
         assert answer.rel_gap < 1e-12
-        twice = ro.closed_form(2 * np.eye(3), y, loss="interpolation")
+        twice = ro.formulas.closed_form(2 * np.eye(3), y, loss="interpolation")
         assert twice.value == pytest.approx(cost / 2, abs=5e-9)
 
 
 def test_rank_one_interpolation():
     y = np.array([2.0, -1.0, 1.0, 6.0])
-    answer = ro.closed_form(RANK_ONE_X, y, loss="interpolation")
+    answer = ro.formulas.closed_form(RANK_ONE_X, y, loss="interpolation")
     assert answer.value == pytest.approx((2 + 0.5) / np.linalg.norm(RANK_ONE_A))
-    assert answer.value == pytest.approx(ro.minimum_norm_interpolant(RANK_ONE_X, y).cost, rel=1e-9)
+    assert answer.value == pytest.approx(
+        ro.interpolation.minimum_norm_interpolant(RANK_ONE_X, y).cost, rel=1e-9
+    )
     with pytest.raises(DataError, match="No network has these targets"):
-        ro.closed_form(RANK_ONE_X, FOUR_TARGETS, loss="interpolation")
+        ro.formulas.closed_form(RANK_ONE_X, FOUR_TARGETS, loss="interpolation")
 
 
 def test_the_formula_for_spike_free_interpolation_is_refused_where_it_is_wrong():
     """The trap: 12.5394 by the formula, 11.9318 in truth."""
-    assert ro.is_spike_free(TRAP_X)
+    assert ro.formulas.is_spike_free(TRAP_X)
     wrong = spike_free_interpolation(TRAP_X, TRAP_Y)
     assert wrong.value == pytest.approx(12.5394, abs=5e-5)
     assert wrong.network.predict(TRAP_X) == pytest.approx(TRAP_Y)
     with pytest.raises(DataError, match="not the cheapest") as caught:
-        ro.closed_form(TRAP_X, TRAP_Y, loss="interpolation")
+        ro.formulas.closed_form(TRAP_X, TRAP_Y, loss="interpolation")
     assert caught.value.fields["condition"] < 0
     assert caught.value.fields["spike_free"] == "spike_free"
-    assert ro.minimum_norm_interpolant(TRAP_X, TRAP_Y).cost == pytest.approx(11.9318, abs=5e-5)
+    assert ro.interpolation.minimum_norm_interpolant(TRAP_X, TRAP_Y).cost == pytest.approx(
+        11.9318, abs=5e-5
+    )
 
 
 def test_the_condition_says_exactly_where_the_formula_holds():
@@ -213,11 +217,11 @@ def test_the_condition_says_exactly_where_the_formula_holds():
         y = rng.standard_normal(n) * 10 ** rng.standard_normal(n)
         if k % 4 == 0:
             X, y = np.vstack([X, 2 * X[0], 0 * X[0]]), np.r_[y, 2 * y[0], 0]
-        least = ro.minimum_norm_interpolant(X, y)
+        least = ro.interpolation.minimum_norm_interpolant(X, y)
         holds = interpolation_margin(X, y) >= -1e-10
         assert holds == (spike_free_interpolation(X, y).value <= least.cost * (1 + 1e-9))
         if holds:
-            answer = ro.closed_form(X, y, loss="interpolation")
+            answer = ro.formulas.closed_form(X, y, loss="interpolation")
             assert answer.value == pytest.approx(least.cost, rel=1e-9)
         held.append(holds)
     assert 5 < sum(held) < 25
@@ -229,26 +233,26 @@ def test_the_condition_says_exactly_where_the_formula_holds():
 def test_a_refusal_says_by_how_much_each_precondition_fails():
     X = np.random.default_rng(0).standard_normal((6, 3))
     with pytest.raises(DataError, match="train_globally") as caught:
-        ro.closed_form(X, np.ones(6), 0.1)
+        ro.formulas.closed_form(X, np.ones(6), 0.1)
     fields = caught.value.fields
     sizes = np.linalg.svd(X, compute_uv=False)
     assert fields["rank_one"] == pytest.approx(sizes[1] / sizes[0])
     assert fields["whitened"] > 1e-3
     assert fields["spike_free"] == "not_spike_free"
     with pytest.raises(DataError, match="D = I alone"):
-        ro.closed_form(TRAP_X, TRAP_Y, 0.1)
+        ro.formulas.closed_form(TRAP_X, TRAP_Y, 0.1)
     # Whitened columns are no whitened rows.
     with pytest.raises(DataError, match="not whitened"):
-        ro.closed_form(np.linalg.qr(X)[0], np.ones(6), 0.1)
+        ro.formulas.closed_form(np.linalg.qr(X)[0], np.ones(6), 0.1)
 
 
 def test_nearly_whitened_rows_are_refused_and_not_rounded():
     X = np.eye(3)
     X[0, 1] = 1e-6
     with pytest.raises(DataError, match="by 1e-06"):
-        ro.closed_form(X, [1, 2, -1], 0.1)
+        ro.formulas.closed_form(X, [1, 2, -1], 0.1)
     X[0, 1] = 1e-13
-    assert ro.closed_form(X, [1, 2, -1], 0.1).rel_gap < 1e-10
+    assert ro.formulas.closed_form(X, [1, 2, -1], 0.1).rel_gap < 1e-10
 
 
 @pytest.mark.parametrize(
@@ -269,12 +273,12 @@ def test_nearly_whitened_rows_are_refused_and_not_rounded():
 )
 def test_bad_input_gives_no_result(arguments, message):
     with pytest.raises(DataError, match=message):
-        ro.closed_form(**{"X": np.eye(3), "y": [3.0, -4.0, 0.0], **arguments})
+        ro.formulas.closed_form(**{"X": np.eye(3), "y": [3.0, -4.0, 0.0], **arguments})
 
 
 def test_targets_of_zero_need_no_neuron():
-    assert len(ro.closed_form(np.eye(3), np.zeros(3), 0.1).network) == 0
-    answer = ro.closed_form(np.eye(3), np.zeros(3), loss="interpolation")
+    assert len(ro.formulas.closed_form(np.eye(3), np.zeros(3), 0.1).network) == 0
+    answer = ro.formulas.closed_form(np.eye(3), np.zeros(3), loss="interpolation")
     assert len(answer.network) == 0
     assert answer.objective == answer.bound == 0
     assert ro.verify(answer, np.eye(3), np.zeros(3)).valid

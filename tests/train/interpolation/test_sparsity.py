@@ -69,7 +69,7 @@ def least_cost(X, y, chosen):
 
 
 def test_oracle_t1():
-    found = ro.minimum_norm_interpolant(T1_X, T1_Y)
+    found = ro.interpolation.minimum_norm_interpolant(T1_X, T1_Y)
     assert found.cost == pytest.approx(4.40956599, abs=5e-8)
     assert found.rel_gap < 1e-12
     assert found.residual < 1e-13
@@ -81,7 +81,7 @@ def test_oracle_t1():
 @pytest.mark.parametrize("seed", range(4))
 def test_least_cost_equals_an_independent_model(seed):
     X, y = random_data(5, seed, d=2 + seed % 2)
-    found = ro.minimum_norm_interpolant(X, y)
+    found = ro.interpolation.minimum_norm_interpolant(X, y)
     assert found.cost == pytest.approx(least_cost(X, y, blocks_of(X)), rel=1e-6)
 
 
@@ -89,7 +89,7 @@ def test_least_cost_equals_an_independent_model(seed):
 def test_the_dual_point_is_feasible_on_a_fine_grid_of_directions(seed):
     """M(ν) = max |νᵀ(Xu)_+| ≤ 1, and νᵀy is the cost."""
     X, y = random_data(6, seed)
-    found = ro.minimum_norm_interpolant(X, y)
+    found = ro.interpolation.minimum_norm_interpolant(X, y)
     angles = np.linspace(0, 2 * np.pi, 200_001)
     circle = np.array([np.cos(angles), np.sin(angles)])
     largest = np.abs(found.nu @ np.maximum(X @ circle, 0)).max()
@@ -109,12 +109,14 @@ def test_the_dual_point_is_feasible_on_a_fine_grid_of_directions(seed):
 
 def test_scaling_targets_and_data_scales_the_cost():
     X, y = random_data(5, 3)
-    cost = ro.minimum_norm_interpolant(X, y).cost
-    assert ro.minimum_norm_interpolant(1e3 * X, 1e-4 * y).cost == pytest.approx(1e-7 * cost)
+    cost = ro.interpolation.minimum_norm_interpolant(X, y).cost
+    assert ro.interpolation.minimum_norm_interpolant(1e3 * X, 1e-4 * y).cost == pytest.approx(
+        1e-7 * cost
+    )
 
 
 def test_it_is_the_limit_of_training():
-    found = ro.minimum_norm_interpolant(T1_X, T1_Y)
+    found = ro.interpolation.minimum_norm_interpolant(T1_X, T1_Y)
     prog = ro.ConvexProgram(T1_X, T1_Y, 1e-5, ro.enumerate_patterns(T1_X))
     assert ro.solve(prog, tol=1e-10).objective / 1e-5 == pytest.approx(found.cost, rel=1e-3)
 
@@ -122,7 +124,7 @@ def test_it_is_the_limit_of_training():
 def test_sampled_patterns_are_no_proof():
     """The trap: with few patterns the sub-problem looks optimal, and costs more than the least."""
     X, y = random_data(6, 1, d=3)
-    full = ro.minimum_norm_interpolant(X, y)
+    full = ro.interpolation.minimum_norm_interpolant(X, y)
     few = unit_program(X, y, ro.sample_patterns(X, n_gates=8, seed=0))
     weights, nu = solve_conic(few)
     cost = np.linalg.norm(weights, axis=2).sum()
@@ -142,7 +144,7 @@ def test_raw_blocks_of_a_conic_solver_are_not_sparse(clarabel_solution):
     x, _ = clarabel_solution(conic_program(prog)[0], tol=1e-8)
     norms = np.linalg.norm(x[: 2 * len(prog.patterns) * 2].reshape(-1, 2), axis=1)
     raw = int((norms > 1e-7 * norms.max()).sum())
-    assert raw > ro.sparsest_interpolant(T1_X, T1_Y).l1 == 3
+    assert raw > ro.interpolation.sparsest_interpolant(T1_X, T1_Y).l1 == 3
 
 
 @pytest.mark.parametrize(
@@ -154,7 +156,7 @@ def test_raw_blocks_of_a_conic_solver_are_not_sparse(clarabel_solution):
     ],
 )
 def test_targets_that_no_network_has(X, y):
-    for ask in (ro.minimum_norm_interpolant, ro.sparsest_interpolant):
+    for ask in (ro.interpolation.minimum_norm_interpolant, ro.interpolation.sparsest_interpolant):
         with pytest.raises(DataError, match="No network has these targets") as caught:
             ask(X, y)
         assert caught.value.fields["residual"] > 0.1
@@ -163,10 +165,10 @@ def test_targets_that_no_network_has(X, y):
 def test_programs_that_are_too_large_are_refused_before_anything_is_listed():
     X, y = np.random.default_rng(0).standard_normal((200, 5)), np.ones(200)
     with pytest.raises(DataError, match="patterns") as caught:
-        ro.minimum_norm_interpolant(X, y)
+        ro.interpolation.minimum_norm_interpolant(X, y)
     assert caught.value.fields["patterns"] > 10**7
     with pytest.raises(DataError, match="sets"):
-        ro.sparsest_interpolant(X, y)
+        ro.interpolation.sparsest_interpolant(X, y)
 
 
 # -- the fewest neurons ----------------------------------------------------------------------------
@@ -177,7 +179,7 @@ def test_programs_that_are_too_large_are_refused_before_anything_is_listed():
     [((1, 2, 3), 1, 3.74166), ((1, -2, 3), 2, 5.16228), ((-1, -1, 0), 1, 1.41421)],
 )
 def test_whitened_rows_are_always_equivalent(y, count, cost):
-    found = ro.sparsest_interpolant(np.eye(3), y)
+    found = ro.interpolation.sparsest_interpolant(np.eye(3), y)
     assert (found.l0, found.l1, found.equivalent) == (count, count, True)
     assert found.cost == pytest.approx(cost, abs=5e-6)
     assert found.is_unique
@@ -202,7 +204,7 @@ GENERIC = {0: (3, 3), 1: (2, 3), 2: (2, 3), 5: (3, 4)}
 @pytest.mark.parametrize("seed", GENERIC)
 def test_generic_data_are_not_equivalent_in_general(seed):
     X, y = random_data(4, seed)
-    found = ro.sparsest_interpolant(X, y)
+    found = ro.interpolation.sparsest_interpolant(X, y)
     assert (found.l0, found.l1) == GENERIC[seed]
     check(found, X, y)
     assert found.programs < 10 < found.sets
@@ -233,7 +235,7 @@ def test_fewest_neurons_at_the_least_cost_by_brute_force(seed):
 
 def test_five_rows():
     X, y = random_data(5, 2)
-    found = ro.sparsest_interpolant(X, y)
+    found = ro.interpolation.sparsest_interpolant(X, y)
     assert (found.l0, found.l1) == (3, 4)
     check(found, X, y)
 
@@ -241,7 +243,7 @@ def test_five_rows():
 def test_more_than_one_network_of_least_cost():
     """Six neurons in three antipodal pairs, and five rows: a segment of networks."""
     X, y = random_data(5, 0)
-    found = ro.sparsest_interpolant(X, y)
+    found = ro.interpolation.sparsest_interpolant(X, y)
     assert not found.is_unique
     assert not found.recovery.is_unique
     prog = unit_program(X, y, ro.enumerate_patterns(X))
@@ -256,13 +258,13 @@ def test_planted_neurons_are_found():
     rng = np.random.default_rng(0)
     X = rng.standard_normal((5, 2))
     y = np.maximum(X @ [1.0, 0.4], 0) - 2 * np.maximum(X @ [-0.3, 1.0], 0)
-    found = ro.sparsest_interpolant(X, y)
+    found = ro.interpolation.sparsest_interpolant(X, y)
     assert found.l0 <= 2
     check(found, X, y)
 
 
 def test_the_cheap_check_says_what_it_speaks_of():
-    found = ro.sparsest_interpolant(np.eye(3), [1, 2, 3]).recovery
+    found = ro.interpolation.sparsest_interpolant(np.eye(3), [1, 2, 3]).recovery
     assert found.is_unique
     assert found.sparsest_in_dictionary
     assert found.spark == 3
@@ -270,7 +272,7 @@ def test_the_cheap_check_says_what_it_speaks_of():
     assert found.margin > 0
     assert found.independent
     # l0 = 2 < l1 = 3: unique at the least cost, and not sparsest.
-    generic = ro.sparsest_interpolant(*random_data(4, 1)).recovery
+    generic = ro.interpolation.sparsest_interpolant(*random_data(4, 1)).recovery
     assert generic.is_unique
     assert not generic.sparsest_in_dictionary
 
@@ -278,7 +280,7 @@ def test_the_cheap_check_says_what_it_speaks_of():
 def test_the_count_is_guarded_before_the_search():
     X, y = random_data(5, 4)
     with pytest.raises(DataError, match="sets of blocks") as caught:
-        ro.sparsest_interpolant(X, y, max_sets=1000)
+        ro.interpolation.sparsest_interpolant(X, y, max_sets=1000)
     assert caught.value.fields["sets"] > 1000
     assert caught.value.fields["limit"] == 1000
 
@@ -287,7 +289,7 @@ def test_observers_are_told_and_an_interrupt_ends_the_search():
     X, y = random_data(5, 4)
     seen = []
     with observe(seen.append):
-        ro.sparsest_interpolant(X, y)
+        ro.interpolation.sparsest_interpolant(X, y)
     assert any(event.task == "sparsity" and "blocks" in event.message for event in seen)
 
     def interrupt(event):
@@ -295,11 +297,11 @@ def test_observers_are_told_and_an_interrupt_ends_the_search():
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt), observe(interrupt):
-        ro.sparsest_interpolant(X, y)
+        ro.interpolation.sparsest_interpolant(X, y)
 
 
 def test_targets_of_zero():
-    found = ro.sparsest_interpolant(T1_X, np.zeros(4))
+    found = ro.interpolation.sparsest_interpolant(T1_X, np.zeros(4))
     assert (found.l0, found.l1, found.cost) == (0, 0, 0.0)
 
 
@@ -313,7 +315,7 @@ def test_targets_of_zero():
     ],
 )
 def test_bad_data_are_refused(X, y):
-    for ask in (ro.minimum_norm_interpolant, ro.sparsest_interpolant):
+    for ask in (ro.interpolation.minimum_norm_interpolant, ro.interpolation.sparsest_interpolant):
         with pytest.raises(DataError):
             ask(X, y)
 
@@ -326,7 +328,7 @@ def lightest(seed, scale=1.0):
     rng = np.random.default_rng(seed)
     X = np.column_stack([rng.standard_normal((6, 2)), np.ones(6)])
     y = scale * rng.standard_normal(6)
-    return ro.minimum_norm_interpolant(X, y), X, y
+    return ro.interpolation.minimum_norm_interpolant(X, y), X, y
 
 
 @pytest.mark.parametrize("scale", [1.0, 2.0**20])
@@ -358,16 +360,16 @@ def test_a_dearer_network_does_not_pass_for_the_cheapest():
 def test_interpolants_of_spike_free_data_and_of_nothing_are_re_checked():
     G = np.array([[1, -0.5, -0.3], [-0.5, 1, -0.3], [-0.3, -0.3, 1]])
     X, y = np.linalg.cholesky(np.linalg.inv(G)), np.array([1.0, 10.0, -3.0])
-    found = ro.minimum_norm_interpolant(X, y)
+    found = ro.interpolation.minimum_norm_interpolant(X, y)
     assert found.coverage == "spike_free"
     assert ro.verify(found, X, y).valid
-    assert ro.verify(ro.minimum_norm_interpolant(X, 0 * y), X, 0 * y).valid
+    assert ro.verify(ro.interpolation.minimum_norm_interpolant(X, 0 * y), X, 0 * y).valid
 
 
 def test_the_fewest_neurons_are_a_claim_and_their_cost_is_proved():
     rng = np.random.default_rng(1)
     X, y = rng.standard_normal((4, 2)), rng.standard_normal(4)
-    found = ro.sparsest_interpolant(X, y)
+    found = ro.interpolation.sparsest_interpolant(X, y)
     assert ro.verify(found.least_norm, X, y).valid
     with pytest.raises(DataError, match="carries no proof"):
         ro.verify(found, X, y)
@@ -377,7 +379,10 @@ def test_the_fewest_neurons_are_a_claim_and_their_cost_is_proved():
 def test_the_fewest_neurons_do_not_depend_on_units(power):
     rng = np.random.default_rng(7)
     X, y = rng.standard_normal((3, 2)), rng.standard_normal(3)
-    here, there = ro.sparsest_interpolant(X, y), ro.sparsest_interpolant(X, np.ldexp(y, power))
+    here, there = (
+        ro.interpolation.sparsest_interpolant(X, y),
+        ro.interpolation.sparsest_interpolant(X, np.ldexp(y, power)),
+    )
     assert (there.l0, there.l1, there.is_unique) == (here.l0, here.l1, here.is_unique)
     assert there.cost == np.ldexp(here.cost, power)
     misfit = there.sparsest.predict(X) - np.ldexp(y, power)

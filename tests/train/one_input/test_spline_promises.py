@@ -51,9 +51,9 @@ def test_every_dual_point_is_below_every_spline(seed, n, loss):
 def test_scales_and_shifts_of_x(seed, loss, scale, shift, side):
     """f(x) → f(scale x + shift) divides slopes by the scale, so λ grows by it."""
     x, y = data(seed, 20, loss)
-    fit = ro.fit_spline(x, y, 0.01, loss=loss)
+    fit = ro.one_input.fit_spline(x, y, 0.01, loss=loss)
     moved = side * scale * x + shift * scale
-    other = ro.fit_spline(moved, y, 0.01 * scale, loss=loss)
+    other = ro.one_input.fit_spline(moved, y, 0.01 * scale, loss=loss)
     assert other.objective == pytest.approx(fit.objective, rel=3e-8)
     assert fit.verdict == other.verdict == "certified"
     assert ro.verify(other.certificate, moved, y).valid
@@ -64,8 +64,8 @@ def test_scales_and_shifts_of_x(seed, loss, scale, shift, side):
 def test_scales_and_shifts_of_y(seed, scale, shift):
     """The squared loss grows with the square of the scale, the cost with the scale."""
     x, y = data(seed, 25, "squared")
-    fit = ro.fit_spline(x, y, 0.01)
-    other = ro.fit_spline(x, scale * (y + shift), 0.01 * scale)
+    fit = ro.one_input.fit_spline(x, y, 0.01)
+    other = ro.one_input.fit_spline(x, scale * (y + shift), 0.01 * scale)
     assert other.objective == pytest.approx(scale**2 * fit.objective, rel=3e-8)
 
 
@@ -74,7 +74,7 @@ def test_scales_and_shifts_of_y(seed, scale, shift):
 def test_merging_keeps_an_interpolation(seed, n):
     rng = np.random.default_rng(seed)
     x, y = np.sort(rng.choice(200, n, replace=False)) / 7.0, rng.integers(-3, 4, n) / 2.0
-    fit = ro.fit_spline(x, y, loss="interpolation")
+    fit = ro.one_input.fit_spline(x, y, loss="interpolation")
     merged = fit.merged()
     assert merged.objective == pytest.approx(fit.objective, rel=1e-12, abs=1e-15)
     np.testing.assert_allclose(merged.predict(x), y, atol=1e-11)

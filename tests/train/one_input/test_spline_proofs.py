@@ -32,7 +32,7 @@ def data(loss, n=30, seed=0):
 def trained(loss, n=30, seed=0, offset=0.0):
     x, y = data(loss, n, seed)
     lam = None if loss in DEMANDS else 1e-3
-    return x, y + offset, ro.fit_spline(x, y + offset, lam, loss=loss)
+    return x, y + offset, ro.one_input.fit_spline(x, y + offset, lam, loss=loss)
 
 
 def function(neurons, x):
@@ -118,7 +118,7 @@ def test_units_change_no_bit(loss, at, high):
     lam = None if loss in DEMANDS else float(np.ldexp(1e-3, at + high))
     kind = Huber(2.0**high) if loss == "huber" else loss
     far, targets = np.ldexp(x, at), np.ldexp(y, high)
-    other = ro.fit_spline(far, targets, lam, loss=kind)
+    other = ro.one_input.fit_spline(far, targets, lam, loss=kind)
     assert other.rel_gap == fit.rel_gap
     np.testing.assert_array_equal(other.neurons.weights, np.ldexp(fit.neurons.weights, high - at))
     np.testing.assert_array_equal(other.neurons.kinks, np.ldexp(fit.neurons.kinks, at))
@@ -133,7 +133,7 @@ def test_units_change_no_bit(loss, at, high):
 def test_targets_far_from_zero_are_certified(loss, offset):
     x, y, fit = trained(loss, offset=offset)
     assert fit.verdict == ro.verify(fit.certificate, x, y).verdict == "certified"
-    near = ro.fit_spline(x, y - offset, 1e-3, loss=loss)
+    near = ro.one_input.fit_spline(x, y - offset, 1e-3, loss=loss)
     assert fit.objective == pytest.approx(near.objective, rel=1e-8)
 
 
@@ -202,7 +202,7 @@ def test_mending_a_miss_beyond_all_doubles_costs_inf():
 
 def test_a_fit_that_is_missed_has_no_objective():
     x, y = data("interpolation")
-    fit = ro.fit_spline(x, y, loss="interpolation")
+    fit = ro.one_input.fit_spline(x, y, loss="interpolation")
     moved = replace(fit.neurons, constant=fit.neurons.constant + 1e-6)
     assert objective_above(fit.problem, moved) == np.inf
     assert objective_above(fit.problem, fit.neurons) == fit.objective
@@ -210,7 +210,7 @@ def test_a_fit_that_is_missed_has_no_objective():
 
 def test_the_gap_is_relative_to_the_lower_bound():
     x, y = data("squared")
-    fit = ro.fit_spline(x, y, 1e-3, time_limit=1e-9)
+    fit = ro.one_input.fit_spline(x, y, 1e-3, time_limit=1e-9)
     assert fit.objective <= (1 + fit.rel_gap) * fit.lower_bound * (1 + 1e-15)
     assert fit.rel_gap == pytest.approx((fit.objective - fit.lower_bound) / fit.lower_bound)
 
@@ -218,7 +218,7 @@ def test_the_gap_is_relative_to_the_lower_bound():
 @pytest.mark.parametrize("loss", LOSSES)
 def test_inputs_that_are_all_one_take_the_best_constant(loss):
     x, y = np.full(5, 0.3), np.array([1.0, -1.0, 1.0, 1.0, -1.0])
-    found = ro.fit_spline(x, y, 0.1, loss=loss)
+    found = ro.one_input.fit_spline(x, y, 0.1, loss=loss)
     assert ro.verify(found, x, y).valid
     constants = np.linspace(-2, 2, 401)
     best = min(found.problem.mean_loss(np.full(5, c)) for c in constants)

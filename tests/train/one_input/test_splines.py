@@ -87,7 +87,7 @@ def objective_of(network, x, y, lam, loss):
 def test_the_closed_form_is_the_linear_program_and_the_grid(n, seed):
     rng = np.random.default_rng(seed)
     x, y = np.sort(rng.uniform(-1, 1, n)), rng.standard_normal(n)
-    fit = ro.fit_spline(x, y, loss="interpolation")
+    fit = ro.one_input.fit_spline(x, y, loss="interpolation")
     grid = np.union1d(x, np.linspace(x[0] - 0.5, x[-1] + 0.5, 301))
     assert fit.objective == pytest.approx(cheapest(x, y, x), rel=1e-7)
     assert fit.objective == pytest.approx(cheapest(x, y, grid), rel=1e-6)
@@ -110,10 +110,10 @@ def test_the_cost_is_rises_falls_and_the_first_slope():
 
 def test_oracle_t2():
     x, y = T2
-    fit = ro.fit_spline(x, y, 0.25 / 4)
+    fit = ro.one_input.fit_spline(x, y, 0.25 / 4)
     assert 4 * fit.objective == pytest.approx(0.6875, abs=1e-9)
     assert fit.rel_gap <= 1e-9
-    exact = ro.fit_spline(x, y, loss="interpolation")
+    exact = ro.one_input.fit_spline(x, y, loss="interpolation")
     assert exact.cost == exact.objective == pytest.approx(5.0, rel=1e-12)
     assert exact.backend == "closed form"
 
@@ -121,8 +121,8 @@ def test_oracle_t2():
 @pytest.mark.parametrize(("n", "lam"), [(20, 1e-2), (40, 1e-3)])
 def test_scikit_learns_lasso_reaches_the_same_value(n, lam):
     x, y = noisy(n)
-    fit = ro.fit_spline(x, y, lam)
-    K = ro.spline_features(x)
+    fit = ro.one_input.fit_spline(x, y, lam)
+    K = ro.one_input.spline_features(x)
     assert K.shape == (n, 2 * (n - 1))
     model = Lasso(alpha=lam, tol=1e-12, max_iter=200_000).fit(K, y)
     theirs = 0.5 * np.mean((model.predict(K) - y) ** 2) + lam * np.abs(model.coef_).sum()
@@ -133,10 +133,10 @@ def test_scikit_learns_lasso_reaches_the_same_value(n, lam):
 @pytest.mark.parametrize("backend", ["clarabel", "highs", "cvxpy"])
 def test_backends_agree(backend):
     x, y = noisy(60)
-    fit = ro.fit_spline(x, y, 1e-3, backend=backend)
+    fit = ro.one_input.fit_spline(x, y, 1e-3, backend=backend)
     assert fit.backend == backend
     assert fit.verdict == "certified"
-    assert fit.objective == pytest.approx(ro.fit_spline(x, y, 1e-3).objective, rel=2e-8)
+    assert fit.objective == pytest.approx(ro.one_input.fit_spline(x, y, 1e-3).objective, rel=2e-8)
 
 
 # -- every loss -----------------------------------------------------------------------------
@@ -147,7 +147,7 @@ def test_backends_agree(backend):
 def test_every_loss_is_certified_and_rechecked(loss, n, lam):
     x, y = noisy(n, labels=loss not in ("squared", "huber"))
     x = np.round(x, 2)  # repeated inputs
-    fit = ro.fit_spline(x, y, lam, loss=loss)
+    fit = ro.one_input.fit_spline(x, y, lam, loss=loss)
     assert fit.verdict == "certified"
     found = ro.verify(fit.certificate, x, y)
     assert found.valid, found.problems
@@ -163,15 +163,15 @@ def test_every_loss_is_certified_and_rechecked(loss, n, lam):
 def test_sample_weights_count_as_repeated_samples():
     x, y = noisy(30)
     times = np.random.default_rng(1).integers(1, 4, 30)
-    weighted = ro.fit_spline(x, y, 1e-2, sample_weight=times)
-    repeated = ro.fit_spline(np.repeat(x, times), np.repeat(y, times), 1e-2)
+    weighted = ro.one_input.fit_spline(x, y, 1e-2, sample_weight=times)
+    repeated = ro.one_input.fit_spline(np.repeat(x, times), np.repeat(y, times), 1e-2)
     assert weighted.objective == pytest.approx(repeated.objective, rel=1e-8)
     assert ro.verify(weighted.certificate, x, y).valid
 
 
 def test_large_lam_leaves_a_constant():
     x, y = noisy(30)
-    fit = ro.fit_spline(x, y, 10.0)
+    fit = ro.one_input.fit_spline(x, y, 10.0)
     assert len(fit.network) == 0
     assert fit.objective == pytest.approx(0.5 * np.var(y), rel=1e-12)
     assert fit.predict([5.0])[0] == pytest.approx(y.mean())
@@ -179,7 +179,7 @@ def test_large_lam_leaves_a_constant():
 
 def test_twenty_thousand_points():
     x, y = noisy(20_000)
-    fit = ro.fit_spline(x, y, 1e-4)
+    fit = ro.one_input.fit_spline(x, y, 1e-4)
     assert fit.verdict == "certified"
     assert len(fit.kinks) < 100
     assert ro.verify(fit.certificate, x, y).valid
@@ -194,7 +194,7 @@ def test_hinge_oracle(beta, optimum, backend):
     # cvxpy 1.9.3 with a linear solver calls 3.0 and 5.0 optimal where 0.2 and 2.4 are, if the
     # hinge is written by `pos`. Here it has slacks, and the value is computed anew.
     x, y = ALTERNATING
-    fit = ro.fit_spline(x, y, beta / 5, loss="hinge", backend=backend)
+    fit = ro.one_input.fit_spline(x, y, beta / 5, loss="hinge", backend=backend)
     assert 5 * fit.objective == pytest.approx(optimum, rel=1e-7)
     assert fit.verdict == "certified"
     assert ro.verify(fit.certificate, x, y).valid
@@ -203,26 +203,26 @@ def test_hinge_oracle(beta, optimum, backend):
 @pytest.mark.parametrize("lam", [0.1, 1e-2, 1e-3])
 def test_hinge_is_the_dense_linear_program(lam):
     x, y = noisy(50, labels=True)
-    fit = ro.fit_spline(x, y, lam, loss="hinge")
+    fit = ro.one_input.fit_spline(x, y, lam, loss="hinge")
     grid = np.union1d(x, np.linspace(0, 1, 150))
     assert fit.objective == pytest.approx(hinge_program(x, y, lam, grid), rel=1e-7)
 
 
 def test_hard_margin_oracle_and_boundaries():
     x, y = ALTERNATING
-    fit = ro.fit_spline(x, y, loss="hard_margin")
+    fit = ro.one_input.fit_spline(x, y, loss="hard_margin")
     assert fit.objective == pytest.approx(12.0, rel=1e-10)
     np.testing.assert_allclose(fit.boundaries, [-1.5, -0.5, 0.5, 1.5], atol=1e-9)
     assert (y * fit.predict(x) >= 1 - 1e-12).all()
     assert ro.verify(fit.certificate, x, y).valid
-    one = ro.fit_spline(x, np.ones(5), loss="hard_margin")
+    one = ro.one_input.fit_spline(x, np.ones(5), loss="hard_margin")
     assert (one.objective, one.lower_bound, one.verdict) == (0.0, 0.0, "certified")
     assert ro.verify(one.certificate, x, np.ones(5)).valid
 
 
 def test_boundaries_are_sign_changes():
     x, y = noisy(200, labels=True)
-    fit = ro.fit_spline(x, y, 1e-3, loss="hinge")
+    fit = ro.one_input.fit_spline(x, y, 1e-3, loss="hinge")
     step = 1e-7
     before, after = fit.predict(fit.boundaries - step), fit.predict(fit.boundaries + step)
     assert len(fit.boundaries) >= 2
@@ -236,7 +236,7 @@ def test_boundaries_are_sign_changes():
 
 def test_two_kinks_merge_into_one_neuron():
     x, y = MERGEABLE
-    fit = ro.fit_spline(x, y, loss="interpolation")
+    fit = ro.one_input.fit_spline(x, y, loss="interpolation")
     assert (len(fit.network), fit.objective) == (2, 2.0)
     merged = fit.merged()
     assert (len(merged.network), merged.objective) == (1, 2.0)
@@ -248,7 +248,7 @@ def test_two_kinks_merge_into_one_neuron():
 
 def test_the_neuron_at_the_first_point_merges_too():
     x, y = np.arange(3.0), np.array([0.0, 1.0, 3.0])
-    fit = ro.fit_spline(x, y, loss="interpolation")
+    fit = ro.one_input.fit_spline(x, y, loss="interpolation")
     merged = fit.merged()
     assert (len(fit.network), len(merged.network)) == (2, 1)
     assert merged.objective == fit.objective == 2.0
@@ -258,7 +258,7 @@ def test_the_neuron_at_the_first_point_merges_too():
 @pytest.mark.parametrize("loss", ["squared", "logistic", "hinge"])
 def test_merging_changes_neither_fits_nor_cost(loss):
     x, y = noisy(60, labels=loss != "squared")
-    fit = ro.fit_spline(x, y, 2e-4, loss=loss)
+    fit = ro.one_input.fit_spline(x, y, 2e-4, loss=loss)
     merged = fit.merged()
     assert len(merged.network) <= len(fit.network)
     np.testing.assert_allclose(merged.predict(x), fit.predict(x), atol=1e-9)
@@ -271,7 +271,7 @@ def test_merging_changes_neither_fits_nor_cost(loss):
 
 def test_oracle_t2_with_penalised_biases():
     x, y = T2
-    fit = ro.fit_spline(x, y, 0.25 / 4, penalize_bias=True)
+    fit = ro.one_input.fit_spline(x, y, 0.25 / 4, penalize_bias=True)
     assert 4 * fit.objective == pytest.approx(0.84349372, abs=1e-7)
     assert fit.certificate.scope == "all"
     X = np.column_stack([x, np.ones(4)])
@@ -285,7 +285,7 @@ def test_penalised_kinks_need_not_be_at_data():
     away = 0
     for seed in range(8):
         y = np.random.default_rng(seed).standard_normal(5) * 2
-        fit = ro.fit_spline(x, y, 0.2 / 5, penalize_bias=True)
+        fit = ro.one_input.fit_spline(x, y, 0.2 / 5, penalize_bias=True)
         at_data = np.vstack([np.column_stack([s * np.ones(5), -s * x]) for s in (1, -1)])
         units = at_data / np.linalg.norm(at_data, axis=1, keepdims=True)
         features = np.maximum(np.column_stack([x, np.ones(5)]) @ units.T, 0)
@@ -304,7 +304,7 @@ def test_penalised_kinks_need_not_be_at_data():
 @pytest.fixture(scope="module")
 def certified():
     x, y = noisy(50)
-    return x, y, ro.fit_spline(x, y, 1e-3).certificate
+    return x, y, ro.one_input.fit_spline(x, y, 1e-3).certificate
 
 
 class Spoiled:
@@ -326,7 +326,7 @@ class Spoiled:
 def test_a_certificate_goes_through_a_file(certified, tmp_path):
     x, y, certificate = certified
     certificate.save(tmp_path / "spline.npz")
-    read = ro.SplineCertificate.load(tmp_path / "spline.npz")
+    read = ro.one_input.SplineCertificate.load(tmp_path / "spline.npz")
     assert repr(read) == repr(certificate)
     found = ro.verify(tmp_path / "spline.npz", x[:, None], y)
     assert found.valid
@@ -370,7 +370,7 @@ def test_spoiled_certificates_are_rejected(certified, name, change):
 
 def test_missed_demands_are_rejected():
     for loss, (x, y) in {"interpolation": T2, "hard_margin": ALTERNATING}.items():
-        certificate = ro.fit_spline(x, y, loss=loss).certificate
+        certificate = ro.one_input.fit_spline(x, y, loss=loss).certificate
         moved = Spoiled(certificate, constant=np.array(certificate.neurons.constant - 1e-6))
         assert "missed" in ro.verify(moved, x, y).problems[0]
 
@@ -384,10 +384,10 @@ def test_certificates_of_other_data_are_rejected(certified):
 
 def test_a_limit_of_time_gives_an_honest_gap():
     x, y = noisy(2_000)
-    fit = ro.fit_spline(x, y, 1e-5, time_limit=1e-6)
-    assert fit.stop is ro.StopReason.TIME_LIMIT
+    fit = ro.one_input.fit_spline(x, y, 1e-5, time_limit=1e-6)
+    assert fit.stop is ro.plugins.StopReason.TIME_LIMIT
     assert fit.verdict == "not_certified"
-    assert fit.lower_bound <= ro.fit_spline(x, y, 1e-5).objective <= fit.objective
+    assert fit.lower_bound <= ro.one_input.fit_spline(x, y, 1e-5).objective <= fit.objective
     with pytest.raises(NotCertified):
         fit.certificate.require()
     assert ro.verify(fit.certificate, x, y).verdict == "not_certified"
@@ -400,7 +400,7 @@ def test_the_dual_constraint_is_the_largest_correlation_with_the_matrix():
     x, y = noisy(30)
     problem = SplineProblem(np.round(x, 1), y, 0.1)
     nu = problem.admissible(np.random.default_rng(0).standard_normal(30))
-    K = ro.spline_features(problem.x)
+    K = ro.one_input.spline_features(problem.x)
     assert problem.largest(nu) == pytest.approx(np.abs(K.T @ nu).max(), rel=1e-12)
 
 
@@ -412,7 +412,7 @@ def test_a_wide_range_does_not_make_more_of_rounding_than_the_recheck_allows(los
     x = np.exp(2 * rng.standard_normal(500))
     y = np.log(x) + 0.5 * rng.standard_t(2, 500)
     y = np.where(y > 0, 1.0, -1.0) if loss == "hinge" else y
-    fit = ro.fit_spline(x, y, 1e-4, loss=loss)
+    fit = ro.one_input.fit_spline(x, y, 1e-4, loss=loss)
     found = ro.verify(fit.certificate, x, y)
     assert fit.verdict == found.verdict == "certified", found.problems
     assert exact_largest(x, fit.nu) <= Fraction(1e-4)
@@ -484,19 +484,19 @@ def test_neurons_are_evaluated_exactly():
 )
 def test_bad_input_is_refused(arguments, settings, message):
     with pytest.raises(DataError, match=message):
-        ro.fit_spline(*arguments, **settings)
+        ro.one_input.fit_spline(*arguments, **settings)
 
 
 def test_one_and_two_points():
-    one = ro.fit_spline([2.0], [3.0], 0.1)
+    one = ro.one_input.fit_spline([2.0], [3.0], 0.1)
     assert (one.objective, len(one.network), one.verdict) == (0.0, 0, "certified")
     assert one.predict([7.0])[0] == 3.0
-    same = ro.fit_spline([2.0, 2.0], [3.0, 5.0], 0.1)
+    same = ro.one_input.fit_spline([2.0, 2.0], [3.0, 5.0], 0.1)
     assert same.objective == pytest.approx(0.5)
-    two = ro.fit_spline([0.0, 2.0], [1.0, 5.0], loss="interpolation")
+    two = ro.one_input.fit_spline([0.0, 2.0], [1.0, 5.0], loss="interpolation")
     assert two.objective == 2.0
     assert len(two.merged().network) == 1
     assert math.isclose(two.predict([1.0])[0], 3.0)
-    repeated = ro.fit_spline([0.0, 2.0, 2.0], [1.0, 5.0, 5.0], loss="interpolation")
+    repeated = ro.one_input.fit_spline([0.0, 2.0, 2.0], [1.0, 5.0, 5.0], loss="interpolation")
     assert repeated.objective == 2.0
     assert repeated.verdict == "certified"

@@ -35,19 +35,21 @@ def by_cvxpy(X, Y, masks, relu):
 @pytest.mark.parametrize("activation", ["gated", "relu"])
 def test_it_is_the_group_lasso_of_blocks(activation):
     X, Y = data_of(0)
-    found = ro.train_stacked(X, Y, LAM, 8, activation, seed=0)
+    found = ro.several_outputs.train_stacked(X, Y, LAM, 8, activation, seed=0)
     masks = ro.sample_patterns(X, 8, seed=0).masks
     assert found.certificate.verdict == "certified"
     assert found.objective == pytest.approx(by_cvxpy(X, Y, masks, activation == "relu"), rel=1e-6)
     assert found.lower_bound <= found.objective
     off = found.predict(X) - Y
     assert (off**2).sum() / 40 < found.objective
-    assert ro.verify(found.certificate, *ro.stack_outputs(X, Y)).verdict == "certified"
+    assert (
+        ro.verify(found.certificate, *ro.several_outputs.stack_outputs(X, Y)).verdict == "certified"
+    )
 
 
 def test_one_output_is_the_plain_program():
     X, Y = data_of(1, c=1)
-    found = ro.train_stacked(X, Y, LAM, 20, seed=0)
+    found = ro.several_outputs.train_stacked(X, Y, LAM, 20, seed=0)
     plain = ro.solve(
         ro.ConvexProgram(X, Y[:, 0], LAM, ro.sample_patterns(X, 20, seed=0), activation="gated")
     )
@@ -58,20 +60,22 @@ def test_one_output_is_the_plain_program():
 def test_turned_outputs_change_nothing_for_gated_networks():
     X, Y = data_of(2)
     turn = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
-    one, two = (ro.train_stacked(X, each, LAM, 20, seed=0) for each in (Y, Y @ turn))
+    one, two = (
+        ro.several_outputs.train_stacked(X, each, LAM, 20, seed=0) for each in (Y, Y @ turn)
+    )
     assert one.objective == pytest.approx(two.objective, rel=2e-6)
 
 
 def test_what_it_refuses():
     X, Y = data_of(3)
-    found = ro.train_stacked(X, Y, LAM, 5, seed=0)
+    found = ro.several_outputs.train_stacked(X, Y, LAM, 5, seed=0)
     with pytest.raises(DataError, match="the blocks take 3"):
         found.predict(X[:, :2])
     with pytest.raises(DataError, match="lam"):
-        ro.train_stacked(X, Y, 0.0)
+        ro.several_outputs.train_stacked(X, Y, 0.0)
     with pytest.raises(DataError, match="Unknown activation"):
-        ro.train_stacked(X, Y, LAM, activation="rely")
+        ro.several_outputs.train_stacked(X, Y, LAM, activation="rely")
     with pytest.raises(DataError, match="Y holds nan"):
-        ro.train_stacked(X, np.full((20, 2), np.nan), LAM)
+        ro.several_outputs.train_stacked(X, np.full((20, 2), np.nan), LAM)
     with pytest.raises(DataError, match="more than 100000000"):
-        ro.stack_outputs(np.ones((2000, 100)), np.ones((2000, 100)))
+        ro.several_outputs.stack_outputs(np.ones((2000, 100)), np.ones((2000, 100)))

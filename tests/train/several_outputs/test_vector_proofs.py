@@ -23,8 +23,10 @@ def data(n=8, offset=0.0):
 @pytest.mark.parametrize(("x", "y"), [(5, 1), (-540, 4), (2, 200)])
 def test_units_change_no_bit(x, y):
     X, Y = data()
-    found = ro.train_vector(X, Y, LAM, tol=1e-4)
-    other = ro.train_vector(np.ldexp(X, x), np.ldexp(Y, y), float(np.ldexp(LAM, x + y)), tol=1e-4)
+    found = ro.several_outputs.train_vector(X, Y, LAM, tol=1e-4)
+    other = ro.several_outputs.train_vector(
+        np.ldexp(X, x), np.ldexp(Y, y), float(np.ldexp(LAM, x + y)), tol=1e-4
+    )
     assert other.certificate.verdict == found.certificate.verdict == "certified"
     assert other.rel_gap == found.rel_gap
     np.testing.assert_array_equal(
@@ -37,8 +39,8 @@ def test_units_change_no_bit(x, y):
 
 def test_the_search_alone_has_units_too():
     X, V = data()
-    one = ro.vector_separation(X, V)
-    other = ro.vector_separation(np.ldexp(X, -300), np.ldexp(V, 77))
+    one = ro.several_outputs.vector_separation(X, V)
+    other = ro.several_outputs.vector_separation(np.ldexp(X, -300), np.ldexp(V, 77))
     assert (other.lower, other.upper) == (np.ldexp(one.lower, -223), np.ldexp(one.upper, -223))
     np.testing.assert_array_equal(other.directions, one.directions)
 
@@ -46,10 +48,10 @@ def test_the_search_alone_has_units_too():
 @pytest.mark.parametrize("offset", [1e7, -1e9])
 def test_targets_far_from_zero_are_certified(offset):
     X, Y = data(offset=offset)
-    found = ro.train_vector(X, Y, LAM, intercept=True, tol=1e-5)
+    found = ro.several_outputs.train_vector(X, Y, LAM, intercept=True, tol=1e-5)
     checked = ro.verify(found.certificate, X, Y)
     assert found.certificate.verdict == checked.verdict == "certified"
-    near = ro.train_vector(X, Y - offset, LAM, intercept=True, tol=1e-5)
+    near = ro.several_outputs.train_vector(X, Y - offset, LAM, intercept=True, tol=1e-5)
     assert found.objective == pytest.approx(near.objective, rel=1e-4)
 
 
@@ -97,6 +99,6 @@ def test_semidefinite_matrices_need_room():
 
 def test_flats_are_found_and_the_search_shows_their_bound():
     X, V = data(6)
-    flats = ro.vector_separation(X, V, "flats", tol=1e-7)
+    flats = ro.several_outputs.vector_separation(X, V, "flats", tol=1e-7)
     assert flats.lower <= flats.upper <= flats.lower * (1 + 1.01e-7)
     assert "branch and bound" in flats.statement

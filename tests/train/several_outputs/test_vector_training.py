@@ -60,8 +60,8 @@ def descended(X, Y, lam, width, seed):
 )
 def test_oracles_agree_with_each_other_and_with_a_grid(n, d, c):
     X, V = data_of(n, n, d, c)
-    sphere = ro.vector_separation(X, V, tol=1e-7)
-    flats = ro.vector_separation(X, V, "flats")
+    sphere = ro.several_outputs.vector_separation(X, V, tol=1e-7)
+    flats = ro.several_outputs.vector_separation(X, V, "flats")
     grid = on_a_grid(X, V)
     assert flats.lower == pytest.approx(sphere.lower, rel=1e-9)
     assert sphere.lower <= sphere.upper <= sphere.lower * (1 + 1.01e-7)
@@ -78,20 +78,23 @@ def test_degenerate_rows():
     X = np.round(X)
     X[0] = 0.0
     X[1], X[2], X[4] = 2 * X[3], -X[3], X[3]
-    sphere, flats = (ro.vector_separation(X, V, oracle, tol=1e-7) for oracle in ("sphere", "flats"))
+    sphere, flats = (
+        ro.several_outputs.vector_separation(X, V, oracle, tol=1e-7)
+        for oracle in ("sphere", "flats")
+    )
     assert flats.lower == pytest.approx(sphere.lower, rel=1e-9)
     turn = np.random.default_rng(0).standard_normal((3, 7))
     turn = np.linalg.svd(turn, full_matrices=False)[2]
-    wide = ro.vector_separation(X @ turn, V, tol=1e-7)
+    wide = ro.several_outputs.vector_separation(X @ turn, V, tol=1e-7)
     assert wide.lower == pytest.approx(sphere.lower, rel=1e-9)
-    nothing = ro.vector_separation(np.zeros((3, 2)), np.ones((3, 2)))
+    nothing = ro.several_outputs.vector_separation(np.zeros((3, 2)), np.ones((3, 2)))
     assert (nothing.lower, nothing.upper, nothing.direction) == (0.0, 0.0, None)
 
 
 def test_one_output_is_the_scalar_oracle():
     X, V = data_of(2, 25, 3, 1)
-    scalar = ro.separation(X, V[:, 0], tol=1e-8)
-    vector = ro.vector_separation(X, V, tol=1e-7)
+    scalar = ro.all_patterns.separation(X, V[:, 0], tol=1e-8)
+    vector = ro.several_outputs.vector_separation(X, V, tol=1e-7)
     assert vector.lower == pytest.approx(scalar.lower, rel=1e-7)
     assert vector.upper >= scalar.lower
 
@@ -101,7 +104,7 @@ def test_one_output_is_the_scalar_oracle():
 def test_no_direction_is_above_the_bound(seed, n, d, c):
     X, V = data_of(seed, n, d, c)
     for tol in (0.3, 1e-5):
-        found = ro.vector_separation(X, V, tol=tol)
+        found = ro.several_outputs.vector_separation(X, V, tol=tol)
         assert on_a_grid(X, V, 3000) <= found.upper
         assert found.rel_gap <= tol
 
@@ -110,13 +113,14 @@ def test_a_climb_reaches_what_a_search_finds_and_its_bound_holds():
     for n, d, c in [(20, 2, 2), (30, 3, 3), (12, 4, 2)]:
         X, V = data_of(n, n, d, c)
         climbed, searched = (
-            ro.vector_separation(X, V, each, tol=1e-4) for each in ("ascent", "sphere")
+            ro.several_outputs.vector_separation(X, V, each, tol=1e-4)
+            for each in ("ascent", "sphere")
         )
         assert climbed.lower >= searched.lower * (1 - 1e-6)
         assert climbed.upper >= searched.lower
     white = np.linalg.qr(np.random.default_rng(0).standard_normal((8, 8)))[0]
     V = np.abs(V[:8])
-    exact = ro.vector_separation(white, V, "ascent")
+    exact = ro.several_outputs.vector_separation(white, V, "ascent")
     assert exact.rel_gap <= 1e-9
     assert exact.lower == pytest.approx(np.linalg.norm(V, 2), rel=1e-12)
 
@@ -124,18 +128,18 @@ def test_a_climb_reaches_what_a_search_finds_and_its_bound_holds():
 def test_ranks_that_are_too_large_for_a_search():
     X, Y = data_of(1, 20, 15, 2)
     for call in (
-        ro.vector_separation,
-        lambda X, Y, oracle: ro.train_vector(X, Y, 0.1, oracle=oracle),
+        ro.several_outputs.vector_separation,
+        lambda X, Y, oracle: ro.several_outputs.train_vector(X, Y, 0.1, oracle=oracle),
     ):
         with pytest.raises(DataError, match="rank 15, and directions are searched up to rank 12"):
             call(X, Y, oracle="sphere")
     with pytest.raises(DataError, match="oracle='mip'"):
-        ro.separation(X, Y[:, 0], "sphere")
+        ro.all_patterns.separation(X, Y[:, 0], "sphere")
 
 
 def test_a_large_rank_gives_a_network_as_good_as_descent():
     X, Y = data_of(2, 25, 9, 3)
-    found = ro.train_vector(X, Y, 0.1, tol=1e-4)
+    found = ro.several_outputs.train_vector(X, Y, 0.1, tol=1e-4)
     assert found.stop is StopReason.CONVERGED_LOOSE
     assert found.objective <= descended(X, Y, 0.1, 40, 0)
     assert 0 < found.lower_bound < found.objective
@@ -143,11 +147,11 @@ def test_a_large_rank_gives_a_network_as_good_as_descent():
 
 def test_a_target_and_a_time_limit():
     X, V = data_of(5, 60, 4, 3)
-    exact = ro.vector_separation(X, V, tol=1e-4)
-    easy = ro.vector_separation(X, V, target=1.5 * exact.upper)
+    exact = ro.several_outputs.vector_separation(X, V, tol=1e-4)
+    easy = ro.several_outputs.vector_separation(X, V, target=1.5 * exact.upper)
     assert easy.upper <= 1.5 * exact.upper * (1 + 1e-12)
     assert easy.work < exact.work / 2
-    stopped = ro.vector_separation(X, V, time_limit=1e-6)
+    stopped = ro.several_outputs.vector_separation(X, V, time_limit=1e-6)
     assert stopped.stop is StopReason.TIME_LIMIT
     assert stopped.upper >= exact.lower
 
@@ -188,7 +192,7 @@ def test_equal_columns_and_none():
 
 @pytest.mark.parametrize("oracle", ["sphere", "flats"])
 def test_the_tiny_example(oracle):
-    found = ro.train_vector(TINY, TARGETS, 0.5 / 4, tol=1e-8, oracle=oracle)
+    found = ro.several_outputs.train_vector(TINY, TARGETS, 0.5 / 4, tol=1e-8, oracle=oracle)
     assert found.certificate.verdict == "certified"
     assert 4 * found.objective == pytest.approx(1.99581471, abs=2e-8)
     assert 4 * found.lower_bound == pytest.approx(1.99581471, abs=3e-8)
@@ -196,7 +200,7 @@ def test_the_tiny_example(oracle):
 
 @pytest.mark.parametrize(("beta", "optimum"), [(0.1, 0.917133), (0.5, 4.463018)])
 def test_the_pentagonal_cone(beta, optimum):
-    found = ro.train_vector(PENTAGON, 3 * PENTAGON, beta / 5, tol=1e-7)
+    found = ro.several_outputs.train_vector(PENTAGON, 3 * PENTAGON, beta / 5, tol=1e-7)
     assert found.certificate.verdict == "certified"
     assert 5 * found.objective == pytest.approx(optimum, abs=1e-6)
 
@@ -206,7 +210,7 @@ def test_the_pentagonal_cone(beta, optimum):
 def test_descent_from_many_starts_ends_at_the_bound(seed, intercept):
     X, Y = data_of(seed, 10, 2, 2)
     lam = 0.05
-    found = ro.train_vector(X, Y, lam, intercept=intercept)
+    found = ro.several_outputs.train_vector(X, Y, lam, intercept=intercept)
     assert found.certificate.verdict == "certified"
     assert found.network.objective(X, Y, lam) == pytest.approx(found.objective, rel=1e-13)
     if not intercept:
@@ -214,14 +218,14 @@ def test_descent_from_many_starts_ends_at_the_bound(seed, intercept):
         assert found.lower_bound <= reached * (1 + 1e-9)
         assert reached <= found.objective * (1 + 1e-3)
     else:
-        assert found.objective < ro.train_vector(X, Y, lam).objective
+        assert found.objective < ro.several_outputs.train_vector(X, Y, lam).objective
         np.testing.assert_allclose((Y - found.network.predict(X)).mean(axis=0), 0, atol=1e-12)
 
 
 @pytest.mark.parametrize("intercept", [False, True])
 def test_one_output_is_train_globally(intercept):
     X, Y = data_of(7, 25, 3, 1)
-    vector = ro.train_vector(X, Y, 0.03, intercept=intercept)
+    vector = ro.several_outputs.train_vector(X, Y, 0.03, intercept=intercept)
     scalar = ro.train_globally(X, Y[:, 0], 0.03, intercept=intercept)
     assert vector.objective == pytest.approx(scalar.objective, rel=2e-6)
     assert vector.lower_bound <= scalar.objective * (1 + 1e-12)
@@ -231,14 +235,14 @@ def test_orthogonal_outputs_change_nothing():
     """The objective depends on Y through its rows' inner products."""
     X, Y = data_of(8, 15, 2, 3)
     turn = np.linalg.qr(np.random.default_rng(1).standard_normal((3, 3)))[0]
-    one, two = (ro.train_vector(X, each, 0.02) for each in (Y, Y @ turn))
+    one, two = (ro.several_outputs.train_vector(X, each, 0.02) for each in (Y, Y @ turn))
     assert one.objective == pytest.approx(two.objective, rel=2e-6)
 
 
 def test_shared_neurons_cost_less_than_separate_networks():
     X, Y = data_of(9, 12, 2, 2)
     Y[:, 1] = Y[:, 0]
-    together = ro.train_vector(X, Y, 0.02)
+    together = ro.several_outputs.train_vector(X, Y, 0.02)
     apart = sum(ro.train_globally(X, y, 0.02).objective for y in Y.T)
     assert together.objective < apart * (1 - 1e-3)
 
@@ -251,29 +255,31 @@ def test_digits_of_rank_two():
     centred = digits.data - digits.data.mean(axis=0)
     X = np.linalg.svd(centred, full_matrices=False)[0][:, :1] * np.sqrt(1797)
     X = np.c_[X, np.ones(1797)]
-    found = ro.train_vector(X, np.eye(10)[digits.target], 0.01, intercept=True, tol=1e-5)
+    found = ro.several_outputs.train_vector(
+        X, np.eye(10)[digits.target], 0.01, intercept=True, tol=1e-5
+    )
     assert found.certificate.verdict == "certified"
     assert found.objective == pytest.approx(0.3846816, rel=1e-5)
 
 
 def test_above_the_largest_useful_lam_the_network_is_empty():
     X, Y = data_of(4, 10, 2, 2)
-    largest = ro.vector_separation(X, Y / 10, tol=1e-8)
-    found = ro.train_vector(X, Y, largest.upper * 1.001)
+    largest = ro.several_outputs.vector_separation(X, Y / 10, tol=1e-8)
+    found = ro.several_outputs.train_vector(X, Y, largest.upper * 1.001)
     assert len(found.network) == 0
     assert found.certificate.verdict == "certified"
     assert found.objective == pytest.approx((Y**2).sum() / 20)
-    assert len(ro.train_vector(X, Y, largest.lower * 0.99).network) > 0
+    assert len(ro.several_outputs.train_vector(X, Y, largest.lower * 0.99).network) > 0
 
 
 def test_a_time_limit_and_an_interrupt_return_bounds_that_hold(monkeypatch):
     from relu_opt.train.several_outputs.sphere import VectorSphere
 
     X, Y = data_of(4, 20, 3, 2)
-    best = ro.train_vector(X, Y, 0.05)
+    best = ro.several_outputs.train_vector(X, Y, 0.05)
     with monkeypatch.context() as patch:
         patch.setattr("time.perf_counter", Clock())
-        stopped = ro.train_vector(X, Y, 0.05, time_limit=12.0)
+        stopped = ro.several_outputs.train_vector(X, Y, 0.05, time_limit=12.0)
     assert stopped.stop is StopReason.TIME_LIMIT
     search, calls = VectorSphere.search, []
 
@@ -284,7 +290,7 @@ def test_a_time_limit_and_an_interrupt_return_bounds_that_hold(monkeypatch):
         return search(self, *arguments)
 
     monkeypatch.setattr(VectorSphere, "search", interrupted)
-    broken = ro.train_vector(X, Y, 0.05)
+    broken = ro.several_outputs.train_vector(X, Y, 0.05)
     assert broken.stop is StopReason.INTERRUPTED
     for each in (stopped, broken):
         assert each.lower_bound <= best.objective
@@ -298,7 +304,7 @@ def test_progress_and_rounds():
     X, Y = data_of(6, 12, 2, 2)
     events = []
     with observe(events.append):
-        found = ro.train_vector(X, Y, 0.02)
+        found = ro.several_outputs.train_vector(X, Y, 0.02)
     assert [event.bound for event in events] == [each.lower for each in found.rounds]
     lowers = [each.lower for each in found.rounds]
     assert lowers == sorted(lowers)
@@ -308,9 +314,11 @@ def test_progress_and_rounds():
 @given(st.integers(0, 10**6), st.floats(0.1, 0.9))
 def test_weak_duality_for_any_network(seed, share):
     X, Y = data_of(seed, 8, 2, 2)
-    found = ro.train_vector(X, Y, 0.05, tol=1e-4)
+    found = ro.several_outputs.train_vector(X, Y, 0.05, tol=1e-4)
     rng = np.random.default_rng(seed)
-    other = ro.VectorNetwork(share * rng.standard_normal((4, 2)), rng.standard_normal((4, 2)))
+    other = ro.several_outputs.VectorNetwork(
+        share * rng.standard_normal((4, 2)), rng.standard_normal((4, 2))
+    )
     proof = found.certify(other)
     assert found.lower_bound <= proof.objective
     assert proof.objective == pytest.approx(other.balance().objective(X, Y, 0.05), rel=1e-12)
@@ -322,7 +330,9 @@ def test_weak_duality_for_any_network(seed, share):
 
 def test_networks(tmp_path):
     rng = np.random.default_rng(0)
-    network = ro.VectorNetwork(rng.standard_normal((5, 3)), rng.standard_normal((5, 2)), [1.0, 2.0])
+    network = ro.several_outputs.VectorNetwork(
+        rng.standard_normal((5, 3)), rng.standard_normal((5, 2)), [1.0, 2.0]
+    )
     X = rng.standard_normal((7, 3))
     by_hand = np.maximum(X @ network.hidden.T, 0) @ network.output + [1.0, 2.0]
     np.testing.assert_allclose(network.predict(X), by_hand)
@@ -331,13 +341,13 @@ def test_networks(tmp_path):
     sizes = np.linalg.norm(balanced.hidden, axis=1)
     np.testing.assert_allclose(sizes, np.linalg.norm(balanced.output, axis=1))
     assert balanced.penalty() < network.penalty()
-    double = ro.VectorNetwork(
+    double = ro.several_outputs.VectorNetwork(
         np.vstack([network.hidden, 3 * network.hidden]), np.vstack([network.output] * 2), [1.0, 2.0]
     )
     assert len(double.merge()) == 5
     np.testing.assert_allclose(double.merge().predict(X), double.predict(X))
     network.save(tmp_path / "net.npz")
-    loaded = ro.VectorNetwork.load(tmp_path / "net.npz")
+    loaded = ro.several_outputs.VectorNetwork.load(tmp_path / "net.npz")
     np.testing.assert_array_equal(loaded.output, network.output)
     np.testing.assert_array_equal(loaded.predict(X), network.predict(X))
     with pytest.raises(DataError, match="vector_network"):
@@ -357,7 +367,7 @@ def test_networks(tmp_path):
 )
 def test_networks_that_are_none(arguments, match):
     with pytest.raises(DataError, match=match):
-        ro.VectorNetwork(*arguments)
+        ro.several_outputs.VectorNetwork(*arguments)
 
 
 @pytest.mark.parametrize(
@@ -384,18 +394,22 @@ def test_bad_input(changes, match):
     X, Y = data_of(0, 5, 2, 2)
     given_ = {"X": X, "Y": Y, "lam": 0.1, **changes}
     with pytest.raises(DataError, match=match):
-        ro.train_vector(given_.pop("X"), given_.pop("Y"), given_.pop("lam"), **given_)
+        ro.several_outputs.train_vector(
+            given_.pop("X"), given_.pop("Y"), given_.pop("lam"), **given_
+        )
     with pytest.raises(DataError, match="target is"):
-        ro.vector_separation(X, Y, target=-1)
+        ro.several_outputs.vector_separation(X, Y, target=-1)
 
 
 def test_networks_that_do_not_fit_are_refused():
     X, Y = data_of(0, 8, 2, 2)
-    found = ro.train_vector(X, Y, 0.1)
+    found = ro.several_outputs.train_vector(X, Y, 0.1)
     with pytest.raises(DataError, match="not for these"):
-        found.certify(ro.VectorNetwork(np.ones((1, 3)), np.ones((1, 2))))
+        found.certify(ro.several_outputs.VectorNetwork(np.ones((1, 3)), np.ones((1, 2))))
     with pytest.raises(DataError, match="constants"):
-        found.certify(ro.VectorNetwork(np.ones((1, 2)), np.ones((1, 2)), [1.0, 0.0]))
+        found.certify(
+            ro.several_outputs.VectorNetwork(np.ones((1, 2)), np.ones((1, 2)), [1.0, 0.0])
+        )
     with pytest.raises(DataError, match="needed"):
         found.certify(ro.ReLUNetwork(np.ones((1, 2)), np.ones(1)))
 
@@ -404,7 +418,7 @@ def test_networks_that_do_not_fit_are_refused():
 def test_a_search_ends_where_everything_cancels(d):
     """h is zero up to rounding, far below the size of its terms."""
     X, V = data_of(d, 6, d, 2)
-    twice = ro.vector_separation(np.vstack([X, X]), np.vstack([V, -V]), tol=1e-12)
+    twice = ro.several_outputs.vector_separation(np.vstack([X, X]), np.vstack([V, -V]), tol=1e-12)
     assert twice.lower <= twice.upper < 1e-5
 
 
@@ -416,19 +430,21 @@ def test_networks_from_torch(bias):
     module = torch.nn.Sequential(*layers).double()
     X, Y = data_of(0, 12, 2, 3)
     rows = np.c_[X, np.ones(12)] if bias else X
-    network = ro.VectorNetwork.from_torch(module)
+    network = ro.several_outputs.VectorNetwork.from_torch(module)
     theirs = module(torch.tensor(X)).detach().numpy()
     np.testing.assert_allclose(network.predict(rows), theirs, atol=1e-12)
-    best = ro.train_vector(rows, Y, 0.05, intercept=True, tol=1e-4)
+    best = ro.several_outputs.train_vector(rows, Y, 0.05, intercept=True, tol=1e-4)
     assert best.certify(network).objective >= best.lower_bound
     with pytest.raises(DataError, match="2 linear layers, activation 'linear'"):
-        ro.VectorNetwork.from_torch(torch.nn.Sequential(layers[0], layers[2]).double())
+        ro.several_outputs.VectorNetwork.from_torch(
+            torch.nn.Sequential(layers[0], layers[2]).double()
+        )
 
 
 @pytest.mark.parametrize(("method", "lam"), [("column_generation", 1e-200), ("sdp", 1e-80)])
 def test_a_vanishing_strength_is_no_fault(method, lam):
     rng = np.random.default_rng(0)
     X, Y = np.c_[rng.standard_normal((8, 2)), np.ones(8)], rng.standard_normal((8, 2))
-    found = ro.train_vector(X, Y, lam, method=method, time_limit=1)
+    found = ro.several_outputs.train_vector(X, Y, lam, method=method, time_limit=1)
     assert found.certificate.verdict == "not_certified"
     assert found.certificate.lower_bound <= found.certificate.objective
