@@ -9,6 +9,7 @@ from typing import Any
 from relu_opt.errors import DataError
 from relu_opt.export.json_form import from_json
 from relu_opt.io import read_result
+from relu_opt.path.cross_validation import PathCV
 from relu_opt.path.solution_path import SolutionPath
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.network import ReLUNetwork
@@ -17,6 +18,7 @@ from relu_opt.pruning.pruning_path import PruningPath
 from relu_opt.solving.training import Solution
 from relu_opt.tabular.model import Model
 from relu_opt.train.deep.network import DeepNetwork
+from relu_opt.train.deep.training import DeepSolution
 from relu_opt.train.several_outputs.network import VectorNetwork
 from relu_opt.verify.archives import regular_file
 
@@ -26,6 +28,7 @@ Source = str | os.PathLike[str]
 READERS: dict[str, Callable[[Source], Any]] = {
     "certificate": Certificate.load,
     "deep_network": DeepNetwork.load,
+    "deep_solution": DeepSolution.load,
     "model": Model.load,
     "network": ReLUNetwork.load,
     "pruning": PruningPath.load,
@@ -34,6 +37,7 @@ READERS: dict[str, Callable[[Source], Any]] = {
 WITH_PROGRAM: dict[str, Callable[[Source, ConvexProgram], Any]] = {
     "path": SolutionPath.load,
     "solution": Solution.load,
+    "validation": PathCV.load,
 }
 # How files begin, and what those that are none of ours are.
 NPZ, JSON = b"PK", b"{"

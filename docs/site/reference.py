@@ -16,6 +16,7 @@ from types import ModuleType, UnionType
 from typing import NamedTuple
 
 import relu_opt
+from relu_opt.verify.renamed import renamed
 
 PAGE = Path(__file__).resolve().parents[1] / "reference.md"
 MARKS = ("<!-- made by docs/site/reference.py -->\n", "<!-- written by hand -->\n")
@@ -132,7 +133,7 @@ def signature(value: Callable[..., object]) -> str:
 
 
 def members(kind: type, but: Iterable[str]) -> list[str]:
-    """Public fields, properties and methods, without those of a public class that it extends."""
+    """Public fields, properties and methods, without old names and what a public base has."""
     bases = [base for base in kind.__mro__ if base.__module__.startswith("relu_opt")]
     public = {name for family in FAMILIES for name in getattr(relu_opt, family).__all__}
     known = {name for base in bases[1:] if base.__name__ in public for name in dir(base)}
@@ -142,7 +143,8 @@ def members(kind: type, but: Iterable[str]) -> list[str]:
         for name in (*vars(base).get("__annotations__", {}), *vars(base))
         if not name.startswith(("_", "set_", "test_", "pytest_"))
     )
-    return [name for name in names if name not in known | set(but)]
+    gone = {name for name in names if isinstance(inspect.getattr_static(kind, name, None), renamed)}
+    return [name for name in names if name not in known | gone | set(but)]
 
 
 def write(page: Path) -> None:

@@ -196,39 +196,24 @@ def path(
 
 def path_facts(path: SolutionPath) -> dict[str, Any]:
     """What `--json` says of the path."""
-    verdict, reason = judge(path)
     return {
         "backend": path.points[-1].backend,
         "stop": path.stop,
         "advice": path.stop.advice,
-        "verdict": verdict,
-        "reason": reason,
+        "verdict": path.verdict,
+        "reason": path.reason,
         "eps": path.eps,
         "tol": path.tol,
         "largest_gap": path.largest_gap,
         "lams": path.lams,
         "objectives": path.objectives,
-        "bounds": path.bounds,
+        "bounds": path.lower_bounds,
         "rel_gaps": path.rel_gaps,
         "segment_gaps": path.segment_gaps,
         "slopes": path.slopes,
         "losses": path.losses,
         "neurons": path.neurons,
     }
-
-
-def judge(path: SolutionPath) -> tuple[str, str]:
-    """The verdict on a path, and the reason."""
-    gap, high, low = path.largest_gap, path.lams[0], path.lams[-1]
-    reason = f"The gap is at most {gap:.1e} at every lam from {high:.4g} to {low:.4g}."
-    if path.is_certified:
-        return "certified", reason
-    if not path.stop.converged:
-        return "not_certified", f"Ended early: {path.stop.value}. {reason}"
-    asked = f"{path.tol:.0e} at the points"
-    if path.eps is not None:
-        asked += f" and {path.eps:.0e} between them"
-    return "not_certified", f"{reason} {asked} was asked for."
 
 
 def validation_facts(found: PathCV) -> dict[str, Any]:

@@ -127,7 +127,7 @@ def summary(path: PruningPath, X: FloatArray, y: FloatArray) -> dict[str, Any]:
         "method": path.method,
         "lam": path.start.lam,
         "scope": path.scope,
-        "bound": path.bound,
+        "bound": path.lower_bound,
         "verdict": path.start.verdict,
         "reason": path.start.reason,
         "neurons_before": len(path.start.network),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -15,16 +17,23 @@ from numpy.typing import ArrayLike
 from relu_opt.above import above
 from relu_opt.arrays import FloatArray
 from relu_opt.errors import DataError, NotCertified, did_you_mean
+from relu_opt.io import complete, need, read_npz, write_npz
+from relu_opt.path.file import Promise, contents, from_contents
 from relu_opt.path.fold_errors import FoldResult, FoldTask, in_processes, solve_fold
 from relu_opt.path.folds import Fold, Plan, plan_validation
 from relu_opt.path.solution_path import RATIO, SolutionPath, solution_path
 from relu_opt.plugins.stopping import until_stopped
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.convex import ConvexProgram
+from relu_opt.program.network import ReLUNetwork
 from relu_opt.progress.bar import Announcer
+from relu_opt.proof.answer import Answer
+from relu_opt.proof.certificate import NetworkCertificate
 from relu_opt.solving.shards.executors import Executor, opened, run_all
 from relu_opt.solving.training import Solution
 
+# The tables of a file, one row a fold and one column a point.
+TABLES = ("errors", "train_errors", "rel_gaps")
 RULES = ("best", "one_se")
 
 
@@ -89,7 +98,7 @@ def cross_validate(
 
 
 @dataclass(frozen=True, eq=False)
-class PathCV:
+class PathCV(Answer):
     """Errors of each fold along the path. Made by `cross_validate`.
 
     Attributes
@@ -126,6 +135,35 @@ class PathCV:
             f"PathCV({len(self.folds)} folds, {len(self.lams)} points, metric={self.metric!r}, "
             f"{chosen}, complete={self.complete})"
         )
+
+    # -- the network on all rows at `best` -----------------------------------------------
+
+    @cached_property
+    def _best(self) -> Solution:
+        return self.solution()
+
+    @property
+    def certificate(self) -> NetworkCertificate:
+        """Of the network on all rows at the `best` λ; a NotCertified error if there is none."""
+        return self._best.certificate
+
+    @property
+    def network(self) -> ReLUNetwork:
+        """That network."""
+        return self._best.network
+
+    @property
+    def stop(self) -> StopReason:
+        """Why the path ended; `INTERRUPTED` if folds are missing."""
+        whole = self.complete or not self.path.stop.converged
+        return self.path.stop if whole else StopReason.INTERRUPTED
+
+    @property
+    def stats(self) -> Mapping[str, Any]:
+        """As of the path."""
+        return self.path.stats
+
+    # -- errors --------------------------------------------------------------------------
 
     @property
     def lams(self) -> FloatArray:
@@ -193,6 +231,47 @@ class PathCV:
         if rule not in RULES:
             raise DataError(f"Unknown rule {rule!r}. {did_you_mean(str(rule), RULES)}", rule=rule)
         return self.path.solution_at(self.lam_best if rule == "best" else self.lam_one_se)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write path and errors to an npz file (no pickle, no data)."""
+        asked = Promise(self.path.eps, self.path.tol, self.path.stop)
+        arrays, meta = contents(self.path.points, asked)
+        arrays |= {name: getattr(self, name) for name in TABLES}
+        for k, rows in enumerate(itertools.chain(*self.folds)):
+            arrays[f"rows_{k}"] = np.asarray(rows, dtype=np.int64)
+        write_npz(path, "validation", arrays, {**meta, "metric": self.metric, "seed": self.seed})
+
+    @classmethod
+    def load(
+        cls, path: str | os.PathLike[str], program: ConvexProgram, tol: float | None = None
+    ) -> PathCV:
+        """Read what `save` wrote; the program is needed again, and the path is proved anew.
+
+        The errors are read as they are.
+
+        Parameters
+        ----------
+        path : path
+        program : ConvexProgram
+            What the path was made from.
+        tol : float, optional
+            As of `SolutionPath.load`.
+
+        Raises
+        ------
+        DataError
+            If the file is damaged, or its blocks do not fit the program.
+        """
+        arrays, meta = read_npz(path, "validation")
+        points, asked = from_contents(arrays, meta, path, program, tol)
+        whole = SolutionPath(program, points, asked.eps, asked.tol, asked.stop)
+        with complete(path, "cross-validation"):
+            tables = [need(arrays, name, "f", 2) for name in TABLES]
+            rows = [need(arrays, f"rows_{k}", "i", 1) for k in range(2 * len(tables[0]))]
+            if any(table.shape != (len(rows) // 2, len(points)) for table in tables):
+                raise DataError("its errors are not one a fold and a point.")
+            folds = tuple(zip(rows[::2], rows[1::2], strict=True))
+            return cls(whole, folds, str(meta["metric"]), int(meta["seed"]), *tables)
 
     def plot(self, ax: Any = None) -> Any:
         """Draw training and held-out errors against λ, which falls to the right.

@@ -11,7 +11,7 @@ import numpy as np
 
 from relu_opt.arrays import as_tolerance
 from relu_opt.errors import DataError
-from relu_opt.io import need, read_npz, write_npz
+from relu_opt.io import need
 from relu_opt.path.point import PathPoint, full_weights
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.convex import ConvexProgram
@@ -31,12 +31,12 @@ class Promise:
     stop: StopReason
 
 
-def save_points(
-    path: str | os.PathLike[str], points: Sequence[PathPoint], promise: Promise
-) -> None:
-    """Write points of one program to an npz file."""
+def contents(
+    points: Sequence[PathPoint], promise: Promise
+) -> tuple[dict[str, np.ndarray | None], dict[str, Any]]:
+    """The arrays and the description of a file that holds points of one program."""
     prog, proofs = points[0].prog, [point.multipliers for point in points]
-    arrays = {
+    arrays: dict[str, np.ndarray | None] = {
         "lams": np.array([point.lam for point in points]),
         "nus": np.array([point.nu for point in points]),
         "counts": np.array([len(point.blocks) for point in points], dtype=np.int64),
@@ -58,13 +58,17 @@ def save_points(
             for point in points
         ],
     }
-    write_npz(path, "path", arrays, about)
+    return arrays, about
 
 
-def load_points(
-    path: str | os.PathLike[str], prog: ConvexProgram, tol: float | None = None
+def from_contents(
+    arrays: dict[str, np.ndarray],
+    meta: Mapping[str, Any],
+    path: str | os.PathLike[str],
+    prog: ConvexProgram,
+    tol: float | None = None,
 ) -> tuple[tuple[PathPoint, ...], Promise]:
-    """Read what `save_points` wrote: the points, certified anew, and what was asked of the path.
+    """What `contents` returned, as read from a file: the points, certified anew, and the promise.
 
     Raises
     ------
@@ -72,7 +76,6 @@ def load_points(
         If the file is damaged or belongs to other data.
     """
     asked = None if tol is None else as_tolerance(tol, "tol")
-    arrays, meta = read_npz(path, "path")
     try:
         eps = None if meta["eps"] is None else as_tolerance(meta["eps"], "eps")
         said = as_tolerance(meta["tol"], "tol")

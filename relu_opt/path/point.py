@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,14 +16,15 @@ from relu_opt.errors import DoubtWarning, NotCertified
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.multipliers import ConeMultipliers
-from relu_opt.program.network import network_from_weights
+from relu_opt.program.network import ReLUNetwork, network_from_weights
+from relu_opt.proof.answer import Answer
 from relu_opt.proof.certificate import NetworkCertificate
 from relu_opt.sets.optimal_set import OptimalSet, optimal_set
 from relu_opt.solving.training import Solution
 
 
 @dataclass(frozen=True, eq=False)
-class PathPoint:
+class PathPoint(Answer):
     """The answer at one λ, its blocks kept without the zeros.
 
     Attributes
@@ -74,6 +76,15 @@ class PathPoint:
             self.backend,
             self.stats,
         )
+
+    @property
+    def network(self) -> ReLUNetwork:
+        """The network."""
+        return self.certificate.network
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the point as a solution; `Solution.load` reads it."""
+        self.solution.save(path)
 
     @property
     def lam(self) -> float:

@@ -18,15 +18,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from relu_opt.above import above
-from relu_opt.arrays import FloatArray, IntArray, as_positive
+from relu_opt.arrays import FloatArray, as_positive
 from relu_opt.clock import Clock
 from relu_opt.config import load_settings
 from relu_opt.errors import DataError, NotCertified
+from relu_opt.io import read_npz, write_npz
 from relu_opt.path.continuity import Continuity
 from relu_opt.path.events import PathEvent, Uniqueness, distance, events_between, uniqueness
-from relu_opt.path.file import Promise, load_points, save_points
+from relu_opt.path.file import Promise, contents, from_contents
 from relu_opt.path.following import Follower, lam_grid
 from relu_opt.path.point import PathPoint
+from relu_opt.path.points import Points
 from relu_opt.path.segment import Segment
 from relu_opt.plugins.dispatch import can_start
 from relu_opt.plugins.options import as_options
@@ -35,7 +37,7 @@ from relu_opt.plugins.types import StopReason
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.network import ReLUNetwork
 from relu_opt.proof.certified_network import CertifiedNetwork
-from relu_opt.proof.verdict import relative_gap
+from relu_opt.proof.verdict import Verdict, relative_gap
 from relu_opt.sets.optimal_set import OptimalSet
 from relu_opt.solving.shards.executors import opened
 from relu_opt.solving.shards.training import Shards
@@ -131,7 +133,7 @@ def solution_path(
 
 
 @dataclass(frozen=True, eq=False)
-class SolutionPath:
+class SolutionPath(Points):
     """Networks for every λ of an interval, each with its gap. Made by `solution_path`.
 
     Attributes
@@ -169,47 +171,6 @@ class SolutionPath:
             f"largest_gap={self.largest_gap:.2e}, stop={self.stop.value!r})"
         )
 
-    # -- numbers, one a point ------------------------------------------------------------
-
-    @cached_property
-    def lams(self) -> FloatArray:
-        """λ of the points, falling, (m,)."""
-        return np.array([point.lam for point in self.points])
-
-    @property
-    def objectives(self) -> FloatArray:
-        """Upper bounds on p*(λ): the networks' objectives, (m,)."""
-        return np.array([point.certificate.objective for point in self.points])
-
-    @property
-    def bounds(self) -> FloatArray:
-        """Lower bounds on p*(λ), (m,)."""
-        return np.array([point.certificate.lower_bound for point in self.points])
-
-    @property
-    def slopes(self) -> FloatArray:
-        """dp*/dλ = Σ_b ‖w_b‖, (m,)."""
-        return np.array([point.norm for point in self.points])
-
-    @property
-    def losses(self) -> FloatArray:
-        """Mean training losses, (m,)."""
-        return np.array([point.loss for point in self.points])
-
-    @property
-    def rel_gaps(self) -> FloatArray:
-        """Relative gaps at the points, (m,)."""
-        return np.array([point.certificate.rel_gap for point in self.points])
-
-    @property
-    def neurons(self) -> IntArray:
-        """Neurons of the networks, identical ones counted once, (m,)."""
-        return np.array([len(point.certificate.network.merge()) for point in self.points])
-
-    def predict(self, X: ArrayLike) -> FloatArray:
-        """Predictions of the networks at the rows of X, (m, rows)."""
-        return np.array([point.certificate.network.predict(X) for point in self.points])
-
     # -- between the points --------------------------------------------------------------
 
     @cached_property
@@ -227,6 +188,34 @@ class SolutionPath:
         """Whether the path is complete and keeps `tol` at the points and `eps` between them."""
         kept = self.eps is None or self.largest_gap <= self.eps
         return self.stop.converged and kept and bool((self.rel_gaps <= self.tol).all())
+
+    @property
+    def rel_gap(self) -> float:
+        """The `largest_gap`."""
+        return self.largest_gap
+
+    @property
+    def verdict(self) -> Verdict:
+        """`certified` if the path is, else `not_certified`; `reason` says why."""
+        return Verdict.CERTIFIED if self.is_certified else Verdict.NOT_CERTIFIED
+
+    @property
+    def reason(self) -> str:
+        """What is proved of the path, or what is missing."""
+        high, low = self.lams[0], self.lams[-1]
+        said = f"The gap is at most {self.rel_gap:.1e} at every lam from {high:.4g} to {low:.4g}."
+        if self.is_certified:
+            return said
+        if not self.stop.converged:
+            return f"Ended early: {self.stop.value}. {said}"
+        between = "" if self.eps is None else f" and {self.eps:.0e} between them"
+        return f"{said} {self.tol:.0e} at the points{between} was asked for."
+
+    @property
+    def stats(self) -> dict[str, Any]:
+        """How many points there are, and the seconds that they took."""
+        seconds = [sum(point.stats.get("seconds", {}).values()) for point in self.points]
+        return {"points": len(self), "seconds": sum(seconds)}
 
     def bounds_at(self, lam: float) -> tuple[float, float]:
         """Upper and lower bound on p*(λ); the upper one is attained by `solution_at(lam)`.
@@ -403,7 +392,7 @@ class SolutionPath:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the points to an npz file (no pickle, no data); an earlier one survives failure."""
-        save_points(path, self.points, Promise(self.eps, self.tol, self.stop))
+        write_npz(path, "path", *contents(self.points, Promise(self.eps, self.tol, self.stop)))
 
     @classmethod
     def load(
@@ -424,7 +413,7 @@ class SolutionPath:
         DataError
             If the file is damaged, or its blocks do not fit the program.
         """
-        points, asked = load_points(path, program, tol)
+        points, asked = from_contents(*read_npz(path, "path"), path, program, tol)
         return cls(program, points, asked.eps, asked.tol, asked.stop)
 
 

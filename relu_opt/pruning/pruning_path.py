@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,6 +13,7 @@ from relu_opt.arrays import FloatArray, IntArray, as_count, as_floats, as_tolera
 from relu_opt.errors import DataError, did_you_mean
 from relu_opt.io import need, read_npz, write_npz
 from relu_opt.plotting import new_axes
+from relu_opt.plugins.types import StopReason
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.losses import check_saved
 from relu_opt.program.network import ReLUNetwork
@@ -21,6 +22,7 @@ from relu_opt.proof.certificate import NetworkCertificate
 from relu_opt.proof.dual_bound import DualBound
 from relu_opt.proof.record import fingerprint
 from relu_opt.proof.verdict import Verdict, relative_gap
+from relu_opt.verify.renamed import renamed
 
 METRICS = ("accuracy", "r2")
 # Entries of fits that are held at a time.
@@ -106,7 +108,7 @@ class PruningPath:
         return self.start.scope
 
     @property
-    def bound(self) -> float:
+    def lower_bound(self) -> float:
         """The proved lower bound on the objective of every network over the patterns.
 
         −inf where it does not speak of the start (a neuron lies outside the patterns).
@@ -115,8 +117,39 @@ class PruningPath:
 
     @property
     def rel_gaps(self) -> FloatArray:
-        """(objective − bound)/bound of each network; see `relative_gap`."""
-        return np.array([relative_gap(each, self.bound) for each in self.objectives])
+        """(objective − lower_bound)/lower_bound of each network; see `relative_gap`."""
+        return np.array([relative_gap(each, self.lower_bound) for each in self.objectives])
+
+    # -- the narrowest network ---------------------------------------------------------
+
+    bound = renamed("lower_bound")
+    stop: ClassVar[StopReason] = StopReason.CONVERGED
+
+    @property
+    def objective(self) -> float:
+        """Of the last network."""
+        return float(self.objectives[-1])
+
+    @property
+    def rel_gap(self) -> float:
+        """Of the last network."""
+        return float(self.rel_gaps[-1])
+
+    @property
+    def certificate(self) -> NetworkCertificate:
+        """Of the last network; a DataError where the data are missing: see `certify`."""
+        return self.certify()
+
+    @property
+    def verdict(self) -> Verdict:
+        """That of the certificate; `inconclusive` where the data are missing."""
+        return Verdict.INCONCLUSIVE if self.program is None else self.certificate.verdict
+
+    @property
+    def stats(self) -> dict[str, Any]:
+        """How it was pruned, and in how many steps."""
+        steps = {"steps": len(self) - 1, "exact_steps": self.exact_steps}
+        return {"method": self.method, **steps, "minimal": self.minimal}
 
     # -- networks ----------------------------------------------------------------------
 

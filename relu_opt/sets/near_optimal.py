@@ -24,7 +24,9 @@ from relu_opt.program.network import ReLUNetwork, locate_neurons
 from relu_opt.program.patterns import Patterns, unique_rows
 from relu_opt.program.signs import masks_of
 from relu_opt.progress.bar import Announcer
+from relu_opt.proof.answer import Answer
 from relu_opt.proof.assembly import CONE_TOLERANCE, certificate_of
+from relu_opt.proof.certificate import NetworkCertificate
 from relu_opt.proof.certified_network import CertifiedNetwork
 from relu_opt.proof.dual_bound import DualBound
 from relu_opt.proof.verdict import relative_gap
@@ -61,7 +63,7 @@ class TunedNetwork(CertifiedNetwork):
 
 
 @dataclass(frozen=True, eq=False)
-class NearOptimalSet:
+class NearOptimalSet(Answer):
     """The networks with F + λ Σ_b ‖w_b‖ ≤ `budget`; made by `OptimalSet.near_optimal`.
 
     Attributes
@@ -85,6 +87,11 @@ class NearOptimalSet:
     eps: float
     backend: str
     options: Mapping[str, object]
+
+    @property
+    def certificate(self) -> NetworkCertificate:
+        """Of the optimal network."""
+        return self.network.certificate
 
     @property
     def budget(self) -> float:

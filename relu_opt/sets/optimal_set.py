@@ -7,10 +7,12 @@ Neurons that are identical are one neuron here, though several blocks of the pro
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,8 +20,11 @@ from numpy.typing import ArrayLike
 from relu_opt.arrays import BoolArray, FloatArray, IntArray, as_count, as_positive, as_targets
 from relu_opt.errors import DataError, DoubtWarning, NotCertified, UnsupportedProgram, did_you_mean
 from relu_opt.plugins.options import as_options
+from relu_opt.plugins.types import StopReason
 from relu_opt.program.convex import ConvexProgram
-from relu_opt.program.network import ReLUNetwork
+from relu_opt.program.network import ReLUNetwork, weights_from_network
+from relu_opt.proof.answer import Answer
+from relu_opt.proof.certificate import NetworkCertificate
 from relu_opt.proof.certified_network import CertifiedNetwork
 from relu_opt.proof.dual_bound import DualBound
 from relu_opt.sets.answers import Membership, Narrowest, NeuronRanges, PredictionRange
@@ -122,7 +127,7 @@ def _described(sol: Solution, backend: str) -> OptimalSet:
 
 
 @dataclass(frozen=True, eq=False)
-class OptimalSet:
+class OptimalSet(Answer):
     """The optimal networks of a program; made by `optimal_set`.
 
     Neuron j is w_j = α_j v_j with output sign s_j, as a network u = w/√‖w‖, a = s√‖w‖. Networks
@@ -150,6 +155,42 @@ class OptimalSet:
     fits: FloatArray
     sizes: FloatArray
     polytope: Polytope
+
+    stop: ClassVar[StopReason] = StopReason.CONVERGED
+
+    # -- one of its networks ---------------------------------------------------
+
+    @cached_property
+    def network(self) -> CertifiedNetwork:
+        """The one that the set came from."""
+        return self.element(self.polytope.start)
+
+    @property
+    def certificate(self) -> NetworkCertificate:
+        """Of that network; every other has its lower bound."""
+        return self.network.certificate
+
+    @property
+    def stats(self) -> dict[str, Any]:
+        """How many blocks and neurons there are, and how many blocks are in doubt."""
+        found = self.found
+        counts = {"blocks": found.blocks, "neurons": found.units, "doubtful": found.doubtful}
+        return {name: len(each) for name, each in counts.items()}
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write that network as a solution, from which `load` makes the set again."""
+        weights = weights_from_network(self.program, self.network)
+        proof, stats = self.certificate, self.stats
+        Solution(
+            self.program, weights, self.network, proof.nu, proof, self.stop, "optimal_set", stats
+        ).save(path)
+
+    @classmethod
+    def load(
+        cls, path: str | os.PathLike[str], program: ConvexProgram, backend: str = "auto"
+    ) -> OptimalSet:
+        """`optimal_set` of the solution in a file, such as `save` wrote; see `Solution.load`."""
+        return optimal_set(Solution.load(path, program), backend)
 
     # -- what it is ------------------------------------------------------------
 
@@ -374,8 +415,7 @@ class OptimalSet:
             Seconds for the integer program; the result then says what is proved.
         """
         if self.is_unique:
-            network = self.element(self.polytope.start)
-            return Narrowest(network, len(network))
+            return Narrowest(self.network, len(self.network))
         fewest = fewest_positive(self.polytope, self._size_ranges[1], time_limit)
         return Narrowest(self.element(fewest.x), fewest.lower_bound)
 
@@ -418,8 +458,8 @@ class OptimalSet:
                 "network, where rounding hides the optimum. Use a smaller eps.",
                 eps=eps,
             )
-        network = self.element(self.polytope.start)
-        return NearOptimalSet(self.program, self.bound, network, eps, backend, as_options(options))
+        chosen = as_options(options)
+        return NearOptimalSet(self.program, self.bound, self.network, eps, backend, chosen)
 
     def element(self, x: FloatArray) -> CertifiedNetwork:
         """The network of a point of the polytope, certified.

@@ -101,8 +101,8 @@ def trial(seed: int, rng: Rng) -> Trial:
     other = objective(weights, found.network.constants, problem)
     own = objective(list(found.network.weights), found.network.constants, problem)
     verdict = "global" if found.is_global else "attained"
-    if Fraction(found.bound) * (1 - GAP) > other:
-        failure = f"the bound is {found.bound!r}, and another network has {shown(other)}"
+    if Fraction(found.lower_bound) * (1 - GAP) > other:
+        failure = f"the bound is {found.lower_bound!r}, and another network has {shown(other)}"
     elif found.is_global and own > (1 + 2 * GAP) * other:
         failure = f"global at {shown(own)}, and another network has {shown(other)}"
     else:

@@ -105,7 +105,7 @@ def test_segment_gaps_bound_every_mixture(make_program, loss):
 
 def test_the_optimal_value_is_concave_with_slope_norm(diabetes_path):
     path = diabetes_path
-    lams, upper, lower, slopes = path.lams, path.objectives, path.bounds, path.slopes
+    lams, upper, lower, slopes = path.lams, path.objectives, path.lower_bounds, path.slopes
     slack = np.maximum(upper - lower, 0) + 1e-12
     chords = np.diff(upper) / np.diff(lams)
     room = (slack[1:] + slack[:-1]) / -np.diff(lams)
@@ -269,7 +269,7 @@ def test_a_path_comes_back_from_its_file(make_program, tmp_path, activation):
     again = ro.SolutionPath.load(tmp_path / "path.npz", prog)
     np.testing.assert_array_equal(again.lams, path.lams)
     np.testing.assert_allclose(again.objectives, path.objectives, rtol=1e-13)
-    np.testing.assert_allclose(again.bounds, path.bounds, rtol=1e-12)
+    np.testing.assert_allclose(again.lower_bounds, path.lower_bounds, rtol=1e-12)
     np.testing.assert_allclose(again.segment_gaps, path.segment_gaps, atol=1e-12)
     assert (again.eps, again.tol, again.stop) == (path.eps, path.tol, path.stop)
     assert again.is_certified

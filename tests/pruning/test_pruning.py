@@ -156,7 +156,7 @@ def test_a_solution_in_the_inside_of_the_optimal_set_is_pruned_to_a_vertex(make_
     sol = ro.solve(prog, backend="clarabel", tol=1e-10)
     path = ro.prune(sol)
     check_exact(path, prog.X, prog.y, prog.lam)
-    assert (path.scope, path.bound) == ("program", sol.lower_bound)
+    assert (path.scope, path.lower_bound) == ("program", sol.lower_bound)
     assert path.exact_steps >= 3
     assert path.certify().require().scope == "program"
     Q = columns_of(path, prog.X)
@@ -237,9 +237,9 @@ def test_a_network_without_neurons_is_a_path_of_one_entry(method, intercept):
         assert path.objectives[0] == pytest.approx(((intercept - y) ** 2).mean() / 2)
         assert path.certify().objective == pytest.approx(path.objectives[0], rel=1e-14)
         best = ((y - y.mean()) ** 2).mean() / 2 if intercept else (y**2).mean() / 2
-        assert path.bound <= best * (1 + 1e-12)
+        assert path.lower_bound <= best * (1 + 1e-12)
         if len(network) != 1:
-            assert path.bound == pytest.approx(best)
+            assert path.lower_bound == pytest.approx(best)
             assert ro.verify(path.certify(), X, y).verdict != "invalid"
 
 
@@ -548,7 +548,7 @@ def test_a_path_is_saved_and_loaded(tmp_path, gated):
     again = ro.PruningPath.load(tmp_path / "path.npz")
     for name in ("factors", "intercepts", "losses", "objectives", "widths", "rel_gaps"):
         assert np.array_equal(getattr(again, name), getattr(path, name)), name
-    for name in ("method", "exact_steps", "minimal", "bound", "scope"):
+    for name in ("method", "exact_steps", "minimal", "lower_bound", "scope"):
         assert getattr(again, name) == getattr(path, name), name
     assert repr(again) == repr(path)
     assert np.array_equal(again.vertex.predict(X), path.vertex.predict(X))
@@ -591,7 +591,7 @@ def test_a_bound_that_does_not_speak_of_the_network_is_none(make_program):
     start = ro.certify(prog, network)
     assert start.verdict == "inconclusive"
     path = prune_certified(prog, start, "magnitude", None)
-    assert path.bound == -np.inf
+    assert path.lower_bound == -np.inf
     assert (path.rel_gaps == np.inf).all()
 
 

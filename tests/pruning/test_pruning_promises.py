@@ -117,7 +117,7 @@ def test_every_method_ends_at_to_with_gaps_that_hold(case, method, to):
     assert (np.diff(path.widths) < 0).all()
     assert np.isfinite(path.objectives).all()
     # The bound is below each network, since each uses patterns that it speaks of.
-    assert (path.objectives >= path.bound * (1 - 1e-9) - 1e-12).all()
+    assert (path.objectives >= path.lower_bound * (1 - 1e-9) - 1e-12).all()
     last = path.certify()
     assert last.verdict != ro.Verdict.INCONCLUSIVE
     assert last.rel_gap == pytest.approx(path.rel_gaps[-1], rel=1e-9, abs=1e-9)

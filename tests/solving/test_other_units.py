@@ -257,7 +257,7 @@ def test_formulas_in_other_units(kind, loss, x, y):
     there = ro.formulas.closed_form(scaled(X, x), scaled(targets, y), other, loss=loss)
     power = y - x if loss == "interpolation" else 2 * y
     assert there.value == scaled(here.value, power)
-    assert there.bound == scaled(here.bound, power)
+    assert there.lower_bound == scaled(here.lower_bound, power)
     assert there.objective == pytest.approx(scaled(here.objective, power), rel=1e-15)
 
 
@@ -269,7 +269,7 @@ def test_interpolants_in_other_units(x, y):
     here = ro.interpolation.minimum_norm_interpolant(X, targets)
     there = ro.interpolation.minimum_norm_interpolant(scaled(X, x), scaled(targets, y))
     assert there.cost == scaled(here.cost, y - x)
-    assert there.bound == scaled(here.bound, y - x)
+    assert there.lower_bound == scaled(here.lower_bound, y - x)
     assert np.array_equal(there.nu, scaled(here.nu, -x))
     fits = there.network.predict(scaled(X, x))
     assert np.allclose(scaled(fits, -y), targets, rtol=0, atol=1e-8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from relu_opt.arrays import FloatArray, as_tolerance
 from relu_opt.errors import DataError
@@ -56,6 +57,12 @@ class GlobalSolution(Answer):
     def network(self) -> ReLUNetwork:
         """The best network found."""
         return self.certificate.network
+
+    @property
+    def stats(self) -> dict[str, Any]:
+        """How many rounds and seconds it took, and who searched."""
+        seconds = self.rounds[-1].seconds if self.rounds else 0.0
+        return {"rounds": len(self.rounds), "seconds": seconds, "oracle": self.separation.oracle}
 
     @property
     def nu(self) -> FloatArray:

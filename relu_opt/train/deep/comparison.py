@@ -51,13 +51,13 @@ class DeepComparison:
 
     @property
     def rel_gap(self) -> float:
-        """(objective − bound)/bound: how far it is above the optimum at most."""
-        return relative_gap(self.objective, self.best.bound)
+        """(objective − lower_bound)/lower_bound: how far it is above the optimum at most."""
+        return relative_gap(self.objective, self.best.lower_bound)
 
     def report(self) -> str:
         """Both networks, layer by layer, and their collapse, as text."""
         best = self.best
-        claim = "the optimum" if best.is_global else f"its bound {best.bound:.9g}"
+        claim = "the optimum" if best.is_global else f"its bound {best.lower_bound:.9g}"
         lines = [
             f"objective          {self.objective:.9g}",
             f"the formula's      {best.objective:.9g}   ({best.kind}, {claim})",

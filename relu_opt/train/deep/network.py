@@ -14,8 +14,9 @@ out. torch's layer has γ/√n and α/√n in their place.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,7 +24,7 @@ from numpy.typing import ArrayLike
 from relu_opt.above import above
 from relu_opt.arrays import FloatArray, as_array, as_floats, as_positive
 from relu_opt.errors import DataError
-from relu_opt.io import complete, need, read_npz, write_npz
+from relu_opt.io import complete, maybe, need, read_npz, write_npz
 from relu_opt.program.network import as_inputs, as_weights
 
 if TYPE_CHECKING:
@@ -237,22 +238,36 @@ class DeepNetwork:
                 layer = np.maximum(layer, 0.0)
         return replace(self, norm=self.norm.of(layer @ self.weights[-2].T))
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the network to an npz file (no pickle)."""
+    def contents(self) -> tuple[dict[str, np.ndarray | None], dict[str, Any]]:
+        """The arrays and the description of a file that holds the network."""
         arrays: dict[str, np.ndarray | None] = {
             f"weights_{k}": layer for k, layer in enumerate(self.weights)
         }
         arrays |= {"bias": self.bias, "intercept": self.constants}
-        meta: dict[str, object] = {"activation": self.activation, "depth": self.depth}
+        meta: dict[str, Any] = {"activation": self.activation, "depth": self.depth}
         if self.norm is not None:
             arrays |= {f"norm_{name}": getattr(self.norm, name) for name in NORM_PARTS}
             meta["rows"] = self.norm.rows
-        write_npz(path, "deep_network", arrays, meta)
+        return arrays, meta
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to an npz file (no pickle)."""
+        write_npz(path, "deep_network", *self.contents())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> DeepNetwork:
         """Read what `save` wrote; a damaged file is a DataError."""
         arrays, meta = read_npz(path, "deep_network")
+        return cls.from_contents(arrays, meta, path)
+
+    @classmethod
+    def from_contents(
+        cls,
+        arrays: Mapping[str, np.ndarray],
+        meta: Mapping[str, Any],
+        path: str | os.PathLike[str],
+    ) -> DeepNetwork:
+        """The network of what `contents` returned, as read from a file."""
         depth, rows = meta.get("depth"), meta.get("rows", 1)
         with complete(path, "network"):
             if not isinstance(depth, int) or not isinstance(rows, int):
@@ -266,7 +281,7 @@ class DeepNetwork:
             return cls(
                 tuple(need(arrays, f"weights_{k}", "f", 2) for k in range(depth)),
                 str(meta.get("activation")),
-                need(arrays, "bias", "f", 1) if "bias" in arrays else None,
+                maybe(arrays, "bias", "f", 1),
                 need(arrays, "intercept", "f", 1),
                 norm,
             )

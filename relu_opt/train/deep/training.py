@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from relu_opt.arrays import FloatArray, as_array, as_count, as_floats, as_positive
 from relu_opt.errors import DataError, NotCertified, did_you_mean
-from relu_opt.proof.verdict import relative_gap
+from relu_opt.io import complete, need, read_npz, write_npz
+from relu_opt.plugins.types import StopReason
+from relu_opt.proof.verdict import Verdict, relative_gap
 from relu_opt.train.deep.batch_norm import batch_norm as with_batch_norm
 from relu_opt.train.deep.chains import Chains
 from relu_opt.train.deep.formula import DeepFormula
@@ -22,11 +27,23 @@ from relu_opt.train.formulas.rank_one import TOLERANCE as RANK_ONE_TOLERANCE
 from relu_opt.train.formulas.rank_one import distance_from_rank_one
 from relu_opt.train.formulas.whitened import TOLERANCE as WHITENED_TOLERANCE
 from relu_opt.train.formulas.whitened import distance_from_whitened
+from relu_opt.verify.renamed import renamed
 
 # How far, relative to it, the formula's objective may be from the network's own.
 AGREEMENT = 1e-9
 # The gap up to which the network counts as the best of all.
 TOL = 1e-9
+# What its file says beside the network.
+CHAINS = ("targets", "slopes", "gains", "thresholds")
+CLAIMS: dict[str, Callable[[Any], Any]] = {
+    "kind": str,
+    "choice": str,
+    "value": float,
+    "objective": float,
+    "lower_bound": float,
+    "reason": str,
+    "lam": float,
+}
 BIASES = ("none", "last_hidden", "all")
 MOST_LAYERS = 10_000
 # Squares and products of numbers up to here, and down to its inverse, do not overflow.
@@ -37,7 +54,8 @@ EXTREME = 1e100
 class DeepSolution:
     """A deep network by a formula, with what is claimed of it and why.
 
-    There is no certificate of it that `verify` would re-check.
+    There is no certificate of it that `verify` would re-check: `certificate` is None, and `verdict`
+    inconclusive.
 
     Attributes
     ----------
@@ -50,8 +68,9 @@ class DeepSolution:
         Its objective by the formula: half the *mean* squared error + λ · penalty.
     objective : float
         The network's own objective on the data, equal to `value` up to rounding.
-    bound : float
-        What no network of this architecture is below, of any widths.
+    lower_bound : float
+        What no network of this architecture is below, of any widths, by the theorem behind
+        `reason`: computed in doubles, whose rounding is not counted.
     reason : str
         Why the bound holds.
     chains : Chains
@@ -66,11 +85,21 @@ class DeepSolution:
     network: DeepNetwork
     value: float
     objective: float
-    bound: float
+    lower_bound: float
     reason: str
     chains: Chains
     layers: Layers
     lam: float
+
+    bound = renamed("lower_bound")
+    certificate: ClassVar[None] = None
+    verdict: ClassVar[Verdict] = Verdict.INCONCLUSIVE
+    stop: ClassVar[StopReason] = StopReason.CONVERGED
+
+    @property
+    def stats(self) -> dict[str, Any]:
+        """Which formula it is, and why."""
+        return {"formula": self.kind, "choice": self.choice}
 
     @property
     def depth(self) -> int:
@@ -79,8 +108,8 @@ class DeepSolution:
 
     @property
     def rel_gap(self) -> float:
-        """(objective − bound)/bound."""
-        return relative_gap(self.objective, self.bound)
+        """(objective − lower_bound)/lower_bound."""
+        return relative_gap(self.objective, self.lower_bound)
 
     @property
     def is_global(self) -> bool:
@@ -98,7 +127,7 @@ class DeepSolution:
         lines = [
             f"{self.kind}, {self.network!r}, λ = {self.lam:g}",
             f"why this formula: {self.choice}",
-            f"objective {self.objective:.12g}, bound {self.bound:.12g}: {proof}",
+            f"objective {self.objective:.12g}, bound {self.lower_bound:.12g}: {proof}",
             f"why the bound holds: {self.reason}",
         ]
         if len(self.chains):
@@ -108,6 +137,26 @@ class DeepSolution:
             f"{k + 1:<7d} {t:<12.6g} {a:<12.6g} {s:.6g}" for k, (t, a, s) in enumerate(chains)
         ]
         return "\n".join([*lines, "", str(self.layers)])
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write network and claims to an npz file (no pickle, no data)."""
+        arrays, meta = self.network.contents()
+        arrays |= {f"chain_{name}": getattr(self.chains, name) for name in CHAINS}
+        meta["claims"] = {name: getattr(self, name) for name in CLAIMS}
+        write_npz(path, "deep_solution", arrays, meta)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> DeepSolution:
+        """Read what `save` wrote. The claims are read, and not checked."""
+        arrays, meta = read_npz(path, "deep_solution")
+        network = DeepNetwork.from_contents(arrays, meta, path)
+        with complete(path, "deep solution"):
+            return cls(
+                network=network,
+                chains=Chains(*(need(arrays, f"chain_{name}", "f", 1) for name in CHAINS)),
+                layers=Layers.of(network),
+                **{name: kind(meta["claims"][name]) for name, kind in CLAIMS.items()},
+            )
 
     def __repr__(self) -> str:
         claim = "global" if self.is_global else f"rel_gap={self.rel_gap:.2e}"

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 from numpy.typing import ArrayLike
 
 from relu_opt.arrays import FloatArray, as_array, as_count, as_floats, as_positive, as_targets
 from relu_opt.errors import DataError, NotCertified, did_you_mean
+from relu_opt.plugins.types import StopReason
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.network import ReLUNetwork, users_network
 from relu_opt.program.spike_free import STRETCH_TOL, is_spike_free
 from relu_opt.program.units import Units, exponent, scaled
+from relu_opt.proof.answer import Answer, Proved
 from relu_opt.proof.assembly import certificate_of
 from relu_opt.proof.certificate import Coverage, NetworkCertificate
 from relu_opt.proof.dual_bound import lower_bound
@@ -40,6 +43,7 @@ from relu_opt.train.several_outputs.network import VectorNetwork
 from relu_opt.train.several_outputs.problem import VectorProblem
 from relu_opt.train.several_outputs.proof import lower_bound as vector_lower_bound
 from relu_opt.train.several_outputs.whitened import whitened_vector
+from relu_opt.verify.renamed import renamed
 
 # The gap that every answer is certified to, and how far, relative to it, the formula's objective
 # may be from the network's own.
@@ -48,7 +52,7 @@ AGREEMENT = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
-class ClosedForm:
+class ClosedForm(Answer):
     """An optimal network by a formula, checked and proved.
 
     Attributes
@@ -71,20 +75,17 @@ class ClosedForm:
     value: float
     proof: NetworkCertificate | VectorCertificate | Interpolant
 
-    @property
-    def objective(self) -> float:
-        """The network's own objective: mean loss + λ ½Σ(‖u‖² + a²), or that sum alone."""
-        return self.proof.cost if isinstance(self.proof, Interpolant) else self.proof.objective
+    bound = renamed("lower_bound")
+    stop: ClassVar[StopReason] = StopReason.CONVERGED
 
     @property
-    def bound(self) -> float:
-        """What no network of any width is below."""
-        return self.proof.bound if isinstance(self.proof, Interpolant) else self.proof.lower_bound
+    def _proof(self) -> Proved:
+        return self.proof
 
     @property
-    def rel_gap(self) -> float:
-        """(objective − bound)/bound."""
-        return self.proof.rel_gap
+    def stats(self) -> dict[str, Any]:
+        """Which formula it is."""
+        return {"formula": self.kind}
 
     @property
     def certificate(self) -> NetworkCertificate | VectorCertificate:

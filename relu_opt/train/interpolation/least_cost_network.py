@@ -10,8 +10,10 @@ training as λ → 0.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -33,11 +35,13 @@ from relu_opt.proof.assembly import certificate_of
 from relu_opt.proof.certificate import Coverage, NetworkCertificate
 from relu_opt.proof.dual_bound import feasibility, lower_bound
 from relu_opt.proof.primal_bound import squares_above
-from relu_opt.proof.verdict import relative_gap
+from relu_opt.proof.record import fingerprint
+from relu_opt.proof.verdict import Verdict, relative_gap
 from relu_opt.rounding import charge, exact_dot
 from relu_opt.solving.standard import solve_program
 from relu_opt.train.formulas.formula import ones_pattern, out_of_reach
 from relu_opt.train.interpolation.least_cost_face import FIT_TOLERANCE, Face, polished_dual
+from relu_opt.verify.renamed import renamed
 
 # Entries of a conic program.
 MAX_ENTRIES = 5_000_000
@@ -51,8 +55,7 @@ CERTIFIED_TO = 1e-6
 class Interpolant:
     """A network that fits the data, with a proof of how near its cost is to the least.
 
-    `verify(interpolant, X, y)` re-checks it, and `interpolant.certificate.save(path)` writes what
-    anybody else can.
+    `verify(interpolant, X, y)` re-checks it, and `save` writes what anybody else can.
 
     Attributes
     ----------
@@ -60,7 +63,7 @@ class Interpolant:
         Balanced.
     cost : float
         ½ Σ_j (‖u_j‖² + a_j²) of the network, rounded up; there is no loss and no λ in it.
-    bound : float
+    lower_bound : float
         νᵀy, rounded down: no network that fits the data costs less.
     nu : (n,) array
         Dual point, |νᵀ(Xu)_+| ≤ 1 for every ‖u‖ ≤ 1.
@@ -78,13 +81,31 @@ class Interpolant:
 
     network: ReLUNetwork
     cost: float
-    bound: float
+    lower_bound: float
     nu: FloatArray
     multipliers: ConeMultipliers
     patterns: Patterns
     coverage: str
     residual: float
     program: ConvexProgram = field(repr=False)
+
+    bound = renamed("lower_bound")
+    stop: ClassVar[StopReason] = StopReason.CONVERGED
+
+    @property
+    def objective(self) -> float:
+        """The cost, which is all that there is to minimise."""
+        return self.cost
+
+    @property
+    def verdict(self) -> Verdict:
+        """That of the certificate."""
+        return self.certificate.verdict
+
+    @property
+    def stats(self) -> dict[str, Any]:
+        """How well it fits, and why the bound speaks of all networks."""
+        return {"residual": self.residual, "coverage": self.coverage}
 
     @cached_property
     def certificate(self) -> NetworkCertificate:
@@ -96,9 +117,9 @@ class Interpolant:
         `CERTIFIED_TO`, the tol, from that.
         """
         lam, size = 1.0, float(np.abs(self.nu).max())
-        if self.bound > 0:  # the squares of ν over its size do not overflow
+        if self.lower_bound > 0:  # the squares of ν over its size do not overflow
             square = len(self.nu) * float(np.sum((self.nu / size) ** 2))
-            lam = CERTIFIED_TO * (self.bound / size) / (5 * square) / size
+            lam = CERTIFIED_TO * (self.lower_bound / size) / (5 * square) / size
         prog = self.program.with_lam(lam)
         rho = replace(self.multipliers, values=lam * self.multipliers.values)
         bound = lower_bound(prog, lam * self.nu, rho)
@@ -107,8 +128,32 @@ class Interpolant:
 
     @property
     def rel_gap(self) -> float:
-        """(cost − bound)/bound."""
-        return relative_gap(self.cost, self.bound)
+        """(cost − lower_bound)/lower_bound."""
+        return relative_gap(self.cost, self.lower_bound)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the certificate, which holds network and dual point."""
+        self.certificate.save(path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], X: ArrayLike, y: ArrayLike) -> Interpolant:
+        """Read what `save` wrote; the data are needed again, and the cost is bounded anew.
+
+        That the file's patterns speak of all networks is read, and `verify` checks it.
+
+        Raises
+        ------
+        DataError
+            If the file is damaged, or of other data.
+        """
+        found = NetworkCertificate.load(path)
+        data = as_floats(X, "X", 2)
+        prog = unit_program(data, as_targets(y, "y", len(data), "X"), found.patterns)
+        if found.fingerprint != fingerprint(prog.X, prog.y):
+            raise DataError(f"{path} is of other data. Pass those that were fitted.")
+        known = replace(found.multipliers, values=found.multipliers.values / found.lam)
+        nu = found.nu / found.lam
+        return prove_interpolant(prog, found.network, nu, found.coverage.kind, known)
 
     def __repr__(self) -> str:
         return (
@@ -189,7 +234,7 @@ def users_interpolant(found: Interpolant, units: Units) -> Interpolant:
         program=unit_program(scaled(prog.X, units.x), scaled(prog.y, units.y), prog.patterns),
         network=users_network(found.network, units),
         cost=scaled(found.cost * (1 + charge(4)), cost),
-        bound=scaled(found.bound, cost),
+        lower_bound=scaled(found.lower_bound, cost),
         nu=scaled(found.nu, -units.x),
         multipliers=replace(known, values=scaled(known.values, -units.x)),
     )

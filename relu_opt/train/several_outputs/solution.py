@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from relu_opt.arrays import FloatArray, as_tolerance
 from relu_opt.plugins.types import StopReason
@@ -52,6 +53,12 @@ class VectorSolution(Answer):
     def network(self) -> VectorNetwork:
         """The best network found."""
         return self.certificate.network
+
+    @property
+    def stats(self) -> dict[str, Any]:
+        """How many rounds and seconds it took, and which method."""
+        seconds = self.rounds[-1].seconds if self.rounds else 0.0
+        return {"rounds": len(self.rounds), "seconds": seconds, "method": self.method}
 
     @property
     def nu(self) -> FloatArray:

@@ -82,7 +82,7 @@ def test_batch_normalisation_equals_descent():
 
     answer = ro.deep.train_deep(X, Y, BETA / 6, 2, batch_norm=True)
     found = min(training(seed) for seed in range(6))
-    assert found >= 6 * answer.bound * (1 - 1e-12)
+    assert found >= 6 * answer.lower_bound * (1 - 1e-12)
     assert found == pytest.approx(6 * answer.value, rel=1e-6)
 
 
@@ -91,7 +91,7 @@ def test_the_dual_point_of_batch_normalisation_holds_on_random_neurons():
     V = Y * np.minimum(1, BETA / np.linalg.norm(Y, axis=0))
     dual = (V * Y).sum() - 0.5 * (V**2).sum()
     answer = ro.deep.train_deep(data(6, 2), Y, BETA / 6, 3, batch_norm=True)
-    assert dual == pytest.approx(6 * answer.bound, rel=1e-12)
+    assert dual == pytest.approx(6 * answer.lower_bound, rel=1e-12)
     units = data(20_000, 6)
     units /= np.linalg.norm(units, axis=1, keepdims=True)
     assert np.linalg.norm(np.maximum(units, 0) @ V, axis=1).max() <= BETA

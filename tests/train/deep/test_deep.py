@@ -82,7 +82,7 @@ def check_built(answer, X, Y, lam):
     """The network is there, has the formula's objective, and layers of one norm."""
     assert answer.objective == answer.network.objective(X, Y, lam)
     assert answer.value == pytest.approx(answer.objective, rel=1e-9)
-    assert answer.bound <= answer.objective * (1 + 1e-9)
+    assert answer.lower_bound <= answer.objective * (1 + 1e-9)
     if answer.network.norm is None:
         assert answer.layers.imbalance < 1e-9
 
@@ -201,7 +201,7 @@ def test_two_layers_equal_the_certified_formula():
     y = 2 * np.random.default_rng(4).standard_normal(5)
     deep, two = ro.deep.train_deep(X, y, 0.05, 2), ro.formulas.closed_form(X, y, 0.05)
     assert deep.value == pytest.approx(two.value, rel=1e-12)
-    assert deep.bound == pytest.approx(two.certificate.lower_bound, rel=1e-9)
+    assert deep.lower_bound == pytest.approx(two.certificate.lower_bound, rel=1e-9)
     assert ro.verify(two.certificate, X, y).valid
     single = np.outer(C, A)
     deep, two = (
@@ -218,7 +218,7 @@ def test_mixed_signs_against_the_formula_of_singular_values():
         flat = ro.deep.train_deep(np.eye(4), Y_MIXED, 0.3 / 4, depth, activation="linear")
         assert flat.value == pytest.approx(kernel(np.sqrt(14), 1.0, 0.3, depth) / 4, rel=1e-12)
         assert flat.value < 0.9 * relu.value
-        assert relu.bound > flat.value
+        assert relu.lower_bound > flat.value
     positive = np.abs(Y_MIXED)
     relu, flat = (
         ro.deep.train_deep(np.eye(4), positive, 0.1, 3, activation=each)
@@ -237,7 +237,7 @@ def test_one_hot_labels_are_a_chain_a_class(depth, value):
     # Three chains: proved for two layers, attained for three.
     assert answer.is_global == (depth == 2)
     check_descent(answer, np.eye(6), Y, 0.1, [8] * (depth - 1), seeds=4)
-    assert answer.bound <= answer.value
+    assert answer.lower_bound <= answer.value
     report = answer.report()
     assert ("global" if depth == 2 else "attained by construction") in report
 
@@ -257,7 +257,7 @@ def test_chains_are_not_optimal_for_many_classes_and_layers():
     assert not answer.is_global
     ends = (descend(np.eye(4), Y, beta, [6] * (depth - 1), seed, steps=800) for seed in range(40))
     found = next(end for end in ends if end < 0.9 * 4 * answer.value)
-    assert 4 * answer.bound <= found
+    assert 4 * answer.lower_bound <= found
 
 
 def test_descent_never_gets_below_the_bound():
@@ -266,7 +266,8 @@ def test_descent_never_gets_below_the_bound():
         depth = 3 + seed % 3
         y = rng.standard_normal(5) * 2
         answer = ro.deep.train_deep(np.eye(5), y, 0.02, depth)
-        assert descend(np.eye(5), y, 0.1, [5] * (depth - 1), seed) >= 5 * answer.bound * (1 - 1e-9)
+        least = 5 * answer.lower_bound * (1 - 1e-9)
+        assert descend(np.eye(5), y, 0.1, [5] * (depth - 1), seed) >= least
 
 
 def test_targets_that_come_apart():
@@ -501,7 +502,7 @@ def test_points_on_both_sides_have_networks_that_are_better_than_the_formula():
     scale = hat.predict([[0.0]])[0]
     hat = replace(hat, weights=(*hat.weights[:2], hat.weights[2] / scale))
     assert hat.predict(x) == pytest.approx(y)
-    assert hat.objective(x, y, lam) < 0.8 * formula.bound
+    assert hat.objective(x, y, lam) < 0.8 * formula.lower_bound
     with pytest.raises(DataError, match="both signs"):
         ro.deep.train_deep(x, y, lam, 3, bias="last_hidden")
 
@@ -535,7 +536,7 @@ def test_biases_in_all_layers_are_refused_because_the_formula_is_not_the_optimum
     outputs = np.maximum(hidden @ W2.T + b2, 0) @ W3 + c
     deep = 0.5 * ((outputs - y) ** 2).sum()
     deep += 0.5 * beta * sum((W**2).sum() for W in (W1, W2, W3))
-    formula = 4 * ro.deep.train_deep(SPLINE_X, SPLINE_Y, 0.1 / 4, 3, bias="last_hidden").bound
+    formula = 4 * ro.deep.train_deep(SPLINE_X, SPLINE_Y, 0.1 / 4, 3, bias="last_hidden").lower_bound
     assert formula == pytest.approx(0.401082, abs=5e-7)
     assert deep == pytest.approx(0.389738, abs=1e-5)
 

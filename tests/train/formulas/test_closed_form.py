@@ -280,5 +280,5 @@ def test_targets_of_zero_need_no_neuron():
     assert len(ro.formulas.closed_form(np.eye(3), np.zeros(3), 0.1).network) == 0
     answer = ro.formulas.closed_form(np.eye(3), np.zeros(3), loss="interpolation")
     assert len(answer.network) == 0
-    assert answer.objective == answer.bound == 0
+    assert answer.objective == answer.lower_bound == 0
     assert ro.verify(answer, np.eye(3), np.zeros(3)).valid

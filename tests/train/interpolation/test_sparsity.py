@@ -341,7 +341,7 @@ def test_the_least_cost_is_re_checked_by_verify(tmp_path, seed, scale):
     checked = ro.verify(tmp_path / "c.npz", X, y, scope="all", lam=proof.lam)
     assert checked.valid
     # What it says of the cost: no network that fits exactly is cheaper than the bound over lam.
-    assert checked.lower_bound / proof.lam <= found.bound * (1 + 1e-12)
+    assert checked.lower_bound / proof.lam <= found.lower_bound * (1 + 1e-12)
     assert checked.lower_bound / proof.lam >= found.cost * (1 - 2e-7)
     other = y.copy()
     other[0] *= 1 + 1e-6
