@@ -12,11 +12,14 @@ import pytest
 import scipy.linalg  # noqa: F401 - its BLAS is to be limited too
 from hypothesis import HealthCheck, settings
 from scipy import sparse
+from scipy.special import xlogy
 from stopping import Clock
+from targets import targets_of
 from threadpoolctl import threadpool_limits
 
 from relu_opt.plugins import manager
 from relu_opt.program import ConvexProgram, enumerate_patterns, patterns_of_gates, sample_patterns
+from relu_opt.program.losses import get_loss
 
 # Tests run side by side: one BLAS thread each, in subprocesses too.
 threadpool_limits(1, user_api="blas")
@@ -65,9 +68,9 @@ def random_program(
     if bias:
         X[:, -1] = 1.0
     y = rng.standard_normal(n) + 0.3
-    if getattr(loss, "classifies", loss in ("logistic", "squared_hinge")):
-        y = np.where(y > 0, 1.0, -1.0)
-        y[:2] = (1.0, -1.0) if n > 1 else y[:2]
+    y = targets_of(loss, y)
+    if get_loss(loss).classifies and n > 1:
+        y[:2] = (1.0, -1.0)
     weight = rng.uniform(0.2, 3.0, n) if weighted else None
     patterns = enumerate_patterns(X) if complete else sample_patterns(X, p, seed=seed)
     prog = ConvexProgram(X, y, 1.0, patterns, loss, activation, weight, intercept)
@@ -120,6 +123,12 @@ def solve_with_atoms(prog):
             constraints += [losses >= 1 - cp.multiply(prog.y, total), losses >= 0]
         case "logistic":
             losses = cp.logistic(-cp.multiply(prog.y, total))
+        case "poisson":
+            none = prog.y - xlogy(prog.y, prog.y)
+            losses = cp.exp(total) - cp.multiply(prog.y, total) - none
+        case "quantile":
+            short, level = prog.y - total, prog.loss.level
+            losses = cp.maximum(level * short, (level - 1) * short)
     weight = np.ones(prog.n) if prog.sample_weight is None else prog.sample_weight
     objective = cp.sum(cp.multiply(weight, losses)) / prog.n + prog.lam * penalty
     problem = cp.Problem(cp.Minimize(objective), constraints)

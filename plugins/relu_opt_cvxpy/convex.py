@@ -10,7 +10,15 @@ import numpy as np
 from relu_opt.arrays import FloatArray
 from relu_opt.errors import UnsupportedProgram
 from relu_opt.program.convex import ConvexProgram
-from relu_opt.program.losses import Hinge, Huber, Logistic, Squared, SquaredHinge
+from relu_opt.program.losses.atoms import (
+    ExponentialExcess,
+    HalfSquare,
+    HalfSquarePositive,
+    HuberAtom,
+    Linear,
+    Positive,
+    Softplus,
+)
 from relu_opt.program.lowering import Units, check_memory, into_domain, without_idle_blocks
 from relu_opt_cvxpy.settings import library
 
@@ -93,25 +101,38 @@ class ConvexModel:
 def _loss(prog: ConvexProgram, units: Units, z: Any) -> tuple[Any, list[Any]]:
     """F/units.loss at the fits centre + fit·z, and the constraints on its slacks."""
     cp = library()
-    weight = prog.sample_scale / units.loss
-    fits = units.centre + units.fit * z
-    loss = prog.loss
-    if isinstance(loss, Squared):
-        target = (prog.y - units.centre) / units.fit
-        return 0.5 * cp.sum_squares(cp.multiply(units.fit * np.sqrt(weight), z - target)), []
-    if isinstance(loss, Huber):
-        residual = z - (prog.y - units.centre) / units.fit
-        return 0.5 * units.fit**2 * weight @ cp.huber(residual, loss.delta / units.fit), []
-    if isinstance(loss, Hinge):
-        slack = cp.Variable(prog.n, nonneg=True)
-        return weight @ slack, [slack >= 1.0 - cp.multiply(prog.y, fits)]
-    if isinstance(loss, SquaredHinge):
-        # cp.pos in the objective lets cvxpy derive NaN bounds from zeros in the data.
-        slack = cp.Variable(prog.n)
-        hinge = 0.5 * cp.sum_squares(cp.multiply(np.sqrt(weight), slack))
-        return hinge, [slack >= 1.0 - cp.multiply(prog.y, fits)]
-    if isinstance(loss, Logistic):
-        return weight @ cp.logistic(-cp.multiply(prog.y, fits)), []
-    raise UnsupportedProgram(
-        f"The {loss.name} loss has no model in cvxpy here. Use backend='native'.", loss=loss.name
-    )
+    total, slacks = 0.0, []
+    for atom in prog.loss.atoms(prog.y):
+        # Its argument is unit·r.
+        unit, weight = units.fit, atom.share * prog.sample_scale / units.loss
+        r = cp.multiply(atom.slope, z) + (atom.slope * units.centre + atom.offset) / unit
+        if isinstance(atom, HalfSquare):
+            total += 0.5 * cp.sum_squares(cp.multiply(unit * np.sqrt(weight), r))
+        elif isinstance(atom, HuberAtom):
+            total += 0.5 * unit**2 * weight @ cp.huber(r, atom.delta / unit)
+        elif isinstance(atom, Positive | HalfSquarePositive):
+            # cp.pos in the objective lets cvxpy derive NaN bounds from zeros in the data.
+            linear = isinstance(atom, Positive)
+            slack = cp.Variable(prog.n, nonneg=linear)
+            slacks.append(slack >= r)
+            half = 0.5 * cp.sum_squares(cp.multiply(unit * np.sqrt(weight), slack))
+            total += unit * weight @ slack if linear else half
+        elif isinstance(atom, Softplus):
+            total += weight @ cp.logistic(unit * r)
+        elif isinstance(atom, ExponentialExcess):
+            total += weight @ (cp.exp(unit * r) - 1.0 - unit * r)
+        elif isinstance(atom, Linear):
+            total += unit * weight @ r
+        else:
+            raise UnsupportedProgram(
+                f"The atom {type(atom).__name__} of the {prog.loss.name} loss has no model in "
+                "cvxpy here. Use another backend.",
+                loss=prog.loss.name,
+            )
+    if isinstance(total, float):
+        raise UnsupportedProgram(
+            f"The {prog.loss.name} loss has no atoms, and so no model in cvxpy. Use "
+            "backend='native'.",
+            loss=prog.loss.name,
+        )
+    return total, slacks

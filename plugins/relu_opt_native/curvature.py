@@ -9,8 +9,7 @@ import numpy as np
 from relu_opt.arrays import FloatArray
 from relu_opt.program import ConvexProgram
 
-# Losses whose Hessian never vanishes. The others get this share of their majorant at least.
-TRUE_CURVATURE = ("squared", "logistic")
+# The share of the majorant that the curvature of a loss that is flat somewhere is at least.
 LEAST = 1e-10
 # After a step shorter than POOR (HOPELESS, where samples are damped one by one) all samples get
 # more, FIRST at first; after one longer than GOOD they get CALMER times as much.
@@ -63,7 +62,7 @@ class Damping:
 
     def __init__(self, prog: ConvexProgram) -> None:
         self.prog = prog
-        self.flat = prog.loss.name not in TRUE_CURVATURE
+        self.flat = not prog.loss.curved
         self.least = LEAST if self.flat else 0.0
         self.shares = np.full(prog.n, self.least)
 
@@ -76,7 +75,7 @@ class Damping:
 
     def learn(self, step: float, fits: FloatArray, reach: FloatArray) -> None:
         """Note a step in (0, 1] from the fits, which led to `reach` at full length."""
-        if self.prog.loss.name == "squared":
+        if self.prog.loss.quadratic:
             return
         if step >= GOOD:
             self.shares *= CALMER

@@ -258,7 +258,7 @@ class GatedSearch(Bounds):
         root = self.resize(curvature)
         if self.norms.any():
             before = self.whole
-            if self.prog.loss.name != "squared":
+            if not self.prog.loss.quadratic:
                 curvature = self.damping.curvature(before)
             self.turn(curvature, root)
             self.damping.learn(self.step, before, self.reach)

@@ -55,7 +55,9 @@ Gates = Annotated[int, typer.Option(help="Activation patterns to sample.")]
 BackendName = Annotated[
     str | None, typer.Option(help="Who solves; see `relu-opt backends`.", show_default="auto")
 ]
-LossName = Annotated[str, typer.Option(help="squared, huber, logistic, hinge or squared_hinge.")]
+LossName = Annotated[
+    str, typer.Option(help="squared, huber, quantile, poisson, logistic, hinge or squared_hinge.")
+]
 Activation = Annotated[str, typer.Option(help="relu or gated.")]
 Bias = Annotated[bool, typer.Option("--bias/--no-bias", help="Give the hidden neurons a bias.")]
 Intercept = Annotated[

@@ -181,7 +181,7 @@ def prepared(certificate: Path, table: Table, target: str | None) -> Prepared:
     their order.
     """
     from relu_opt.errors import DataError
-    from relu_opt.program.losses import LOSSES
+    from relu_opt.program.losses import is_known
     from relu_opt.tabular.preprocessing import Preprocessing
     from relu_opt.verify.subject import certificate_file
 
@@ -189,7 +189,7 @@ def prepared(certificate: Path, table: Table, target: str | None) -> Prepared:
     if meta.get("preprocessing") is not None:
         stored, loss = Preprocessing.from_meta(meta["preprocessing"]), meta.get("loss")
         # An unknown loss is for the re-check to refuse.
-        known = isinstance(loss, str) and loss in LOSSES
+        known = isinstance(loss, str) and is_known(loss)
         problems = stored.departures(table, str(loss) if known else "squared")
         if target is not None and table.resolve(target) != stored.target:
             problems.append(

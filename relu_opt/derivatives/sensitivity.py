@@ -61,7 +61,7 @@ def sensitivity(sol: Solution, minimal: bool = False) -> Sensitivity:
     if isinstance(sol, Solution) and not sol.program.loss.smooth:
         raise UnsupportedProgram(
             f"The {sol.program.loss.name} loss has kinks, and an optimal network sits on them, so "
-            "that it has no derivatives. Use the squared_hinge loss.",
+            "that it has no derivatives. Use a smooth one, such as squared_hinge or huber.",
             loss=sol.program.loss.name,
         )
     found = optimal_set(sol)

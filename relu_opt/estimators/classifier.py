@@ -26,7 +26,7 @@ ClassWeight = Mapping[Any, float] | str | None
 
 
 def _has_probabilities(estimator: _Classifier) -> bool:
-    if get_loss(estimator.loss).name != "logistic":
+    if not get_loss(estimator.loss).probabilistic:
         raise AttributeError(
             f"The loss {get_loss(estimator.loss).name!r} has no probabilities. Use "
             "loss='logistic', or sklearn.calibration.CalibratedClassifierCV."
@@ -100,11 +100,11 @@ class _Classifier(ClassifierMixin, ReLUEstimator):
     @available_if(_has_probabilities)
     def predict_log_proba(self, X: Any) -> FloatArray:
         """Logarithms of `predict_proba`, (n, classes)."""
-        outputs = self._outputs(X)
-        # log 1/(1 + exp(−z)) of each network; those of several are brought to the sum 1.
+        outputs, loss = self._outputs(X), self._solved()[0].program.loss
         if len(self.classes_) == 2:
-            return -np.logaddexp(0.0, outputs * (1.0, -1.0))
-        return np.asarray(log_softmax(-np.logaddexp(0.0, -outputs), axis=1))
+            return loss.log_probability(outputs * (-1.0, 1.0))
+        # Those of several networks are brought to the sum 1.
+        return np.asarray(log_softmax(loss.log_probability(outputs), axis=1))
 
     @available_if(_has_probabilities)
     def predict_proba(self, X: Any) -> FloatArray:
@@ -247,7 +247,7 @@ class ReLUClassifier(AtOneLam, _Classifier):
 
     def _train_together(self, samples: Samples, targets: FloatArray) -> None:
         """One network with an output for each class."""
-        if get_loss(self.loss).name != "squared" or self.activation != "relu":
+        if not get_loss(self.loss).quadratic or self.activation != "relu":
             raise DataError(
                 f"multi_output='vector' is for loss='squared' and activation='relu', not for "
                 f"{get_loss(self.loss).name!r} and {self.activation!r}.",

@@ -49,13 +49,13 @@ class _Regressor(RegressorMixin, ReLUEstimator):
         samples = self._samples(X, y, sample_weight, numeric=True)
         if get_loss(self.loss).classifies:
             raise DataError(
-                f"The loss {get_loss(self.loss).name!r} is for classes. Use 'squared' or 'huber', "
-                "or a ReLUClassifier.",
+                f"The loss {get_loss(self.loss).name!r} is for classes. Use 'squared', 'huber', "
+                "'quantile' or 'poisson', or a ReLUClassifier.",
                 loss=self.loss,
             )
         targets = samples.targets.astype(np.float64)
         centre, scale = 0.0, 1.0
-        if self.standardize:
+        if self.standardize and get_loss(self.loss).scales:
             centre, scale = moments(targets, samples.weight, "y", name="y")
         self._train(samples, [(targets - centre) / scale])
         self.target_centre_, self.target_scale_ = centre, scale
@@ -64,7 +64,7 @@ class _Regressor(RegressorMixin, ReLUEstimator):
 
     def predict(self, X: Any) -> FloatArray:
         """Predictions in the target's own units, (n,)."""
-        outputs = self._outputs(X)[:, 0]
+        outputs = self.solution_.program.loss.mean(self._outputs(X)[:, 0])
         return np.asarray(outputs * self.target_scale_ + self.target_centre_)
 
     def _target_meaning(self) -> dict[str, Any]:
@@ -81,8 +81,9 @@ class ReLURegressor(AtOneLam, _Regressor):
         default 0.01 of a strength at which the network vanishes, as in `relu-opt fit`.
     n_gates : int
         How many random gates the activation patterns come from.
-    loss : {"squared", "huber"} or Loss
-        Of the standardised target; `Huber(delta)` for a threshold of your own.
+    loss : {"squared", "huber", "quantile", "poisson"} or Loss
+        Of the standardised target, or, for "poisson", of the counts as they are; `Huber(delta)`
+        and `Quantile(level)` for a threshold or a level of your own.
     activation : {"relu", "gated"}
         Which kind of network.
     bias : bool

@@ -36,6 +36,7 @@ from relu_opt.plugins.types import (
 
 if TYPE_CHECKING:
     from relu_opt.program.convex import ConvexProgram
+    from relu_opt.program.losses import Loss
 
 PROJECT = "relu_opt"
 
@@ -53,6 +54,21 @@ def relu_opt_backends() -> Iterable[BackendInfo]:  # type: ignore[empty-body]
         def relu_opt_backends():
             return [BackendInfo(name="mine", load=load, probe=probe,
                                 takes=frozenset({ConicProgram}))]
+    """
+
+
+@hookspec
+def relu_opt_losses() -> Iterable[type[Loss]]:  # type: ignore[empty-body]
+    """Register losses of your own by name. Called once, before a name is looked up.
+
+    Each is a subclass of `relu_opt.losses.Loss` with a `verifier`, so that its certificates can be
+    re-checked; see `relu_opt.losses.register_loss`, which refuses others.
+
+    Example::
+
+        @hookimpl
+        def relu_opt_losses():
+            return [LogCosh]
     """
 
 

@@ -38,6 +38,7 @@ from relu_opt.plugins.types import (
     SolveOptions,
     State,
 )
+from relu_opt.program.losses import Loss, register_loss
 
 log = logging.getLogger("relu_opt.plugins")
 
@@ -116,13 +117,15 @@ class Registry:
         plugin = load()
         self.manager.register(plugin, unique)
         self.manager.check_pending()
-        return self._ask(plugin)
+        for loss in self._ask(plugin, self.manager.hook.relu_opt_losses):
+            register_loss(cast(type[Loss], loss))
+        return [_checked(info) for info in self._ask(plugin, self.manager.hook.relu_opt_backends)]
 
-    def _ask(self, plugin: object) -> list[BackendInfo]:
-        for call in self.manager.hook.relu_opt_backends.get_hookimpls():
+    def _ask(self, plugin: object, hook: pluggy.HookCaller) -> list[object]:
+        """What one plugin answers to a hook that lists things."""
+        for call in hook.get_hookimpls():
             if call.plugin is plugin:
-                infos = cast(Iterable[object], call.function())
-                return [_checked(info) for info in infos]
+                return list(cast(Iterable[object], call.function()))
         return []
 
     def _register(self, info: BackendInfo, distribution: str) -> None:

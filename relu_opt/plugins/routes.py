@@ -59,13 +59,15 @@ def find_route(info: BackendInfo, program: Program) -> Route:
     elif isinstance(program, ConicProgram):
         candidates = [(ConicProgram, Route.DIRECT, _cones(program))]
     else:
-        cones = {Feature.SOC} | ({Feature.EXP} if program.loss.name == "logistic" else set())
+        atoms = program.loss.atoms(program.y)
+        cones = {Feature.SOC} | {Feature.EXP for each in atoms if each.exponential}
+        conic = [(ConicProgram, Route.CONIC, cones)] if atoms else []
         # Column generation takes second-order steps, which a loss with kinks has not.
         columns = [(QuadraticProgram, Route.COLUMNS, set[Feature]())] if program.loss.smooth else []
         candidates = [
             (ConvexProgram, Route.DIRECT, set()),
             *columns,
-            (ConicProgram, Route.CONIC, cones),
+            *conic,
         ]
     lacking: set[Feature] = set()
     for kind, route, needed in candidates:

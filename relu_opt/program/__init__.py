@@ -9,7 +9,17 @@ from relu_opt.program.arrangement import (
 from relu_opt.program.conic import Cones, ConicProgram
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.linear import LinearProgram, QuadraticProgram
-from relu_opt.program.losses import Hinge, Huber, Logistic, Loss, Squared, SquaredHinge
+from relu_opt.program.losses import (
+    Hinge,
+    Huber,
+    Logistic,
+    Loss,
+    Poisson,
+    Quantile,
+    Squared,
+    SquaredHinge,
+    register_loss,
+)
 from relu_opt.program.network import ReLUNetwork
 from relu_opt.program.patterns import Patterns, patterns_of_gates, sample_patterns
 
@@ -23,7 +33,9 @@ __all__ = [
     "Logistic",
     "Loss",
     "Patterns",
+    "Poisson",
     "QuadraticProgram",
+    "Quantile",
     "ReLUNetwork",
     "Squared",
     "SquaredHinge",
@@ -31,6 +43,7 @@ __all__ = [
     "count_patterns_bound",
     "enumerate_patterns",
     "patterns_of_gates",
+    "register_loss",
     "sample_patterns",
     "stream_patterns",
 ]

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 from relu_opt.arrays import FloatArray, IntArray, as_floats, as_positive, as_rows, frozen
 from relu_opt.errors import DataError, did_you_mean
 from relu_opt.program.cones import ConeRows, Projections, project_cones
-from relu_opt.program.loss_term import LossTerm, check_labels, of_mean_one
+from relu_opt.program.loss_term import LossTerm, of_mean_one
 from relu_opt.program.losses import Loss, get_loss
 from relu_opt.program.patterns import Patterns
 from relu_opt.program.units import PLAIN, Units
@@ -98,12 +98,7 @@ class ConvexProgram(LossTerm):
                 f"{did_you_mean(str(self.activation), ACTIVATIONS)}",
                 activation=self.activation,
             )
-        check_labels(self.y, self.loss)
-        if self.loss.classifies and self.intercept and len(np.unique(self.y)) == 1:
-            raise DataError(
-                f"y holds the single class {self.y[0]:g}, so an unpenalised intercept has no "
-                "optimum. Pass data with both classes, or intercept=False."
-            )
+        self.loss.check_targets(self.y, self.intercept)
         self._check_patterns(self.patterns)
         if self.sample_weight is not None:
             settle(self, "sample_weight", self._checked_weights(self.sample_weight))
@@ -343,8 +338,7 @@ class ConvexProgram(LossTerm):
 
     def _pull_of_rounding(self) -> float:
         """What rounding may add to max_b g_b(−∇F(0)): that of the slopes, and of sums of n."""
-        sizes = 1.0 if self.loss.classifies else np.abs(self.y) + abs(self.y).max()
-        reach = (self.sample_scale * sizes) @ np.abs(self.X)
+        reach = (self.sample_scale * self.loss.slope_terms(self.y)) @ np.abs(self.X)
         return gamma(2 * self.n + 16) * float(np.linalg.norm(reach))
 
     def _strongest_pull(self) -> float:

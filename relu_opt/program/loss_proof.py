@@ -12,7 +12,6 @@ import math
 import numpy as np
 
 from relu_opt.arrays import FloatArray
-from relu_opt.program.loss_bounds import LossBounds
 from relu_opt.program.loss_term import LossTerm
 from relu_opt.rounding import UNDERFLOW, charge, exact_dot
 
@@ -22,7 +21,6 @@ BITS = 53
 
 def loss_above(
     term: LossTerm,
-    bounds: LossBounds,
     fits: FloatArray,
     error: FloatArray,
     constant: float,
@@ -33,26 +31,24 @@ def loss_above(
     Parameters
     ----------
     term : LossTerm
-    bounds : LossBounds
-        Of its loss.
     fits, error : (n,) arrays
     constant : float
     y : (n,) array
         The targets, from the same origin as the constant.
     """
-    values = weights_of(term) * bounds.above(fits, constant, y, error)
+    values = weights_of(term) * term.loss.value_above(fits, constant, y, error)
     if not np.isfinite(values).all():
         return math.inf
     return math.fsum(values.tolist()) / len(values) * (1 + charge(4))
 
 
-def settled(term: LossTerm, bounds: LossBounds, nu: FloatArray) -> FloatArray:
+def settled(term: LossTerm, nu: FloatArray) -> FloatArray:
     """The ν nearby at which D is finite for certain, (n,); zero where there is none.
 
     Entries are clipped to the slopes that the loss has. With a free constant they become multiples
     of the last bit of the largest, and that one takes what their sum lacks, exactly.
     """
-    low, high = bounds.domain(term.y)
+    low, high = term.loss.slopes(term.y)
     share = weights_of(term) / len(nu) * (1 - charge(8))
     low, high = low * share, high * share
     nu = term.admissible(np.clip(nu, low, high))
@@ -72,25 +68,23 @@ def settled(term: LossTerm, bounds: LossBounds, nu: FloatArray) -> FloatArray:
     return nu
 
 
-def dual_below(term: LossTerm, bounds: LossBounds, nu: FloatArray) -> float:
+def dual_below(term: LossTerm, nu: FloatArray) -> float:
     """A number that D(ν) is not below; −inf where D may be infinite.
 
     Parameters
     ----------
     term : LossTerm
-    bounds : LossBounds
-        Of its loss.
     nu : (n,) array
         Such as `settled` returns.
     """
     weights = weights_of(term)
     slope = len(nu) * nu / weights
-    low, high = bounds.domain(term.y)
+    low, high = term.loss.slopes(term.y)
     inside = (slope * (1 + charge(4)) <= high) & (slope * (1 + charge(4)) >= low)
     if not inside.all() or (term.intercept and math.fsum(nu.tolist()) != 0.0):
         return -math.inf
-    linear = exact_dot((nu, bounds.offset(term.y)))
-    rest = math.fsum((weights * bounds.rest_above(slope, term.y)).tolist()) / len(nu)
+    linear = exact_dot((nu, term.loss.offset(term.y)))
+    rest = math.fsum((weights * term.loss.rest_above(slope, term.y)).tolist()) / len(nu)
     if linear == 0.0 and rest == 0.0:
         return 0.0
     return linear - rest - charge(4) * (abs(linear) + abs(rest)) - UNDERFLOW

@@ -18,24 +18,6 @@ from relu_opt.program.losses import Loss
 from relu_opt.program.units import exponent, scaled
 
 
-def check_labels(y: FloatArray, loss: Loss) -> None:
-    """Refuse targets that are no labels −1 and +1 where the loss needs such.
-
-    Raises
-    ------
-    DataError
-        It names the first of them.
-    """
-    wrong = ~np.isin(y, (-1.0, 1.0))
-    if loss.classifies and wrong.any():
-        first = int(np.argmax(wrong))
-        raise DataError(
-            f"y holds {y[first]} at index {first}, and the {loss.name} loss needs labels −1 and "
-            "+1. Encode the two classes so.",
-            index=first,
-        )
-
-
 def of_mean_one(weights: FloatArray) -> FloatArray:
     """Sample weights, rescaled to the mean 1, (n,).
 
@@ -103,30 +85,7 @@ class LossTerm:
         """argmin over c of F(z + c); 0 for a program without intercept."""
         if not self.intercept:
             return 0.0
-        if self.loss.name == "squared":
-            return float(self.sample_scale @ (self.y - fits))
-        low = high = 0.0
-        step = 1.0
-
-        def slope(c: float) -> float:
-            return float(self.loss_gradient(fits + c).sum())
-
-        while slope(low) > 0:
-            low, step = low - step, 2 * step
-        step = 1.0
-        while slope(high) < 0:
-            high, step = high + step, 2 * step
-        centre = 0.5 * (low + high)
-        for _ in range(200):
-            value = slope(centre)
-            low, high = (centre, high) if value < 0 else (low, centre)
-            curvature = float(self.loss_hessian(fits + centre).sum())
-            newton = centre - value / curvature if curvature > 0 else math.inf
-            proposal = newton if low < newton < high else 0.5 * (low + high)
-            if value == 0 or proposal == centre or high - low <= 1e-16 * abs(centre):
-                break
-            centre = proposal
-        return centre
+        return self.loss.best_constant(fits, self.y, self.sample_scale)
 
     # -- dual ------------------------------------------------------------------
 
@@ -156,10 +115,17 @@ class LossTerm:
 
     def dual_start(self) -> FloatArray:
         """ν = −∇F at the zero network (its intercept optimised), (n,)."""
-        if not self.loss.smooth:
-            # The best constant puts the larger class on the kink, where ∇F is no dual point.
-            return self.admissible(self.y * self.sample_scale)
-        return self.dual_candidate(np.zeros(len(self.y)))
+        if self.loss.smooth:
+            return self.dual_candidate(np.zeros(len(self.y)))
+        # Where the best constant meets kinks, some subgradients between both slopes sum to zero.
+        fits = np.full(len(self.y), self.best_intercept(np.zeros(len(self.y))))
+        low, high = self.loss.subgradients(fits, self.y)
+        if not self.intercept:
+            return np.asarray(-self.sample_scale * np.clip(0.0, low, high))
+        apart = float(self.sample_scale @ (high - low))
+        share = -float(self.sample_scale @ low) / apart if apart > 0 else 0.0
+        slope = low + min(max(share, 0.0), 1.0) * (high - low)
+        return self.admissible(np.asarray(-self.sample_scale * slope))
 
     def dual_candidate(self, fits: FloatArray) -> FloatArray:
         """ν = −∇F(ŷ) at the fits without intercept, which is optimised first; (n,)."""

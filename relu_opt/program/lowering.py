@@ -15,14 +15,14 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import block_array, csc_array, diags_array, eye_array, hstack, kron, vstack
+from scipy.sparse import csc_array, diags_array, eye_array, hstack, vstack
 
 from relu_opt.arrays import FloatArray, frozen
 from relu_opt.errors import DataError, UnsupportedProgram
 from relu_opt.program.conic import Cones, ConicProgram, half_square_rows
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.loss_term import LossTerm
-from relu_opt.program.losses import Hinge, Huber, Logistic, Squared, SquaredHinge
+from relu_opt.program.losses.atoms import Rows
 
 # The most memory that the matrix of a model may take.
 LIMIT_BYTES = 8 * 2**30
@@ -62,7 +62,7 @@ class Units:
         centre = prog.best_intercept(np.zeros(prog.n))
         loss = prog.mean_loss(np.full(prog.n, centre))
         spread = math.sqrt(prog.sample_scale @ (prog.y - centre) ** 2)
-        fit = 1.0 if prog.loss.classifies else spread
+        fit = spread if prog.loss.scales else 1.0
         row = math.sqrt(np.mean(prog.cone_rows.norms**2))
         fit, row = fit or 1.0, row or 1.0
         return cls(prog.lam * fit / row, loss or 1.0, centre, fit, fit / row)
@@ -142,13 +142,8 @@ def into_domain(prog: LossTerm, nu: FloatArray) -> FloatArray:
     Values are clipped to the slopes that the loss has; with an intercept, the side of the
     larger sum is then shrunk until Σν = 0.
     """
-    nu = nu.copy()
-    if isinstance(prog.loss, Huber):
-        largest = prog.loss.delta * prog.sample_scale
-        nu = np.clip(nu, -largest, largest)
-    elif prog.loss.classifies:
-        top = prog.sample_scale if isinstance(prog.loss, Logistic | Hinge) else np.inf
-        nu = prog.y * np.clip(prog.y * nu, 0.0, top)
+    low, high = prog.loss.slopes(prog.y)
+    nu = np.clip(nu, low * prog.sample_scale, high * prog.sample_scale)
     if prog.intercept:
         up, down = nu[nu > 0].sum(), -nu[nu < 0].sum()
         nu[nu > 0] *= down / up if up > down else 1.0
@@ -201,10 +196,10 @@ def lower_to_conic(prog: ConvexProgram) -> Lowering:
     cone_rows = len(unit_rows) if prog.activation == "relu" else 0
 
     # Rows: fits, the loss's inequalities, cones, norms, the loss's quadratic and exponential part.
-    cones_at = n + loss.nonnegative.rows
+    cones_at = n + loss.nonnegative.b.size
     norms_at = cones_at + blocks * cone_rows
     tail_at = norms_at + blocks * (d + 1)
-    rows = tail_at + loss.second_order.rows + loss.exponential.rows
+    rows = tail_at + loss.second_order.b.size + loss.exponential.b.size
     weights = _weight_columns(prog, units, unit_rows[:cone_rows], cones_at, norms_at, rows)
 
     heads = (np.full(blocks, -1.0), (norms_at + (d + 1) * np.arange(blocks), np.arange(blocks)))
@@ -220,7 +215,8 @@ def lower_to_conic(prog: ConvexProgram) -> Lowering:
     c = np.r_[
         np.zeros(weights.shape[1]),
         np.ones(blocks),
-        np.zeros(n + prog.intercept),
+        units.loss / units.cost * loss.linear,
+        np.zeros(int(prog.intercept)),
         units.loss / units.cost * loss.cost,
     ]
     b = np.r_[
@@ -230,12 +226,13 @@ def lower_to_conic(prog: ConvexProgram) -> Lowering:
         loss.second_order.b,
         loss.exponential.b,
     ]
-    sizes = (d + 1,) * blocks + ((loss.second_order.rows,) if loss.second_order.rows else ())
-    cones = Cones(n, norms_at - n, sizes, loss.exponential.rows // 3)
+    tail = loss.second_order.b.size
+    sizes = (d + 1,) * blocks + ((tail,) if tail else ())
+    cones = Cones(n, norms_at - n, sizes, loss.exponential.b.size // 3)
     A = hstack([part.tocsc() for part in columns], format="csc")
     A = csc_array(A)
     frozen(A.data)  # ours alone: no copy is needed
-    program = ConicProgram(c, A, b, cones)
+    program = ConicProgram(c, A, b, cones, units.loss / units.cost * loss.constant)
     return Lowering(prog, program, units)
 
 
@@ -275,101 +272,59 @@ def _weight_columns(
 
 
 @dataclass(frozen=True, eq=False)
-class _Rows:
-    """Rows s = b − A(z, e) over the fits and the loss's own variables e."""
-
-    A: csc_array
-    b: FloatArray
-
-    @property
-    def rows(self) -> int:
-        return self.b.size
-
-
-@dataclass(frozen=True, eq=False)
 class _LossRows:
-    """The epigraph of the loss: the cost of e, and what must lie in which cone.
+    """The epigraph of the loss over the fits z and its own variables e.
 
-    `second_order` is one cone (or empty), `exponential` any number of them.
+    `linear` is the cost of z and `cost` that of e; `second_order` is one cone (or empty),
+    `exponential` any number of them. Rows are s = b − A (z, e); `constant` is to be added.
     """
 
+    linear: FloatArray
     cost: FloatArray
-    nonnegative: _Rows
-    second_order: _Rows
-    exponential: _Rows
+    constant: float
+    nonnegative: Rows
+    second_order: Rows
+    exponential: Rows
 
 
 def _loss_rows(prog: ConvexProgram, units: Units) -> _LossRows:
-    n, loss, fit = prog.n, prog.loss, units.fit
-    weight = prog.sample_scale / units.loss
-    eye, root = eye_array(n), np.sqrt(weight)
-    target = (prog.y - units.centre) / fit
-    if isinstance(loss, Squared):
-        # e = (q): q ≥ ½ Σ weight (fit (target − z))².
-        residual = fit * diags_array(root)
-        return _LossRows(
-            np.ones(1),
-            _no_rows(n + 1),
-            _half_square(hstack([residual, csc_array((n, 1))]), fit * root * target),
-            _no_rows(n + 1),
+    """The sum of the loss's atoms: what each costs, its rows, and one cone for all squares."""
+    n, weight = prog.n, prog.sample_scale / units.loss
+    atoms = prog.loss.atoms(prog.y)
+    if not atoms:
+        raise UnsupportedProgram(
+            f"The {prog.loss.name} loss has no conic form. Use backend='native', or give it atoms.",
+            loss=prog.loss.name,
         )
-    if isinstance(loss, Hinge):
-        # e = (h): h ≥ 1 − y (centre + fit z) and h ≥ 0.
-        slack = hstack([-fit * diags_array(prog.y), -eye])
-        sign = hstack([csc_array((n, n)), -eye])
-        return _LossRows(
-            weight,
-            _Rows(vstack([slack, sign]), np.r_[prog.y * units.centre - 1.0, np.zeros(n)]),
-            _no_rows(2 * n),
-            _no_rows(2 * n),
+    parts = [each.epigraph(each.share * weight, units.fit) for each in atoms]
+    own = [part.cost.size for part in parts]
+    linear, constant = np.zeros(n), 0.0
+    rows: tuple[list[Rows], ...] = ([], [], [])
+    for k, (atom, part) in enumerate(zip(atoms, parts, strict=True)):
+        # Its argument is fit·r, and r is slope·z and this.
+        shift = (atom.slope * units.centre + atom.offset) / units.fit
+        linear += atom.slope * part.linear
+        constant += float(part.linear @ shift)
+        square = Rows(part.square, np.zeros(part.square.shape[0]))
+        for kept, each in zip(rows, (part.nonnegative, square, part.exponential), strict=True):
+            A = each.A.tocsc()
+            of_fits, of_own = A[:, :n], A[:, n:]
+            before, after = sum(own[:k]), sum(own[k + 1 :])
+            blank = [csc_array((A.shape[0], size)) for size in (before, after)]
+            wide = hstack([of_fits @ diags_array(atom.slope), blank[0], of_own, blank[1]])
+            kept.append(Rows(csc_array(wide), each.b - of_fits @ shift))
+    nonnegative, square, exponential = map(_stacked, rows)
+    cost = np.concatenate([part.cost for part in parts])
+    if square.b.size:
+        with_bound = hstack([square.A, csc_array((square.b.size, 1))])
+        square = Rows(*half_square_rows(csc_array(with_bound), square.b))
+        cost = np.append(cost, 1.0)
+        nonnegative, exponential = (
+            Rows(csc_array(hstack([each.A, csc_array((each.b.size, 1))])), each.b)
+            for each in (nonnegative, exponential)
         )
-    if isinstance(loss, SquaredHinge):
-        # e = (h, q): h ≥ 1 − y (centre + fit z) and q ≥ ½ Σ weight h²; h ≥ 0 holds by itself.
-        slack = hstack([-fit * diags_array(prog.y), -eye, csc_array((n, 1))])
-        hinge = hstack([csc_array((n, n)), -diags_array(root), csc_array((n, 1))])
-        return _LossRows(
-            np.r_[np.zeros(n), 1.0],
-            _Rows(slack, prog.y * units.centre - 1.0),
-            _half_square(hinge, np.zeros(n)),
-            _no_rows(2 * n + 1),
-        )
-    if isinstance(loss, Huber):
-        # e = (v, u, q): the residual is v, charged quadratically, plus a rest in [−u, u].
-        rest = block_array([[eye, -eye, -eye, None], [-eye, eye, -eye, None]])
-        rest = hstack([rest, csc_array((2 * n, 1))])
-        inner = hstack([csc_array((n, n)), -fit * diags_array(root), csc_array((n, n + 1))])
-        return _LossRows(
-            np.r_[np.zeros(n), loss.delta * fit * weight, 1.0],
-            _Rows(rest, np.r_[target, -target]),
-            _half_square(inner, np.zeros(n)),
-            _no_rows(3 * n + 1),
-        )
-    if isinstance(loss, Logistic):
-        # e = (τ, a): τ ≥ log(1 + e^−m) iff e^−τ ≤ a and e^(−m − τ) ≤ 1 − a, m = y (centre + fit z).
-        margins = kron(fit * diags_array(prog.y), _column(3))
-        tau = kron(eye, _column(0) + _column(3))
-        split = kron(eye, _column(5) - _column(2))
-        constant = np.tile([0.0, 1.0, 0.0, 0.0, 1.0, 1.0], n)
-        constant[3::6] = -prog.y * units.centre
-        return _LossRows(
-            np.r_[weight, np.zeros(n)],
-            _no_rows(3 * n),
-            _no_rows(3 * n),
-            _Rows(hstack([margins, tau, split]), constant),
-        )
-    raise UnsupportedProgram(
-        f"The {loss.name} loss has no conic form here. Use backend='native'.", loss=loss.name
-    )
+    return _LossRows(linear, cost, constant, nonnegative, square, exponential)
 
 
-def _half_square(A: csc_array, b: FloatArray) -> _Rows:
-    return _Rows(*half_square_rows(A, b))
-
-
-def _no_rows(columns: int) -> _Rows:
-    return _Rows(csc_array((0, columns)), np.empty(0))
-
-
-def _column(row: int) -> csc_array:
-    """The unit column of one of the six rows of a sample's two exponential cones."""
-    return csc_array(([1.0], ([row], [0])), shape=(6, 1))
+def _stacked(parts: list[Rows]) -> Rows:
+    return Rows(csc_array(vstack([each.A for each in parts])), np.concatenate([p.b for p in parts]))

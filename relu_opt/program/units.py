@@ -80,9 +80,9 @@ class Units:
     def of(cls, X: FloatArray, y: FloatArray, loss: Loss, intercept: bool) -> Units:
         """Those in which the largest entries of X (n, d) and of y (n,) lie in [1, 2).
 
-        Losses whose targets have no unit (`Loss.rescaled` is None) leave y as it is.
+        Losses whose targets have no unit (`Loss.scales` is false) leave y as it is.
         """
-        if loss.rescaled(0) is None:
+        if not loss.scales:
             return cls(exponent(X))
         centre = centre_of(y) if intercept else 0.0
         return cls(exponent(X), exponent(y - centre), centre)

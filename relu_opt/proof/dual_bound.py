@@ -16,7 +16,6 @@ import numpy as np
 
 from relu_opt.arrays import FloatArray, IntArray
 from relu_opt.program.convex import ConvexProgram
-from relu_opt.program.loss_bounds import bounds_of
 from relu_opt.program.loss_proof import dual_below, settled
 from relu_opt.program.multipliers import ConeMultipliers
 from relu_opt.program.units import survives
@@ -59,12 +58,12 @@ class DualBound:
 def lower_bound(prog: ConvexProgram, nu: FloatArray, known: ConeMultipliers | None) -> DualBound:
     """Scale ν until it is feasible; find the multipliers that show it."""
     own, nu, known = _in_units(prog, nu, known)
-    bounds, size = bounds_of(own.loss), float(np.abs(nu).max())
-    if bounds is None or not 1 / REACH <= size < math.inf:
+    size = float(np.abs(nu).max())
+    if not own.loss.proves or not 1 / REACH <= size < math.inf:
         return nothing_below(prog)
     # What is this large is scaled down all the same.
     shrink = 1.0 if size <= REACH else math.ldexp(1.0, -math.frexp(size)[1])
-    nu = settled(own, bounds, shrink * nu)
+    nu = settled(own, shrink * nu)
     multipliers, largest = _feasibility(own, nu, known if shrink == 1.0 else None)
     return _best_multiple(prog, own, nu, multipliers, largest)
 
@@ -111,19 +110,19 @@ def _best_multiple(
 
     `largest` is to hold for all doubles within two roundings of ν and its multipliers.
     """
-    units, bounds = prog.units, bounds_of(own.loss)
-    if bounds is None or multipliers is None or not (math.isfinite(largest) and nu.any()):
+    units = prog.units
+    if not own.loss.proves or multipliers is None or not (math.isfinite(largest) and nu.any()):
         return nothing_below(prog)
     scale = own.best_scale(nu, largest)
     scaled = scale * nu
-    kept = settled(own, bounds, scaled)
+    kept = settled(own, scaled)
     # Entries that moved by more than rounding change each norm by no more than this.
     moved = float(np.abs(kept - scaled) @ np.linalg.norm(own.X, axis=1))
     moved *= 1 + charge(own.n + own.d + 8)
     largest = (scale * largest + moved) * (1 + charge(3))
     # D is concave and D(0) is not negative.
     share = 1.0 if largest <= own.lam else own.lam / largest * (1 - charge(2))
-    value = share * dual_below(own, bounds, kept) * (1 - charge(1))
+    value = share * dual_below(own, kept) * (1 - charge(1))
     if not (value > 0 and survives(kept, units.y)):
         return nothing_below(prog)
     return DualBound(

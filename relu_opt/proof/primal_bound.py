@@ -8,7 +8,6 @@ import numpy as np
 
 from relu_opt.arrays import FloatArray
 from relu_opt.program.convex import ConvexProgram
-from relu_opt.program.loss_bounds import bounds_of
 from relu_opt.program.loss_proof import loss_above
 from relu_opt.program.network import ReLUNetwork
 from relu_opt.program.signs import masks_of
@@ -33,17 +32,17 @@ def objective_above(
         The network in the program's canonical units, within two roundings; so that odd powers of
         two change no bit of the bound.
     """
-    own, units, bounds = prog.canonical, prog.units, bounds_of(prog.loss)
+    own, units = prog.canonical, prog.units
     hidden, output, odd = in_units(prog, network)
     if theirs is not None:
         hidden, output, odd = theirs.hidden, theirs.output, 0
     # Not centred, so that target and constant meet as they are.
     constant, y = scaled(network.intercept, -units.y), scaled(prog.y, -units.y)
-    if bounds is None or not in_reach(hidden, output, constant):
+    if not prog.loss.proves or not in_reach(hidden, output, constant):
         return math.inf
     with np.errstate(all="ignore"):
         fits, error = hidden_part(own.X, hidden, output, network.gates)
-        loss = loss_above(own, bounds_of(own.loss) or bounds, fits, error, constant, y)
+        loss = loss_above(own, fits, error, constant, y)
         penalty = squares_above(hidden) * 0.5**odd + squares_above(output) * 2.0**odd
         value = (loss + 0.5 * own.lam * penalty) * (1 + charge(8))
     return scaled_up(value + UNDERFLOW, 2 * units.y) if 0 < value < math.inf else value

@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 import math
 
-from relu_opt.program.loss_bounds import bounds_of
 from relu_opt.program.losses import LOSSES, Loss
 
 # How far, relative to it, a lower bound may lie above the objective of a network that leaves its
@@ -52,7 +51,7 @@ def judge(
     loss : Loss, optional
         What the bounds are of, where they prove something only if its rounding is bounded.
     """
-    if loss is not None and bounds_of(loss) is None:
+    if loss is not None and not loss.proves:
         return Verdict.INCONCLUSIVE, (
             f"The loss {loss.name!r} is not one of {', '.join(LOSSES)}, so that the rounding "
             "of its values is not bounded and nothing is proved."

@@ -86,7 +86,8 @@ def optimal_set(sol: Solution, backend: str = "auto") -> OptimalSet:
     if not prog.loss.smooth:
         raise UnsupportedProgram(
             f"Optimal networks of the {prog.loss.name} loss need not agree on the data, so that "
-            "the set that relu_opt describes is not all of them. Use the squared_hinge loss.",
+            "the set that relu_opt describes is not all of them. Use a smooth one, "
+            "such as squared_hinge or huber.",
             loss=prog.loss.name,
         )
     if sol.rel_gap > ACCURACY:

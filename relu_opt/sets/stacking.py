@@ -19,99 +19,91 @@ from relu_opt.arrays import BoolArray, FloatArray
 from relu_opt.plugins.dispatch import can_start
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.convex import ConvexProgram
-from relu_opt.program.loss_bounds import BOUNDS, LossBounds, bounds_of
 from relu_opt.program.losses import Loss, Squared
 from relu_opt.program.patterns import Patterns
 from relu_opt.program.signs import masks_of
 from relu_opt.rounding import charge
 from relu_opt.solving.training import Solution, solve
 
+# Of the rows that are added.
+LAST = Squared()
+
 
 @dataclass(frozen=True)
-class StackedLoss:
+class StackedLoss(Loss):
     """One loss on the first rows, the squared loss on the others; both for whole arrays only."""
 
     first: Loss
     rows: int
     name: ClassVar[str] = "stacked"
-    classifies: ClassVar[bool] = False
-    smooth: ClassVar[bool] = True
 
     @property
     def parameters(self) -> dict[str, float]:
         return {**self.first.parameters, "rows": float(self.rows)}
 
-    def _both(self, what: str, a: FloatArray, y: FloatArray) -> FloatArray:
-        k = self.rows
-        parts = getattr(self.first, what)(a[:k], y[:k]), getattr(Squared(), what)(a[k:], y[k:])
-        return np.concatenate(parts)
+    @property
+    def proves(self) -> bool:
+        return self.first.proves
+
+    def _parts(self, y: FloatArray) -> tuple[tuple[Loss, slice, FloatArray], ...]:
+        head, tail = slice(self.rows), slice(self.rows, None)
+        return (self.first, head, y[head]), (LAST, tail, y[tail])
 
     def value(self, z: FloatArray, y: FloatArray) -> FloatArray:
-        return self._both("value", z, y)
+        return np.concatenate([each.value(z[at], part) for each, at, part in self._parts(y)])
 
     def gradient(self, z: FloatArray, y: FloatArray) -> FloatArray:
-        return self._both("gradient", z, y)
+        return np.concatenate([each.gradient(z[at], part) for each, at, part in self._parts(y)])
 
     def hessian(self, z: FloatArray, y: FloatArray) -> FloatArray:
-        return self._both("hessian", z, y)
+        return np.concatenate([each.hessian(z[at], part) for each, at, part in self._parts(y)])
 
     def majorant(self, z: FloatArray, y: FloatArray) -> FloatArray:
-        return self._both("majorant", z, y)
+        return np.concatenate([each.majorant(z[at], part) for each, at, part in self._parts(y)])
 
     def conjugate(self, t: FloatArray, y: FloatArray) -> FloatArray:
-        return self._both("conjugate", t, y)
+        return np.concatenate([each.conjugate(t[at], part) for each, at, part in self._parts(y)])
+
+    def slopes(self, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+        ends = [each.slopes(part) for each, _, part in self._parts(y)]
+        return np.concatenate([low for low, _ in ends]), np.concatenate([high for _, high in ends])
+
+    def plateau(self, z: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+        ends = [each.plateau(z[at], part) for each, at, part in self._parts(y)]
+        return np.concatenate([low for low, _ in ends]), np.concatenate([high for _, high in ends])
 
     def cross(self, z: FloatArray, y: FloatArray) -> FloatArray:
-        return self._both("cross", z, y)
+        return np.concatenate([each.cross(z[at], part) for each, at, part in self._parts(y)])
 
     def kink_distance(self, z: FloatArray, y: FloatArray) -> FloatArray:
-        return self._both("kink_distance", z, y)
+        return np.concatenate(
+            [each.kink_distance(z[at], part) for each, at, part in self._parts(y)]
+        )
 
     def rescaled(self, power: int) -> StackedLoss | None:
         first = self.first.rescaled(power)
         return None if first is None else StackedLoss(first, self.rows)
 
-    def plateau(self, z: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
-        k = self.rows
-        low, high = self.first.plateau(z[:k], y[:k])
-        return np.append(low, z[k:]), np.append(high, z[k:])
+    def slope_terms(self, y: FloatArray) -> FloatArray:
+        return np.concatenate([each.slope_terms(part) for each, _, part in self._parts(y)])
 
-
-@dataclass(frozen=True)
-class _StackedBounds:
-    """What is proved of a `StackedLoss`."""
-
-    first: LossBounds
-    last: LossBounds
-    rows: int
-
-    def above(
+    def value_above(
         self, fits: FloatArray, constant: float, y: FloatArray, error: FloatArray
     ) -> FloatArray:
-        k = self.rows
-        head = self.first.above(fits[:k], constant, y[:k], error[:k])
-        return np.append(head, self.last.above(fits[k:], constant, y[k:], error[k:]))
-
-    def domain(self, y: FloatArray) -> tuple[FloatArray, FloatArray]:
-        k = self.rows
-        (low, high), (least, most) = self.first.domain(y[:k]), self.last.domain(y[k:])
-        return np.append(low, least), np.append(high, most)
+        return np.concatenate(
+            [
+                each.value_above(fits[at], constant, part, error[at])
+                for each, at, part in self._parts(y)
+            ]
+        )
 
     def offset(self, y: FloatArray) -> FloatArray:
-        return np.append(self.first.offset(y[: self.rows]), self.last.offset(y[self.rows :]))
+        return np.concatenate([each.offset(part) for each, _, part in self._parts(y)])
 
     def rest_above(self, slope: FloatArray, y: FloatArray) -> FloatArray:
-        k = self.rows
-        head = self.first.rest_above(slope[:k], y[:k])
-        return np.append(head, self.last.rest_above(slope[k:], y[k:]))
-
-
-def _stacked_bounds(loss: StackedLoss) -> LossBounds | None:
-    first, last = bounds_of(loss.first), bounds_of(Squared())
-    return _StackedBounds(first, last, loss.rows) if first and last else None
-
-
-BOUNDS[StackedLoss] = _stacked_bounds
+        return np.concatenate(
+            [each.rest_above(slope[at], part) for each, at, part in self._parts(y)]
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,14 +154,14 @@ class Stack:
     def trade(self, targets: FloatArray, strength: float, tol: float) -> Trade:
         """Solve for targets t (m,) and strength κ, to a relative gap."""
         prog, n, m = self.prog, self.prog.n, len(self.rows)
-        plain = isinstance(prog.loss, Squared)
+        plain = prog.loss.quadratic
         weight = np.append(prog.sample_scale, np.full(m, strength / m))
         stacked = ConvexProgram(
             self.X,
             np.append(prog.y, targets),
             prog.lam / weight.sum(),
             self.patterns,
-            Squared() if plain else StackedLoss(prog.loss, n),
+            prog.loss if plain else StackedLoss(prog.loss, n),
             prog.activation,
             weight,
             prog.intercept,

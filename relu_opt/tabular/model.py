@@ -136,7 +136,7 @@ class Model:
     def predict(self, table: Table) -> FloatArray:
         """Predictions in the target's own units, or as the two class values: (n,)."""
         outputs = self.network.predict(self.preprocessing.transform(table))
-        return self.preprocessing.restore(outputs)
+        return self.preprocessing.restore(self.loss.mean(outputs))
 
     def errors(self, table: Table, target: str | None = None) -> dict[str, float]:
         """How well it predicts a table: `error_rate`, or `rmse` and `r2` in the target's units.

@@ -84,8 +84,8 @@ class Preprocessing:
             )
         values = table.numbers(target)
         columns = [_moments(table, name, standardize) for name in features]
-        classifies = get_loss(loss).classifies
-        centre, scale = (0.0, 1.0) if classifies else _moments(table, target, standardize)
+        asked = get_loss(loss)
+        centre, scale = _moments(table, target, standardize and asked.scales)
         return cls(
             features=features,
             target=target,
@@ -95,7 +95,7 @@ class Preprocessing:
             standardize=standardize,
             target_centre=centre,
             target_scale=scale,
-            classes=_two_classes(table, target, values) if classifies else None,
+            classes=_two_classes(table, target, values) if asked.classifies else None,
         )
 
     def transform(self, table: Table) -> FloatArray:
@@ -144,13 +144,14 @@ class Preprocessing:
     def drift(self, table: Table, column: str | None = None, tol: float = DRIFT) -> list[str]:
         """The columns whose stored mean or deviation is not that of this table.
 
-        Equal means within `tol` of the stored deviation. Nothing drifts that is used as it is.
+        Equal means within `tol` of the stored deviation. Nothing drifts that is used as it is, such
+        as classes and counts.
         """
         if not self.standardize:
             return []
         stored = self._stored()
         target = stored.pop(self.target)
-        if self.classes is None:
+        if target != (0.0, 1.0):
             stored[self.target if column is None else table.resolve(column)] = target
         return [
             name

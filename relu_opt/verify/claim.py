@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from relu_opt.verify.faults import DataError
-from relu_opt.verify.losses import LABELLED
+from relu_opt.verify.faults import DataError, Flaw
+from relu_opt.verify.losses import LOSSES, Loss, find
 from relu_opt.verify.outcome import Terms
 from relu_opt.verify.signs import signs
 
@@ -31,10 +31,6 @@ CHUNK_ENTRIES = 2**22
 MOST_LAYERS = 16
 # How far the weights' mean may be from 1.
 MEAN_TOL = 1e-9
-
-
-class Flaw(Exception):
-    """An entry that a certificate for these data cannot have."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +48,7 @@ class Claim:
     rho: dict[int, tuple[IntArray, FloatArray]]
     weight: FloatArray
     lam: float
-    loss: str
-    delta: float
+    loss: Loss
     tol: float
     scope: str
     has_constant: bool
@@ -70,7 +65,7 @@ class Claim:
     def terms(self) -> Terms:
         """What the certificate speaks of."""
         weights = bool((self.weight != 1).any())
-        return Terms(self.scope, self.lam, self.loss, weights, self.coverage, self.tol)
+        return Terms(self.scope, self.lam, self.loss.name, weights, self.coverage, self.tol)
 
 
 def check_data(X: ArrayLike, y: ArrayLike, axes: int = 1) -> tuple[FloatArray, FloatArray]:
@@ -123,13 +118,7 @@ def read_claim(
 ) -> Claim:
     n, d = X.shape
     check_fingerprint(meta, X, y)
-    loss = read_choice(meta, "loss", ("squared", "logistic", "squared_hinge", "hinge", "huber"))
-    if loss in LABELLED and not np.isin(y, (-1.0, 1.0)).all():
-        raise Flaw(f"The loss is {loss}, and y holds values other than the labels −1 and +1.")
-    parameters = meta.get("loss_parameters")
-    known = {"delta"} if loss == "huber" else set()
-    if not isinstance(parameters, dict) or set(parameters) != known:
-        raise Flaw(f"loss_parameters is {parameters!r}, which the {loss} loss does not take.")
+    loss = read_loss(meta, y)
     has_constant = meta.get("intercept")
     if not isinstance(has_constant, bool):
         raise Flaw(f"intercept is {has_constant!r}, and true or false is needed.")
@@ -150,9 +139,6 @@ def read_claim(
         if (weight <= 0).any() or not abs(weight.mean() - 1) <= MEAN_TOL:
             raise Flaw("The entry 'sample_weight' should be positive and have mean 1.")
     witnesses = _witnesses(arrays, d, len(patterns))
-    delta = math.nan
-    if loss == "huber":
-        delta = read_number(parameters, "delta", lambda value: 0 < value < math.inf)
     gates = read_entry(arrays, "gates", np.float64, (m, d)) if gated else None
     return Claim(
         hidden=hidden,
@@ -167,7 +153,6 @@ def read_claim(
         weight=weight,
         lam=read_number(meta, "lam", lambda value: 0 < value < math.inf),
         loss=loss,
-        delta=delta,
         tol=read_number(meta, "tol", lambda value: 0 < value < 1),
         scope=read_choice(meta, "scope", ("own", "program", "all")),
         has_constant=has_constant,
@@ -176,6 +161,24 @@ def read_claim(
         verdict=read_choice(meta, "verdict", VERDICTS),
         numbers={name: read_number(meta, name) for name in ("primal", "dual", "rel_gap")},
     )
+
+
+def read_loss(meta: Mapping[str, Any], y: FloatArray) -> Loss:
+    """The loss that a file names, for these targets."""
+    name, parameters = meta.get("loss"), meta.get("loss_parameters")
+    kind = find(name) if isinstance(name, str) else None
+    if kind is None:
+        raise Flaw(f"loss is {name!r:.60}, and one of {', '.join(LOSSES)} is needed.")
+    if not isinstance(parameters, dict) or set(parameters) != set(kind.limits):
+        raise Flaw(f"loss_parameters is {parameters!r}, which the {name} loss does not take.")
+    values = {each: read_number(parameters, each) for each in kind.limits}
+    for each, (low, high) in kind.limits.items():
+        if not low < values[each] < high:
+            raise Flaw(f"{each} is {values[each]!r}, which is not a number that it can be.")
+    loss = kind(**values)
+    if problem := loss.refused(y):
+        raise Flaw(problem)
+    return loss
 
 
 def _witnesses(arrays: Mapping[str, np.ndarray], d: int, p: int) -> tuple[FloatArray, ...]:

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relu_opt.verify.claim import Flaw, check_data, read_claim
+from relu_opt.verify.claim import check_data, read_claim
 from relu_opt.verify.exact import check_exactly
 from relu_opt.verify.exact_several import check_several_exactly
 from relu_opt.verify.exact_splines import check_spline_exactly
-from relu_opt.verify.faults import DataError
+from relu_opt.verify.faults import DataError, Flaw
 from relu_opt.verify.one_input import as_column, check_spline, read_spline
 from relu_opt.verify.outcome import ARITHMETIC, SCOPES, Verification, invalid
 from relu_opt.verify.several_outputs import check_several, read_several

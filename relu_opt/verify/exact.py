@@ -32,10 +32,10 @@ from relu_opt.verify.exact_integers import (
     root_below,
 )
 from relu_opt.verify.exact_logs import ENCLOSED
-from relu_opt.verify.exact_losses import Term
 from relu_opt.verify.exact_outcome import ExactBounds, concluded_exactly
 from relu_opt.verify.exact_search import reach
 from relu_opt.verify.exact_spikes import directions, stretch
+from relu_opt.verify.losses.exact_mean import Term
 from relu_opt.verify.outcome import Verification
 from relu_opt.verify.scope import scope_of
 from relu_opt.verify.two_layer import network_statement
@@ -47,7 +47,7 @@ def check_exactly(claim: Claim, X: FloatArray, y: FloatArray) -> Verification:
 
     def statement(primal: float, dual: float, rel_gap: float) -> str:
         said = network_statement(claim, primal, dual, rel_gap, "exact")
-        return said + (ENCLOSED if claim.loss == "logistic" else "")
+        return said + (ENCLOSED if claim.loss.enclosed else "")
 
     return concluded_exactly(claim, bounds, "network", statement)
 
@@ -62,8 +62,7 @@ def exact_bounds(claim: Claim, X: FloatArray, y: FloatArray) -> ExactBounds:
     y : (n,) array
         As the claim was read for.
     """
-    delta = Fraction(claim.delta) if claim.loss == "huber" else Fraction(0)
-    term = Term(claim.loss, integers(y), integers(claim.weight), delta)
+    term = Term(claim.loss, integers(y), integers(claim.weight))
     lam, x, nu = Fraction(claim.lam), integers(X), integers(claim.nu)
     if claim.has_constant:
         nu = balanced(nu)

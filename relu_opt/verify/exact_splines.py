@@ -13,8 +13,8 @@ from itertools import pairwise
 from relu_opt.verify.claim import FloatArray
 from relu_opt.verify.exact_integers import DIGITS, Integers, balanced, below, integers
 from relu_opt.verify.exact_logs import ENCLOSED
-from relu_opt.verify.exact_losses import Term
 from relu_opt.verify.exact_outcome import ExactBounds, above, concluded_exactly
+from relu_opt.verify.losses.exact_mean import Term
 from relu_opt.verify.one_input import FIT_TOL, SplineClaim, spline_statement
 from relu_opt.verify.outcome import Verification
 from relu_opt.verify.spline_sums import fits_and_targets
@@ -25,36 +25,43 @@ def check_spline_exactly(claim: SplineClaim, x: FloatArray, y: FloatArray) -> Ve
     fits, targets, shift = fits_and_targets(
         x, y, claim.kinks, claim.sides, claim.weights, claim.constant
     )
-    delta = Fraction(claim.delta) if claim.loss == "huber" else Fraction(0)
-    term = Term(claim.loss, Integers(targets, shift), integers(claim.weight), delta)
     sizes, lam = integers(claim.weights), Fraction(claim.lam)
     cost = Fraction(sum(map(abs, sizes.values)), 1 << sizes.shift)
     away, doubts = Fraction(0), list[str]()
     nu = balanced(integers(claim.nu))
-    if claim.loss == "interpolation":
+    largest, t = _largest(x, nu), Fraction(1)
+    if claim.loss is not None:
+        term = Term(claim.loss, Integers(targets, shift), integers(claim.weight))
+        primal = term.mean(Integers(fits, shift)) + lam * cost
+        t = term.shrink(nu)
+    elif claim.demand == "interpolation":
         misses = [target - fit for fit, target in zip(fits, targets, strict=True)]
         away = Fraction(max(map(abs, misses)), max(map(abs, targets)) or 1)
         mended = _mending(x, misses, shift)
         primal = cost + (mended or 0)
         doubts += [] if mended is not None else ["Two targets at one x differ."]
-    elif claim.loss == "hard_margin":
+    else:
         one = 1 << shift
         least = min(fit if target > 0 else -fit for fit, target in zip(fits, targets, strict=True))
         away = max(Fraction(0), Fraction(one - least, one))
         primal = cost / (1 - away) if away < 1 else cost
-    else:
-        primal = term.mean(Integers(fits, shift)) + lam * cost
+        if any(v * target < 0 for v, target in zip(nu.values, targets, strict=True)):
+            t = Fraction(0)
     if away > FIT_TOL:
         size = f"{float(away):.3g}" if away < 2**1000 else "more than 1e301"
         doubts.append(f"The fit is missed by {size}.")
-    largest, t = _largest(x, nu), term.shrink(nu)
     if largest * t > lam:
         t = below(lam / largest)
-    bounds = ExactBounds(primal, max(Fraction(0), term.dual(nu, t)), tuple(doubts))
+    if claim.loss is not None:
+        dual = term.dual(nu, t)
+    else:
+        products = sum(v * target for v, target in zip(nu.values, targets, strict=True))
+        dual = t * Fraction(products, 1 << nu.shift + shift)
+    bounds = ExactBounds(primal, max(Fraction(0), dual), tuple(doubts))
 
     def statement(primal: float, dual: float, rel_gap: float) -> str:
         said = spline_statement(claim, above(away), primal, dual, rel_gap, "exact")
-        return said + (ENCLOSED if claim.loss == "logistic" else "")
+        return said + (ENCLOSED if claim.loss and claim.loss.enclosed else "")
 
     return concluded_exactly(claim, bounds, "spline", statement)
 

@@ -1,4 +1,7 @@
-"""The two errors that the re-check raises; the rest of the tree is in `relu_opt.errors`."""
+"""The errors that the re-check raises, and the flaw that ends the reading of a file.
+
+The rest of the tree is in `relu_opt.errors`.
+"""
 
 from __future__ import annotations
 
@@ -22,3 +25,7 @@ class ReluOptError(Exception):
 
 class DataError(ReluOptError, ValueError):
     """Data, a parameter or a file cannot be used."""
+
+
+class Flaw(Exception):
+    """An entry that a certificate for these data cannot have."""

@@ -26,15 +26,16 @@ from numpy.typing import ArrayLike
 from relu_opt.verify.claim import (
     MEAN_TOL,
     VERDICTS,
-    Flaw,
     FloatArray,
     check_fingerprint,
     read_choice,
     read_entry,
+    read_loss,
     read_number,
 )
 from relu_opt.verify.exact_integers import rounded
-from relu_opt.verify.losses import LABELLED, DualPoint, dual_point, mean_loss_above
+from relu_opt.verify.faults import Flaw
+from relu_opt.verify.losses import DualPoint, Loss, MeanLoss, dual_point, mean_loss_above
 from relu_opt.verify.outcome import (
     ARITHMETIC,
     Terms,
@@ -48,7 +49,8 @@ from relu_opt.verify.rounding import UNIT, above, exact_dot, gamma, remainders, 
 from relu_opt.verify.spline_sums import fits_and_targets, largest_hinge, mending_cost
 from relu_opt.verify.units import RANGE, TOO_WIDE, exponent, in_range, scaled
 
-LOSSES = ("squared", "logistic", "squared_hinge", "hinge", "huber", "interpolation", "hard_margin")
+# Fits that are demanded, and not paid for by a loss.
+DEMANDS = ("interpolation", "hard_margin")
 # How far a demanded fit may be missed, relative to the largest target.
 FIT_TOL = 1e-9
 # A hinge that is above λ by more than this share of it makes the file false, not only weak.
@@ -66,8 +68,8 @@ class SplineClaim:
     nu: FloatArray
     weight: FloatArray
     lam: float
-    loss: str
-    delta: float
+    loss: Loss | None
+    demand: str
     tol: float
     verdict: str
     numbers: dict[str, float]
@@ -76,12 +78,24 @@ class SplineClaim:
     def terms(self) -> Terms:
         """What the certificate speaks of."""
         weights = bool((self.weight != 1).any())
-        return Terms("all", self.lam, self.loss, weights, "listed", self.tol)
+        return Terms(
+            "all",
+            self.lam,
+            self.loss.name if self.loss else self.demand,
+            weights,
+            "listed",
+            self.tol,
+        )
 
     @property
     def demanded(self) -> bool:
         """Whether the fit is demanded, and only the cost counts."""
-        return self.loss in ("interpolation", "hard_margin")
+        return self.loss is None
+
+    @property
+    def residual(self) -> bool:
+        """Whether fits count by how far they are from the targets, which then have a unit."""
+        return self.loss.residual if self.loss else self.demand == "interpolation"
 
 
 def as_column(x: ArrayLike) -> ArrayLike:
@@ -101,16 +115,11 @@ def read_spline(
     if X.shape[1] != 1:
         raise Flaw(f"The certificate is of a spline, and x has {X.shape[1]} columns.")
     check_fingerprint(meta, X, y)
-    loss = read_choice(meta, "loss", LOSSES)
-    if loss in (*LABELLED, "hard_margin") and not np.isin(y, (-1.0, 1.0)).all():
-        raise Flaw(f"The loss is {loss}, and y holds values other than the labels −1 and +1.")
-    parameters = meta.get("loss_parameters")
-    known = {"delta"} if loss == "huber" else set()
-    if not isinstance(parameters, dict) or set(parameters) != known:
-        raise Flaw(f"loss_parameters is {parameters!r}, which the {loss} loss does not take.")
-    delta = math.nan
-    if loss == "huber":
-        delta = read_number(parameters, "delta", lambda value: 0 < value < math.inf)
+    demand = meta["loss"] if meta.get("loss") in DEMANDS else ""
+    if demand == "hard_margin" and not np.isin(y, (-1.0, 1.0)).all():
+        raise Flaw("The loss is hard_margin, and y holds values other than the labels −1 and +1.")
+    if demand and meta.get("loss_parameters") != {}:
+        raise Flaw(f"loss_parameters is {meta.get('loss_parameters')!r}, and {demand} takes none.")
     kinks = read_entry(arrays, "kinks", np.float64, (None,))
     sides = read_entry(arrays, "sides", np.float64, (len(kinks),))
     if not np.isin(sides, (-1.0, 1.0)).all():
@@ -129,14 +138,14 @@ def read_spline(
         nu=read_entry(arrays, "nu", np.float64, (n,)),
         weight=weight,
         lam=lam,
-        loss=loss,
-        delta=delta,
+        loss=None if demand else read_loss(meta, y),
+        demand=demand,
         tol=read_number(meta, "tol", lambda value: 0 < value < 1),
         verdict=read_choice(meta, "verdict", VERDICTS),
         numbers={name: read_number(meta, name) for name in ("primal", "dual", "rel_gap")},
     )
     if claim.demanded and (lam != 1 or "sample_weight" in arrays):
-        raise Flaw(f"With {loss}, lam is 1 and samples have no weights.")
+        raise Flaw(f"With {demand}, lam is 1 and samples have no weights.")
     return claim
 
 
@@ -144,7 +153,7 @@ def check_spline(given: SplineClaim, x: FloatArray, y: FloatArray) -> Verificati
     """What is proved of a spline."""
     # In units of the range of x and of the largest target; labels have no unit.
     wide = exponent(np.array([x.max() / 2 - x.min() / 2])) + 1
-    high = 0 if given.loss in (*LABELLED, "hard_margin") else exponent(y)
+    high = exponent(y) if given.residual else 0
     claim, targets = _near_one(given, wide, high), scaled(y, -high)
     if not (in_range(claim.nu, np.array(claim.lam)) and claim.lam):
         return undecided(given.terms, TOO_WIDE)
@@ -154,15 +163,16 @@ def check_spline(given: SplineClaim, x: FloatArray, y: FloatArray) -> Verificati
     sizes = np.abs(given.weights).tolist()
     cost = float(scaled(np.array(above(total(sizes), 2)), wide - high))
     false = [missed] if missed else []
-    if given.loss == "interpolation":
+    if given.demand == "interpolation":
         primal = above(cost + loss, 2)
-    elif given.loss == "hard_margin":
+    elif given.demand == "hard_margin":
         primal = above(cost / loss, 2)
     else:
         primal = above(loss + above(claim.lam * cost, 2), 2)
-    point = _demanded_point(claim, targets) if given.demanded else None
-    if not given.demanded:
-        point = dual_point(claim, claim.nu, targets, True)
+    if claim.loss is None:
+        point = _demanded_point(claim, targets)
+    else:
+        point = dual_point(MeanLoss(claim.loss, claim.weight), claim.nu, targets, True)
     dual = -math.inf
     if point is not None:
         # From the side from which a change of ν changes less.
@@ -191,7 +201,7 @@ def _near_one(given: SplineClaim, wide: int, high: int) -> SplineClaim:
         given,
         nu=scaled(given.nu, nu),
         lam=float(scaled(np.array(given.lam), lam)),
-        delta=float(scaled(np.array(given.delta), -high)),
+        loss=given.loss and given.loss.scaled(high),
     )
 
 
@@ -200,24 +210,23 @@ def spline_statement(
 ) -> str:
     """What is proved of a spline, in plain words; `away` is how far a demanded fit is missed."""
     whom = "one-input ReLU network of any width whose hidden biases are free"
-    if claim.loss == "interpolation":
+    if claim.demand == "interpolation":
         head = (
             f"The spline meets the targets up to {away:.1e} of the largest, and its cost, with "
             "what meeting them exactly adds to it,"
         )
         whom += " and which meets the targets"
-    elif claim.loss == "hard_margin":
+    elif claim.demand == "hard_margin":
         head = (
             f"The spline has every margin up to {away:.1e}, and the cost of the one over its least "
             "margin, which has them,"
         )
         whom += " and which has every margin"
     else:
-        loss = f"{claim.loss} loss"
-        if claim.loss == "huber":
-            loss += f" (delta = {claim.delta:g})"
         weights = "weighted " if claim.terms.weights else ""
-        head = f"With the {weights}mean {loss} and lam = {claim.lam:g}, the spline's objective"
+        head = (
+            f"With the {weights}mean {claim.loss} and lam = {claim.lam:g}, the spline's objective"
+        )
     others = above_others(primal, rel_gap, whom, dual)
     return f"{head} {others}. Proved {ARITHMETIC[arithmetic]}."
 
@@ -237,28 +246,27 @@ def _fit(
     fits, targets, shift = fits_and_targets(
         x, y, given.kinks, given.sides, given.weights, given.constant
     )
-    if given.loss == "interpolation":
+    if given.demand == "interpolation":
         misses = [target - fit for fit, target in zip(fits, targets, strict=True)]
         far = [abs(miss) for miss in misses]
         away = _share(max(far), max(abs(target) for target in targets))
         mending = scaled(np.array(mending_cost(x, misses, shift)), wide - high)
         return float(mending), _missed(away, far), away
-    if given.loss == "hard_margin":
+    if given.demand == "hard_margin":
         one = 1 << shift
         short = [one - int(label) * fit for label, fit in zip(y.tolist(), fits, strict=True)]
         away = _share(max(0, *short), one)
         return max(1 - away, UNIT) * (1 - 4 * UNIT) if away else 1.0, _missed(away, short), away
-    if given.loss in LABELLED:
-        values = np.array([rounded(fit, shift) for fit in fits])
-        if not in_range(values):
-            return math.inf, "", 0.0
-        return mean_loss_above(claim, values, 2 * UNIT * np.abs(values), 0.0, y), "", 0.0
-    misses = [fit - target for fit, target in zip(fits, targets, strict=True)]
-    values = np.array([rounded(miss, shift + high) for miss in misses])
+    if claim.loss is None:
+        raise Flaw(f"The demand {claim.demand!r} is unknown.")
+    # Where the loss is one of the misses, they are what is rounded.
+    origins = targets if given.residual else [0] * len(y)
+    values = np.array([rounded(f - o, shift + high) for f, o in zip(fits, origins, strict=True)])
     if not in_range(values):
         return math.inf, "", 0.0
-    loss = mean_loss_above(claim, values, 2 * UNIT * np.abs(values), 0.0, np.zeros(len(y)))
-    return loss, "", 0.0
+    y = np.zeros(len(y)) if given.residual else y
+    mean = MeanLoss(claim.loss, claim.weight)
+    return mean_loss_above(mean, values, 2 * UNIT * np.abs(values), 0.0, y), "", 0.0
 
 
 def _share(part: int, whole: int) -> float:
@@ -283,7 +291,7 @@ def _demanded_point(claim: SplineClaim, y: FloatArray) -> DualPoint | None:
     nu, parts = claim.nu, remainders(claim.nu)
     row = int(np.argmax(np.abs(nu)))
     left = above(math.fsum(map(abs, parts)), 2)
-    margins = claim.loss == "hard_margin"
+    margins = claim.demand == "hard_margin"
     if margins and not ((nu * y >= 0).all() and left <= abs(nu[row])):
         return None
     value = exact_dot((nu, y), *((np.array([-part]), y[row : row + 1]) for part in parts))

@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 
 from relu_opt.verify.claim import (
     VERDICTS,
-    Flaw,
     check_fingerprint,
     read_choice,
     read_entry,
     read_number,
 )
+from relu_opt.verify.faults import Flaw
 from relu_opt.verify.lifted import lifted
 from relu_opt.verify.outcome import (
     ARITHMETIC,

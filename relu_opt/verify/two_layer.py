@@ -22,7 +22,7 @@ from dataclasses import replace
 import numpy as np
 
 from relu_opt.verify.claim import Claim, FloatArray, IntArray, parts
-from relu_opt.verify.losses import LABELLED, DualPoint, dual_point, mean_loss_above
+from relu_opt.verify.losses import DualPoint, dual_point, mean_loss_above
 from relu_opt.verify.outcome import (
     ARITHMETIC,
     Verification,
@@ -83,13 +83,12 @@ def network_statement(
         "program": f"with neurons in the {len(claim.patterns)} patterns of its program",
         "all": "with gates off the data's hyperplanes" if claim.gated else "of any width",
     }[claim.scope]
-    loss = f"{claim.loss} loss" + (f" (delta = {claim.delta:g})" if claim.loss == "huber" else "")
     constant = " and a free output constant" if claim.has_constant else ""
     weights = "weighted " if claim.terms.weights else ""
     others = above_others(primal, rel_gap, f"{kind} network {whose}", dual)
     return (
-        f"With the {weights}mean {loss}, lam = {claim.lam:g}{constant}, the network's objective "
-        f"{others}. Proved {ARITHMETIC[arithmetic]}.{_little(claim)}"
+        f"With the {weights}mean {claim.loss}, lam = {claim.lam:g}{constant}, the network's "
+        f"objective {others}. Proved {ARITHMETIC[arithmetic]}.{_little(claim)}"
     )
 
 
@@ -113,7 +112,7 @@ def _near_one(
     The layers are those that give the same outputs; their norms are not those of the network.
     """
     x_power = exponent(X)
-    y_power = 0 if claim.loss in LABELLED else exponent(y)
+    y_power = exponent(y) if claim.loss.residual else 0
     out_power = exponent(claim.output)
     near = replace(
         claim,
@@ -123,7 +122,7 @@ def _near_one(
         nu=scaled(claim.nu, -y_power),
         rho=_scaled_rho(claim, -y_power),
         lam=float(np.ldexp(claim.lam, -x_power - y_power)),
-        delta=float(np.ldexp(claim.delta, -y_power)),
+        loss=claim.loss.scaled(y_power),
     )
     return near, scaled(X, -x_power), scaled(y, -y_power), 2 * y_power
 
@@ -139,7 +138,7 @@ def _scaled_rho(claim: Claim, power: int) -> dict[int, tuple[IntArray, FloatArra
 
 
 def _fits_doubles(near: Claim) -> bool:
-    numbers = np.array([near.constant, near.delta if near.loss == "huber" else 0.0])
+    numbers = np.array([near.constant, float(near.loss.grid)])
     multipliers = np.concatenate([numbers, *(values for _, values in near.rho.values())])
     return near.lam >= 2.0**-RANGE and in_range(near.hidden, near.nu, near.weight, multipliers)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from targets import targets_of
 
 import relu_opt as ro
 from relu_opt.plugins.types import SolveOptions, StopReason
@@ -18,7 +19,7 @@ from relu_opt_native.group_columns import DiagonalData, GroupColumns
 from relu_opt_native.group_newton import Manner, NewtonSystem
 from relu_opt_native.radii import best_sizes, curvature_root
 
-LOSSES = ("squared", "logistic", "squared_hinge", ro.losses.Huber(0.4))
+LOSSES = ("squared", "logistic", "squared_hinge", ro.losses.Huber(0.4), "poisson")
 CASES = list(product(LOSSES, (False, True), (False, True)))
 every_case = pytest.mark.parametrize(("loss", "intercept", "weighted"), CASES)
 
@@ -40,8 +41,7 @@ def spread(seed=0, n=300, d=12, p=60, share=0.03, **changes):
     rng = np.random.default_rng(seed)
     X = np.c_[rng.standard_normal((n, d - 1)) @ rng.standard_normal((d - 1, d - 1)), np.ones(n)]
     y = np.sin(X[:, 0]) + np.maximum(X[:, 1:4].sum(axis=1), 0) / 3 + 0.1 * rng.standard_normal(n)
-    if changes.get("loss", "squared") in ("logistic", "squared_hinge"):
-        y = np.where(y > y.mean(), 1.0, -1.0)
+    y = targets_of(changes.get("loss", "squared"), y - y.mean())
     prog = ro.ConvexProgram(
         X, y, 1.0, ro.sample_patterns(X, p, seed=seed), activation="gated", **changes
     )
@@ -89,6 +89,7 @@ def test_more_features_than_samples(loss):
     rng = np.random.default_rng(0)
     X = rng.standard_normal((25, 70))
     y = np.where(X[:, 0] > 0, 1.0, -1.0)
+    y = targets_of(loss, y)
     prog = ro.ConvexProgram(X, y, 1.0, ro.sample_patterns(X, 30), loss, "gated")
     certified(prog.with_lam(0.05 * prog.lam_max))
 

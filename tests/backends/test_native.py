@@ -11,7 +11,7 @@ import relu_opt as ro
 from relu_opt.plugins.manager import observe
 from relu_opt.plugins.types import Feature, StopReason
 
-LOSSES = ("squared", "logistic", "squared_hinge", ro.losses.Huber(0.4))
+LOSSES = ("squared", "logistic", "squared_hinge", ro.losses.Huber(0.4), "poisson")
 CASES = list(product(LOSSES, ("relu", "gated"), (False, True), (False, True)))
 every_case = pytest.mark.parametrize(("loss", "activation", "intercept", "weighted"), CASES)
 

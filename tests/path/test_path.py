@@ -14,7 +14,7 @@ from relu_opt.errors import DataError, NotCertified
 from relu_opt.plugins.manager import observe
 from relu_opt.plugins.types import StopReason
 
-LOSSES = ["squared", "logistic", "squared_hinge", "huber"]
+LOSSES = ["squared", "logistic", "squared_hinge", "huber", "poisson"]
 
 
 def problem(make_program, loss="squared", activation="relu", **more):

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sysconfig
+import textwrap
 import venv
 from pathlib import Path
 
@@ -44,9 +45,9 @@ class Environment:
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory):
-    """An environment with both examples, built and installed by pip."""
+    """An environment with the examples, built and installed by pip."""
     environment = Environment(tmp_path_factory.mktemp("venv"))
-    for name in ("example_third_party", "example_wrapper"):
+    for name in ("example_third_party", "example_wrapper", "example_loss"):
         options = ("--no-deps", "--no-build-isolation", "--quiet", "--disable-pip-version-check")
         environment.run("-m", "pip", "install", *options, ROOT / "plugins" / name)
     return environment
@@ -90,6 +91,26 @@ def test_a_stranger_is_chosen_in_a_config_file(fresh, table, tmp_path):
     arguments = ["fit", table, "--target", "kink", "--gates", "15", "--json", "--config", config]
     found = json.loads(fresh.run("-c", COMMAND, *arguments, "--out", tmp_path / "model.npz"))
     assert (found["backend"], found["verdict"]) == ("scs", "certified")
+
+
+def test_a_strangers_loss_is_trained_and_rechecked_by_its_name(fresh, table, tmp_path):
+    model, proof = tmp_path / "model.npz", tmp_path / "proof.npz"
+    arguments = ["fit", table, "--target", "kink", "--gates", "15", "--loss", "pseudo_huber"]
+    arguments += ["--out", model, "--certificate", proof, "--json"]
+    found = json.loads(fresh.run("-c", COMMAND, *arguments))
+    assert found["verdict"] == "certified"
+    for more in ([], ["--exact"]):
+        again = fresh.run("-c", COMMAND, "verify", proof, table, "--json", *more)
+        assert json.loads(again)["verdict"] == "certified"
+    alone = """
+        import sys
+        from relu_opt.verify import verify
+        import numpy as np
+        found = verify(sys.argv[1], np.zeros((3, 2)), np.zeros(3))
+        assert "other data" in found.problems[0], found.problems
+        assert "relu_opt.program" not in sys.modules
+    """
+    fresh.run("-c", textwrap.dedent(alone), proof)
 
 
 @pytest.mark.slow

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar, nnls
+from scipy.special import xlogy
 
 from relu_opt.errors import DataError
 from relu_opt.program import ConvexProgram, Huber, Patterns, sample_patterns
 from relu_opt.program import patterns as patterns_module
 
-LOSSES = ("squared", "logistic", "squared_hinge", Huber(0.4))
+LOSSES = ("squared", "logistic", "squared_hinge", Huber(0.4), "poisson")
 CASES = list(product(LOSSES, ("relu", "gated"), (False, True), (False, True)))
 every_case = pytest.mark.parametrize(("loss", "activation", "intercept", "weighted"), CASES)
 
@@ -32,6 +33,8 @@ def random_weights(prog, seed=0, inside=False):
 
 def loss_values(prog, z):
     y = prog.y
+    if prog.loss.name == "poisson":
+        return np.exp(z) - y * z - y + xlogy(y, y)
     return {
         "squared": lambda: 0.5 * (z - y) ** 2,
         "logistic": lambda: np.log1p(np.exp(-y * z)),

@@ -13,13 +13,24 @@ from relu_opt.program.losses import (
     Hinge,
     Huber,
     Logistic,
+    Poisson,
+    Quantile,
     Squared,
     SquaredHinge,
     get_loss,
     make_loss,
 )
 
-ALL = [Squared(), Logistic(), SquaredHinge(), Hinge(), Huber(0.7), Huber(30.0)]
+ALL = [
+    Squared(),
+    Logistic(),
+    SquaredHinge(),
+    Hinge(),
+    Huber(0.7),
+    Huber(30.0),
+    Poisson(),
+    Quantile(0.3),
+]
 NAMES = [f"{loss.name}{loss.parameters or ''}" for loss in ALL]
 every_loss = pytest.mark.parametrize("loss", ALL, ids=NAMES)
 
@@ -31,14 +42,18 @@ def points(loss, away=1e-3):
     rng = np.random.default_rng(5)
     z = np.concatenate([rng.uniform(-6, 6, 400), rng.uniform(-0.1, 0.1, 50)])
     y = np.sign(rng.standard_normal(len(z))) if loss.classifies else rng.uniform(-2, 2, len(z))
+    y = np.maximum(y, 0) if loss.name == "poisson" else y
     margin, delta = y * z - 1, loss.parameters.get("delta", 0)
     kinks = {"squared_hinge": margin, "hinge": margin, "huber": np.abs(z - y) - delta}
+    kinks["quantile"] = z - y
     keep = np.abs(kinks.get(loss.name, np.ones_like(z))) > away
     return z[keep], y[keep]
 
 
 def targets_of(loss, t, y):
-    return np.where(y > 0, 1.0, -1.0) if loss.classifies else y
+    if loss.classifies:
+        return np.where(y > 0, 1.0, -1.0)
+    return np.abs(y) if loss.name == "poisson" else y
 
 
 @pytest.mark.parametrize(
@@ -56,6 +71,12 @@ def targets_of(loss, t, y):
         (Huber(1.0), 0.5, 0.0, 0.125),
         (Huber(1.0), 3.0, 0.0, 2.5),
         (Huber(0.5), 0.0, 2.0, 0.875),
+        (Poisson(), 0.0, 0.0, 1.0),
+        (Poisson(), np.log(3.0), 3.0, 0.0),
+        (Poisson(), 0.0, 2.0, 1.0 - 2.0 + 2.0 * np.log(2.0)),
+        (Poisson(), np.log(3.0) + 1e-6, 3.0, 1.5e-12 + 0.5e-18),
+        (Quantile(0.25), 1.0, 3.0, 0.5),
+        (Quantile(0.25), 3.0, 1.0, 1.5),
     ],
 )
 def test_values_by_hand(loss, z, y, value):
@@ -99,6 +120,8 @@ def test_fenchel_young(loss, z, t, y):
 @pytest.mark.parametrize("y", [1.0, -1.0])
 def test_conjugate_is_the_supremum(loss, y):
     domain = {"squared": (-3, 3), "logistic": (0, 1), "squared_hinge": (0, 6), "hinge": (0, 1)}
+    domain |= {"quantile": (-0.3, 0.7), "poisson": (-abs(y), 2)}
+    y = abs(y) if loss.name == "poisson" else y
     delta = loss.parameters.get("delta", 0.0)
     low, high = domain.get(loss.name, (-delta, delta))
     z = np.linspace(-60, 60, 240_001)
@@ -124,6 +147,9 @@ def test_conjugate_is_the_supremum(loss, y):
         (Hinge(), -1.001, 1.0),
         (Huber(0.7), 0.701, 5.0),
         (Huber(0.7), -0.701, 5.0),
+        (Quantile(0.3), 0.701, 5.0),
+        (Quantile(0.3), -0.301, 5.0),
+        (Poisson(), -5.001, 5.0),
     ],
 )
 def test_conjugate_is_infinite_outside_its_domain(loss, t, y):
@@ -175,11 +201,17 @@ def test_a_file_rebuilds_the_loss(loss):
 
 
 def test_names():
-    assert set(LOSSES) == {"squared", "logistic", "squared_hinge", "hinge", "huber"}
+    assert " ".join(sorted(LOSSES)) == (
+        "hinge huber logistic poisson quantile squared squared_hinge"
+    )
     for name, kind in LOSSES.items():
         assert get_loss(name) == kind()
     assert get_loss("huber").delta == 1.0
-    assert [LOSSES[name].classifies for name in sorted(LOSSES)] == [True, False, True, False, True]
+    assert {name for name in LOSSES if LOSSES[name].classifies} == {
+        "logistic",
+        "hinge",
+        "squared_hinge",
+    }
 
 
 @pytest.mark.parametrize("maker", [get_loss, lambda name: make_loss(name, {})])
@@ -187,7 +219,9 @@ def test_unknown_loss_names_the_near_match(maker):
     with pytest.raises(DataError, match=r"'squred'.*Did you mean 'squared'\?") as caught:
         maker("squred")
     assert caught.value.fields["loss"] == "squred"
-    with pytest.raises(DataError, match="Known: hinge, huber, logistic, squared, squared_hinge"):
+    with pytest.raises(
+        DataError, match="Known: hinge, huber, logistic, poisson, quantile, squared"
+    ):
         maker("x")
 
 
@@ -221,8 +255,9 @@ def test_the_curvature_is_smooth_as_far_as_the_next_kink(loss):
     for side in (-1.0, 1.0):
         inside = z + side * np.minimum(0.999 * distance, 0.5)
         change = np.abs(bend(inside, y) - bend(z, y))
-        # The logistic curvature moves by at most 1/(6√3) a unit.
-        assert change.max() <= (0.05 if loss.name == "logistic" else 0.0)
+        # The logistic curvature moves by at most 1/(6√3) a unit, that of counts by itself.
+        most = {"logistic": 0.05, "poisson": 0.5 * loss.hessian(z + 0.5, y)}.get(loss.name, 0.0)
+        assert (change <= most).all()
     if np.isfinite(distance).any():
         beyond = [bend(z + side * 1.001 * distance, y) for side in (-1.0, 1.0)]
         jumps = [np.abs(each - bend(z, y)) for each in beyond]

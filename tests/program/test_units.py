@@ -7,7 +7,7 @@ import pytest
 
 from relu_opt import ConvexProgram, sample_patterns
 from relu_opt.errors import DataError
-from relu_opt.program.losses import LOSSES, Huber, get_loss
+from relu_opt.program.losses import LOSSES, Huber, Quantile, get_loss
 from relu_opt.program.units import Units, centre_of, exponent, scaled, survives
 
 
@@ -23,7 +23,8 @@ def data(loss, seed=0, n=25):
     rng = np.random.default_rng(seed)
     X = np.c_[rng.uniform(size=(n, 2)), np.ones(n)]
     y = rng.uniform(10, 50, size=n)
-    return X, (np.where(y > 30, 1.0, -1.0) if loss in LABELS else y)
+    loss = get_loss(loss)
+    return X, (np.where(y > 30, 1.0, -1.0) if loss.classifies else y if loss.scales else np.rint(y))
 
 
 def program(X, y, lam, loss="squared", **settings):
@@ -66,7 +67,7 @@ def test_a_loss_says_how_it_scales(loss, rng):
     loss = get_loss(loss)
     z, y = rng.normal(size=30) * 4, np.sign(rng.normal(size=30))
     other = loss.rescaled(3)
-    assert (other is None) == loss.classifies
+    assert (other is None) == (loss.classifies or loss.name == "poisson") == (not loss.scales)
     if other is not None:
         assert np.array_equal(loss.value(8 * z, 8 * y), 64 * other.value(z, y))
         assert np.array_equal(loss.gradient(8 * z, 8 * y), 8 * other.gradient(z, y))
@@ -81,8 +82,8 @@ def test_the_delta_of_another_unit_stays_a_double():
 def test_programs_in_other_units_are_the_same_in_their_own(loss, intercept):
     X, y = data(loss)
     plain = program(X, y, 0.1, loss, intercept=intercept)
-    p, q = 543, 0 if loss in LABELS else -37
-    other_loss = Huber(2.0**q) if loss == "huber" else loss
+    p, q = 543, -37 if get_loss(loss).scales else 0
+    other_loss = {"huber": Huber(2.0**q), "quantile": Quantile(0.5, 2.0**q)}.get(loss, loss)
     other = program(scaled(X, p), scaled(y, q), scaled(0.1, p + q), other_loss, intercept=intercept)
     mine, theirs = plain.canonical, other.canonical
     assert np.array_equal(mine.X, theirs.X)

@@ -16,7 +16,7 @@ from relu_opt.io import read_npz, write_npz
 from relu_opt.program.multipliers import ConeMultipliers
 from relu_opt.program.network import network_from_weights
 
-LOSSES = ("squared", "logistic", "squared_hinge", ro.losses.Huber(0.4))
+LOSSES = ("squared", "logistic", "squared_hinge", ro.losses.Huber(0.4), "poisson")
 CASES = list(product(LOSSES, ("relu", "gated"), (False, True), (False, True)))
 
 

@@ -12,17 +12,22 @@ import numpy as np
 import pytest
 
 import relu_opt as ro
-from relu_opt.program.logarithms import entropy_below, softplus_above
-from relu_opt.program.loss_bounds import bounds_of
+from relu_opt.program.logarithms import (
+    entropy_below,
+    excess_above,
+    exp_above,
+    relative_entropy_above,
+    softplus_above,
+)
 from relu_opt.program.loss_proof import settled
-from relu_opt.program.losses import Squared
+from relu_opt.program.losses import Squared, get_loss
 from relu_opt.proof.assembly import certificate_of
 from relu_opt.proof.certificate import LISTED
 from relu_opt.proof.dual_bound import feasibility, lower_bound
 from relu_opt.proof.primal_bound import objective_above
 from relu_opt.rounding import scaled_down, scaled_up
 
-LOSSES = ("squared", "logistic", "squared_hinge", "hinge", ro.losses.Huber(0.4))
+LOSSES = ("squared", "logistic", "squared_hinge", "hinge", ro.losses.Huber(0.4), "poisson", "quantile")
 
 
 # -- exact values ------------------------------------------------------------------------
@@ -60,12 +65,29 @@ def exact_loss(loss, z, y):
     if loss.name == "huber":
         delta, far = exact(loss.delta), abs(z - y)
         return far**2 / 2 if far <= delta else delta * (far - delta / 2)
+    if loss.name == "quantile":
+        return max(exact(loss.level) * (y - z), (exact(loss.level) - 1) * (y - z))
+    if loss.name == "poisson":
+        return exponential(z) - y * z - y + (y * Fraction(log(y)) if y else 0)
     margin = max(Fraction(0), 1 - y * z)
     if loss.name == "hinge":
         return margin
     if loss.name == "squared_hinge":
         return margin**2 / 2
     return softplus(-y * z)
+
+
+def exponential(x):
+    """e^x, as a Fraction."""
+    with localcontext() as context:
+        context.prec = DIGITS
+        return Fraction(as_decimal(x).exp())
+
+
+def exact_relative(v, y):
+    """q log(q/y) + v, q = y − v; of y = 0 q log q + v."""
+    q = y - v
+    return v + sum(sign * q * Fraction(log(each)) for sign, each in ((1, q), (-1, y)) if q * each)
 
 
 def softplus(x):
@@ -112,10 +134,16 @@ def exact_dual(prog, nu):
             return None
         if name == "huber" and abs(slope) > exact(prog.loss.delta):
             return None
+        if name == "quantile" and not exact(prog.loss.level) - 1 <= slope <= exact(prog.loss.level):
+            return None
+        if name == "poisson" and slope > y:
+            return None
         if name == "logistic":
             total += s * exact_entropy(tau)
+        elif name == "poisson":
+            total += s * ((slope * Fraction(log(y)) if y else 0) - exact_relative(slope, y))
         else:
-            total += s * (slope * y - (0 if name == "hinge" else slope**2 / 2))
+            total += s * (slope * y - (0 if name in ("hinge", "quantile") else slope**2 / 2))
     return total / prog.n
 
 
@@ -153,9 +181,12 @@ def programs(count, seed=0, offsets=(0.0, 1e7, -1e9)):
             X = np.column_stack([1e6 * X, np.ones(n)])
         y = rng.standard_normal(n)
         intercept = bool(rng.random() < 0.5)
-        if k % len(LOSSES) in (1, 2, 3):
+        if get_loss(loss).classifies:
             y = np.where(y > 0, 1.0, -1.0)
             y[:2] = 1.0, -1.0
+        elif not get_loss(loss).scales:
+            y = rng.choice([0.0, 1.0, 0.3, 7.0, 1e6], n)
+            y[0] = 2.0
         elif intercept:
             y = y + rng.choice(offsets)
         activation = ("relu", "gated")[int(rng.integers(2))]
@@ -176,7 +207,10 @@ def some_network(prog, rng):
 
 
 def some_dual(prog, network, rng):
-    nu = prog.dual_candidate(network.predict(prog.X) - network.intercept)
+    fits = network.predict(prog.X) - network.intercept
+    if not prog.loss.scales and not prog.loss.classifies:
+        fits = np.clip(fits, -20.0, 20.0)
+    nu = prog.dual_candidate(fits)
     return nu + rng.choice([0.0, 0.3]) * rng.standard_normal(prog.n) * np.abs(nu).mean()
 
 
@@ -207,13 +241,33 @@ def test_softplus_is_an_upper_bound():
             assert exact(high) <= true * exact((1 + 1e-10) * (1 + 5 * size)) + slack
 
 
+def test_what_the_poisson_loss_is_made_of_is_bounded_from_above():
+    rng = np.random.default_rng(2)
+    z = np.concatenate(
+        [30 * rng.standard_normal(40), 1e-7 * rng.standard_normal(5), [0, 700, -900]]
+    )
+    for r, high in zip(z, exp_above(z), strict=True):
+        true = exponential(exact(r))
+        assert true <= exact(high) <= true * (1 + exact(1e-10)) + exact(1e-299)
+    for r, high in zip(z, excess_above(z), strict=True):
+        true = exponential(exact(r)) - 1 - exact(r)
+        assert true <= exact(high) <= true * (1 + exact(1e-10))
+    y = np.concatenate([10.0 ** rng.uniform(-3, 9, 60), np.zeros(10)])
+    for share in (1e-9, 0.1, 0.49, 0.6, 1 - 1e-12, 1.0, -1e-12, -0.5, -0.99, -1.01, -5.0, -1e6):
+        v = np.where(y > 0, share * y, -abs(share))
+        for a, b, high in zip(v, y, relative_entropy_above(v, y), strict=True):
+            true = exact_relative(exact(a), exact(b))
+            assert true <= exact(high)
+            assert exact(high) <= true + abs(true) * exact(1e-10) + exact(1e-12 * b * (share > 0.9))
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_dual_points_are_moved_into_the_domain_exactly(seed):
     for prog, rng in programs(15, seed):
         nu = some_dual(prog, some_network(prog, rng), rng)
-        kept = settled(prog, bounds_of(prog.loss), nu)
+        kept = settled(prog, nu)
         assert exact_dual(prog, kept) is not None
-        again = settled(prog, bounds_of(prog.loss), kept)
+        again = settled(prog, kept)
         assert np.abs(again - kept).max() <= 1e-14 * np.abs(kept).max()
 
 
@@ -233,7 +287,7 @@ def test_objectives_are_above_the_exact_ones(seed):
 def test_norms_and_bounds_are_on_the_safe_side(seed):
     found = 0
     for prog, rng in programs(15, seed):
-        nu = settled(prog, bounds_of(prog.loss), some_dual(prog, some_network(prog, rng), rng))
+        nu = settled(prog, some_dual(prog, some_network(prog, rng), rng))
         multipliers, largest = feasibility(prog, nu, None)
         assert exact_largest(prog, nu, multipliers) <= exact(largest) ** 2
         bound = lower_bound(prog, nu, None)

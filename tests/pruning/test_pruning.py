@@ -13,7 +13,7 @@ from relu_opt.pruning.prune import METHODS, prune_certified
 from relu_opt.pruning.steps import exact_steps, inverse_gram, least_squares_steps, null_space
 
 BASELINES = [method for method in METHODS if method != "optimal"]
-LOSSES = ("squared", "logistic", "squared_hinge", ro.losses.Huber(0.4))
+LOSSES = ("squared", "logistic", "squared_hinge", ro.losses.Huber(0.4), "poisson")
 
 
 def contributions(network, X):

@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.special import xlogy
 
 import relu_opt as ro
 from relu_opt.errors import DataError, OptionError
 
 cvxpy = pytest.importorskip("cvxpy")
 
-LOSSES = ["squared", "logistic", "squared_hinge", "huber"]
+LOSSES = ["squared", "logistic", "squared_hinge", "huber", "poisson"]
 
 
 def by_cvxpy(prog, row, budget):
@@ -40,6 +41,9 @@ def by_cvxpy(prog, row, budget):
         "logistic": lambda: cvxpy.logistic(-cvxpy.multiply(prog.y, fits)),
         "squared_hinge": lambda: cvxpy.square(cvxpy.pos(1 - cvxpy.multiply(prog.y, fits))) / 2,
         "huber": lambda: cvxpy.huber(fits - prog.y, 1.0) / 2,
+        "poisson": lambda: (
+            cvxpy.exp(fits) - cvxpy.multiply(prog.y, fits) - prog.y + xlogy(prog.y, prog.y)
+        ),
     }[prog.loss.name]()
     limits.append(scale @ each + prog.lam * penalty <= budget)
     return [

@@ -13,7 +13,7 @@ from symmetric import all_vertices, crosspolytope, same_points
 import relu_opt as ro
 from relu_opt.errors import DataError, DoubtWarning, NotCertified
 
-LOSSES = ["squared", "logistic", "squared_hinge", "huber"]
+LOSSES = ["squared", "logistic", "squared_hinge", "huber", "poisson"]
 
 
 def set_of(prog, **options):
@@ -59,7 +59,8 @@ def check_element(S, network):
 @pytest.mark.parametrize("pairs", [2, 3])
 def test_the_cross_polytope(pairs, loss, activation):
     rotation = ortho_group.rvs(pairs, random_state=pairs)
-    S = set_of(crosspolytope(np.ones(pairs), loss, activation, rotation=rotation))
+    targets = np.full(pairs, 3.0 if loss == "poisson" else 1.0)
+    S = set_of(crosspolytope(targets, loss, activation, rotation=rotation))
     corners = 2**pairs
     assert len(S.signs) == corners
     assert S.network_dim == S.convex_dim == corners - pairs - 1

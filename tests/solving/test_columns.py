@@ -25,7 +25,7 @@ from relu_opt.plugins.manager import observe
 from relu_opt.plugins.routes import Route, find_route
 from relu_opt.program import Huber, QuadraticProgram
 
-LOSSES = ("squared", Huber(0.4), "squared_hinge", "logistic")
+LOSSES = ("squared", Huber(0.4), "squared_hinge", "logistic", "poisson")
 CASES = list(product(LOSSES, ("relu", "gated"), (False, True), (False, True)))
 
 

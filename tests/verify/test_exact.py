@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from targets import targets_of
 
 import relu_opt as ro
 from relu_opt import verify
@@ -19,8 +20,10 @@ from relu_opt.verify.claim import Claim
 from relu_opt.verify.exact import exact_bounds
 from relu_opt.verify.exact_integers import integers
 from relu_opt.verify.exact_search import reach
+from relu_opt.verify.losses import LOSSES as TWINS
 
 ZERO = Fraction(0)
+DELTA = Fraction(0.7)
 EXACT = ["squared", "huber", "hinge", "squared_hinge"]
 
 
@@ -52,8 +55,7 @@ def claim_of(seed, loss, *, gated=False, weighted=False, constant=False, scale=1
             rho=rho,
             weight=weight,
             lam=0.1,
-            loss=loss,
-            delta=0.7,
+            loss=TWINS[loss](**({"delta": 0.7} if loss == "huber" else {})),
             tol=1e-8,
             scope="program",
             has_constant=constant,
@@ -76,14 +78,15 @@ def dot(a, b):
 
 
 def loss_at(claim, fit, target):
-    delta = Fraction(claim.delta)
-    if claim.loss == "squared":
+    name = claim.loss.name
+    if name == "squared":
         return (fit - target) ** 2 / 2
-    if claim.loss == "huber":
+    if name == "huber":
+        delta = Fraction(claim.loss.delta)
         away = abs(fit - target)
         return away**2 / 2 if away <= delta else delta * (away - delta / 2)
     margin = max(ZERO, 1 - target * fit)
-    return margin if claim.loss == "hinge" else margin**2 / 2
+    return margin if name == "hinge" else margin**2 / 2
 
 
 def primal_of(claim, X, y):
@@ -125,12 +128,12 @@ def dual_at(claim, y, nu):
     n, total = len(y), ZERO
     for v, target, weight in zip(nu, rational(y), rational(claim.weight), strict=True):
         slope = n * v / weight
-        edge = {"hinge": Fraction(1), "huber": Fraction(claim.delta)}.get(claim.loss)
-        if claim.loss not in ("squared", "huber") and slope * target < 0:
+        edge = {"hinge": Fraction(1), "huber": DELTA}.get(claim.loss.name)
+        if claim.loss.labelled and slope * target < 0:
             return None
         if edge is not None and abs(slope) > edge:
             return None
-        bent = ZERO if claim.loss == "hinge" else slope**2 / 2
+        bent = ZERO if claim.loss.name == "hinge" else slope**2 / 2
         total += weight * (slope * target - bent)
     return total / n
 
@@ -158,7 +161,7 @@ def test_bounds_are_those_of_rationals(loss, gated, weighted, constant):
         square = largest_square(claim, X, nu)
         # Some t that is feasible, and hardly smaller than the largest.
         t = min(Fraction(1), below_root(lam**2 / square)) if square else Fraction(1)
-        edge = {"hinge": Fraction(1), "huber": Fraction(claim.delta)}.get(loss)
+        edge = {"hinge": Fraction(1), "huber": DELTA}.get(loss)
         if edge is not None:
             slopes = [len(y) * abs(v) / s for v, s in zip(nu, rational(claim.weight), strict=True)]
             t = min(t, edge / max(slopes))
@@ -188,8 +191,7 @@ def data(n=20, d=3, seed=0):
 
 def sampled(loss="squared", activation="relu", intercept=False, weighted=False, **more):
     X, y, weight = data()
-    if loss not in ("squared", "huber"):
-        y = np.sign(y)
+    y = targets_of(loss, y)
     return ro.ConvexProgram(
         X,
         y,
@@ -203,7 +205,7 @@ def sampled(loss="squared", activation="relu", intercept=False, weighted=False, 
     )
 
 
-LOSSES = [*EXACT, "logistic"]
+LOSSES = [*EXACT, "quantile", "logistic", "poisson"]
 PROGRAMS = [
     *({"loss": loss, "activation": kind} for loss in LOSSES for kind in ("relu", "gated")),
     *({"loss": loss, "intercept": True, "weighted": True} for loss in LOSSES),
@@ -219,7 +221,9 @@ def test_honest_programs_are_proved(program):
     assert (found.verdict, doubles.verdict, found.problems) == ("certified", "certified", ())
     assert (found.arithmetic, doubles.arithmetic) == ("exact", "float")
     assert "Proved in exact arithmetic." in found.statement
-    assert ("128 binary digits" in found.statement) is (program.loss.name == "logistic")
+    assert ("128 binary digits" in found.statement) is (
+        program.loss.name in ("logistic", "poisson")
+    )
     # Doubles are not better than what is exact.
     assert found.objective <= doubles.objective
     assert found.lower_bound >= doubles.lower_bound

@@ -48,10 +48,9 @@ DENSE_SAMPLES = 2000
 # A decrease that is this small, relative to the objective, is rounding.
 ROUNDING = 1e-15
 
-# Losses whose Hessian never vanishes. The others are damped by a share of their majorant after
-# a step shorter than the first, and less so after one longer than the second.
-TRUE_CURVATURE = ("squared", "logistic")
 REFINEMENTS = 3
+# Losses that are flat somewhere are damped by a share of their majorant after a step shorter than
+# the first, and less so after one longer than the second.
 POOR_STEP = 0.1
 GOOD_STEP = 0.5
 LEAST_DAMPING = 1e-4
@@ -100,12 +99,12 @@ def solve_master(
     value = _value(prog, fits, x, z)
     accuracy = max(accuracy, solver.accuracy * abs(value))
     model: Model | None = None
-    least = 0.0 if prog.loss.name in TRUE_CURVATURE else solver.damping
+    least = 0.0 if prog.loss.curved else solver.damping
     damping, refined = least, 0
     for _ in range(MAX_NEWTON):
         check()
         gradient = prog.loss_gradient(fits)
-        if model is None or prog.loss.name != "squared":
+        if model is None or not prog.loss.quadratic:
             curvature = prog.loss_hessian(fits)
             if damping:
                 curvature = np.maximum(curvature, damping * prog.loss_majorant(fits))
@@ -128,7 +127,7 @@ def solve_master(
         if promise <= max(accuracy, ROUNDING * abs(value)):
             refined += 1
             t = 0.0 if refined >= REFINEMENTS or damping > least else t
-        if t == 0 and (damping == 1 or prog.loss.name in TRUE_CURVATURE):
+        if t == 0 and (damping == 1 or prog.loss.curved):
             break
         damping = _next_damping(damping, t, least)
     return MasterPoint(x, z, fits)
@@ -152,7 +151,7 @@ def _line_search(
     z: tuple[FloatArray, FloatArray],
 ) -> float:
     """The t in (0, 1] with the smallest objective along a direction of descent."""
-    if prog.loss.name == "squared":
+    if prog.loss.quadratic:
         return 1.0
     fixed = prog.lam * float(step_x.sum()) + float(z[0] @ z[1])
     growth = float(z[1] @ z[1])

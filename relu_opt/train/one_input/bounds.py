@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from relu_opt.arrays import FloatArray, IntArray
-from relu_opt.program.loss_bounds import LossBounds, bounds_of
 from relu_opt.program.loss_proof import dual_below, settled
 from relu_opt.rounding import UNIT, charge, exact_dot, remainders
 from relu_opt.train.one_input.problem import SplineProblem
@@ -30,24 +29,24 @@ def lower_bound(problem: SplineProblem, nu: FloatArray) -> SplineBound:
 
     For a loss of one's own the value is as it is computed: it is found, and not proved.
     """
-    bounds = None if problem.constrained else bounds_of(problem.loss)
-    nu = problem.admissible(nu) if bounds is None else settled(problem, bounds, nu)
+    proves = not problem.constrained and problem.loss.proves
+    nu = settled(problem, nu) if proves else problem.admissible(nu)
     nu = problem.best_scale(nu, _largest(problem, nu)) * nu
     for _ in range(MOST_SHRINKS):
-        if bounds is not None:
-            nu = settled(problem, bounds, nu)
+        if proves:
+            nu = settled(problem, nu)
         largest = _largest(problem, nu)
         if largest <= problem.lam:
             # ν = 0 is feasible, and nothing is below 0.
-            return SplineBound(nu, max(0.0, _value(problem, bounds, nu)))
+            return SplineBound(nu, max(0.0, _value(problem, proves, nu)))
         nu = problem.lam / largest * (1 - 16 * UNIT) * nu
     return SplineBound(np.zeros(problem.n), 0.0)
 
 
-def _value(problem: SplineProblem, bounds: LossBounds | None, nu: FloatArray) -> float:
+def _value(problem: SplineProblem, proves: bool, nu: FloatArray) -> float:
     """A number that D is not below at ν, what is left of Σν taken out of its largest entry."""
-    if bounds is not None:
-        return dual_below(problem, bounds, nu)
+    if proves:
+        return dual_below(problem, nu)
     if not problem.constrained:
         return problem.dual_objective(nu)
     parts, row = remainders(nu), int(np.argmax(np.abs(nu)))
@@ -62,8 +61,8 @@ def _largest(problem: SplineProblem, nu: FloatArray) -> float:
     sizes, moved = np.abs(nu), np.zeros(problem.n)
     moved[int(np.argmax(sizes))] = math.fsum(map(abs, remainders(nu)))
     if not problem.constrained:
-        # The re-check has doubles within a few roundings of ν, more where it takes logarithms.
-        moved += (24 if problem.loss.name == "logistic" else 4) * UNIT * sizes
+        # The re-check has doubles within a few roundings of ν.
+        moved += 4 * UNIT * sizes
     # Where sums are zero the ramps of one side are those of the other, less that of the end.
     left, right = problem.x - problem.positions[0], problem.positions[-1] - problem.x
     reach = float(moved @ (left if sizes @ left < sizes @ right else right))

@@ -11,7 +11,6 @@ import numpy as np
 
 from relu_opt.arrays import FloatArray, frozen
 from relu_opt.io import maybe, need
-from relu_opt.program.loss_bounds import bounds_of
 from relu_opt.program.loss_proof import weights_of
 from relu_opt.program.losses import Loss, check_saved, make_loss
 from relu_opt.program.network import ReLUNetwork
@@ -150,14 +149,14 @@ def objective_above(problem: SplineProblem, neurons: Neurons) -> float:
             return math.inf
         return cost / (1 - short) * (1 + charge(4)) if short else cost
     units = problem.units
-    bounds = bounds_of(units.in_loss(problem.loss))
-    if bounds is None:
+    loss = units.in_loss(problem.loss)
+    if not problem.loss.proves:
         return problem.mean_loss(neurons.at(problem.x)) + problem.lam * neurons.cost
-    if problem.loss.classifies:
+    if not loss.scales:
         values, y = as_doubles(fits, shift), problem.y
     else:
         values, y = as_doubles(fits - targets, shift + units.y), np.zeros(problem.n)
-    losses = weights_of(problem) * bounds.above(values, 0.0, y, charge(1) * np.abs(values))
-    loss = math.fsum(losses.tolist()) / problem.n
+    losses = weights_of(problem) * loss.value_above(values, 0.0, y, charge(1) * np.abs(values))
+    mean = math.fsum(losses.tolist()) / problem.n
     penalty = units.in_strength(problem.lam) * scaled(cost, units.x - units.y)
-    return units.objective((loss + penalty) * (1 + charge(6)))
+    return units.objective((mean + penalty) * (1 + charge(6)))

@@ -13,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from relu_opt.arrays import FloatArray
+from relu_opt.program.losses import check_labels
 
 # What rounding may do to a fit, relative to the largest target.
 FIT_TOL = 1e-9
@@ -35,6 +36,9 @@ class Interpolation:
     def conjugate(self, t: FloatArray, y: FloatArray) -> FloatArray:
         return t * y
 
+    def check_targets(self, y: FloatArray, intercept: bool) -> None:
+        """All are targets."""
+
     def rescaled(self, power: int) -> Interpolation:
         return self
 
@@ -55,6 +59,10 @@ class HardMargin:
 
     def conjugate(self, t: FloatArray, y: FloatArray) -> FloatArray:
         return np.where(t * y <= 0, t * y, np.inf)
+
+    def check_targets(self, y: FloatArray, intercept: bool) -> None:
+        """Labels alone."""
+        check_labels(y, self.name)
 
     def rescaled(self, power: int) -> None:
         return None

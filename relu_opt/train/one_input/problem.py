@@ -36,7 +36,7 @@ from relu_opt.arrays import (
     frozen,
 )
 from relu_opt.errors import DataError
-from relu_opt.program.loss_term import LossTerm, check_labels, of_mean_one
+from relu_opt.program.loss_term import LossTerm, of_mean_one
 from relu_opt.program.losses import Loss, get_loss
 from relu_opt.program.units import Units, centre_of, exponent
 from relu_opt.train.one_input.constraints import CONSTRAINTS, Constraint, HardMargin, Interpolation
@@ -79,12 +79,7 @@ class SplineProblem(LossTerm):
         settle(self, "y", as_targets(self.y, "y", len(self.x), "x"))
         settle(self, "loss", loss_or_constraint(self.loss))
         settle(self, "lam", self._checked_strength(self.lam))
-        check_labels(self.y, self.loss)
-        if self.loss.name in ("logistic", "squared_hinge", "hinge") and np.ptp(self.y) == 0:
-            raise DataError(
-                f"y holds the single class {self.y[0]:g}, and the constant of a network fits it "
-                "without end or at no cost. Pass data with both classes."
-            )
+        self.loss.check_targets(self.y, intercept=True)
         if self.sample_weight is not None:
             settle(self, "sample_weight", self._checked_weights(self.sample_weight))
         self._check_distances()

@@ -152,7 +152,7 @@ def train_smooth(problem: SplineProblem, masters: Masters) -> Trained:
     knots = start_knots(problem)
     values = np.full(len(knots), problem.best_intercept(np.zeros(problem.n)))
     spread = problem.sample_scale @ (problem.y - values[0]) ** 2
-    unit = 1.0 if problem.loss.classifies else math.sqrt(spread) or 1.0
+    unit = 1.0 if not problem.loss.scales else math.sqrt(spread) or 1.0
     best = _judged(problem, knots, values)
     slack, still = MASTER_SHARE * masters.tol, 0
     while masters.go_on(best.rel_gap):
@@ -217,7 +217,7 @@ def _newton_step(
     step = unit * masters.solve(master).x[: len(knots)]
     nu = -slopes - curves * knots.spread(step)[problem.where]
     nu = problem.admissible(into_domain(problem, nu))
-    if problem.loss.name == "squared":
+    if problem.loss.quadratic:
         return values + step, nu
     start = objective(problem, knots, values)
     start += ROUNDING * abs(start)  # the last steps serve the dual point
