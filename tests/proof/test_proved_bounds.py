@@ -27,7 +27,15 @@ from relu_opt.proof.dual_bound import feasibility, lower_bound
 from relu_opt.proof.primal_bound import objective_above
 from relu_opt.rounding import scaled_down, scaled_up
 
-LOSSES = ("squared", "logistic", "squared_hinge", "hinge", ro.losses.Huber(0.4), "poisson", "quantile")
+LOSSES = (
+    "squared",
+    "logistic",
+    "squared_hinge",
+    "hinge",
+    ro.losses.Huber(0.4),
+    "poisson",
+    "quantile",
+)
 
 
 # -- exact values ------------------------------------------------------------------------

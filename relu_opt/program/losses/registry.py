@@ -105,8 +105,8 @@ def check_saved(loss: object) -> None:
         raise DataError(
             f"The loss {type(loss).__name__} is your own: a file could only name it, and neither "
             "load nor verify would know it. Keep the result in memory, save its network "
-            f"(result.network.save), register it (relu_opt.losses.register_loss), or train with one of "
-            f"{', '.join(LOSSES)}.",
+            "(result.network.save), register the loss (relu_opt.losses.register_loss), or train "
+            f"with one of {', '.join(LOSSES)}.",
             loss=type(loss).__name__,
         )
 
