@@ -11,18 +11,18 @@ Source: theory of Mishkin & Pilanci (ICML 2023), §3; the bound through ρ is Mo
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
 import numpy as np
 
 from relu_opt.arrays import FloatArray
-from relu_opt.io import maybe, need
-from relu_opt.program.losses import Loss, check_saved, make_loss
+from relu_opt.io import need
+from relu_opt.program.losses import Loss
 from relu_opt.program.multipliers import ConeMultipliers
 from relu_opt.program.network import ReLUNetwork
 from relu_opt.program.patterns import Patterns
+from relu_opt.proof.entries import LOSS, Arrays, Meta, Part, array, entry
 from relu_opt.proof.record import Certificate
 
 
@@ -61,8 +61,6 @@ class KKTReport:
     complementarity: float
 
 
-# Its numbers beside the two bounds.
-RESIDUALS = ("cone_violation", "stationarity", "dual_infeasibility", "complementarity")
 # What the residuals of a proof may be; at a gap of tol, weights are off by about its root.
 EXACT = 1e-9
 
@@ -119,6 +117,53 @@ LISTED = Coverage()
 SPIKE_FREE = Coverage("spike_free")
 
 
+# -- in files ------------------------------------------------------------------
+
+RHO = {"rho_blocks": "i", "rho_starts": "i", "rho_rows": "i", "rho_values": "f"}
+
+
+def _read_patterns(arrays: Arrays, meta: Meta) -> Patterns:
+    return Patterns.from_packed(
+        need(arrays, "patterns", "u", 2),
+        len(need(arrays, "nu", "f", 1)),
+        arrays.get("pattern_gates"),
+        complete=meta["complete"],
+        remainders=arrays.get("pattern_remainders"),
+    )
+
+
+NETWORK = Part(lambda arrays, _: ReLUNetwork.from_arrays(arrays), ReLUNetwork.to_arrays)
+MULTIPLIERS = Part(
+    lambda arrays, _: ConeMultipliers(*(need(arrays, *each, 1) for each in RHO.items())),
+    lambda rho: {
+        "rho_blocks": rho.blocks.astype(np.int64),
+        "rho_starts": rho.starts.astype(np.int64),
+        "rho_rows": rho.rows.astype(np.int64),
+        "rho_values": rho.values,
+    },
+)
+PATTERNS = Part(
+    _read_patterns,
+    lambda patterns: {
+        "patterns": patterns.packed,
+        "pattern_gates": patterns.gates,
+        "pattern_remainders": patterns.remainders,
+    },
+    lambda patterns: {"complete": patterns.complete},
+)
+COVERAGE = Part(
+    lambda _, meta: Coverage(
+        str(meta.get("coverage", "listed")),
+        str(meta.get("oracle", "")),
+        float(meta.get("oracle_bound", math.nan)),
+    ),
+    entries=lambda said: {
+        "coverage": said.kind,
+        **({"oracle": said.oracle, "oracle_bound": said.bound} if said.oracle else {}),
+    },
+)
+
+
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class NetworkCertificate(Certificate):
     """A proof that a network of one output is optimal up to a gap.
@@ -146,20 +191,20 @@ class NetworkCertificate(Certificate):
     The other attributes are those of every `Certificate`.
     """
 
-    network: ReLUNetwork
-    nu: FloatArray
-    multipliers: ConeMultipliers
-    patterns: Patterns
-    loss: Loss
-    activation: str
-    sample_weight: FloatArray | None
-    intercept: bool
-    scope: str
-    cone_violation: float
-    stationarity: float
-    dual_infeasibility: float
-    complementarity: float
-    coverage: Coverage = LISTED
+    network: Annotated[ReLUNetwork, NETWORK]
+    nu: Annotated[FloatArray, array("nu", 1)]
+    multipliers: Annotated[ConeMultipliers, MULTIPLIERS]
+    patterns: Annotated[Patterns, PATTERNS]
+    loss: Annotated[Loss, LOSS]
+    activation: Annotated[str, entry("activation", str)]
+    sample_weight: Annotated[FloatArray | None, array("sample_weight", 1, optional=True)]
+    intercept: Annotated[bool, entry("intercept", bool)]
+    scope: Annotated[str, entry("scope", str)]
+    cone_violation: Annotated[float, entry("cone_violation", float)]
+    stationarity: Annotated[float, entry("stationarity", float)]
+    dual_infeasibility: Annotated[float, entry("dual_infeasibility", float)]
+    complementarity: Annotated[float, entry("complementarity", float)]
+    coverage: Annotated[Coverage, COVERAGE] = LISTED
 
     kind = "network"
     thing = "The answer"
@@ -169,11 +214,10 @@ class NetworkCertificate(Certificate):
     @property
     def kkt(self) -> KKTReport:
         """The optimality conditions, as numbers."""
-        bounds = self.objective, self.lower_bound, self.gap, self.rel_gap
-        return KKTReport(*bounds, **self._residuals())
-
-    def _residuals(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in RESIDUALS}
+        return KKTReport(
+            self.objective, self.lower_bound, self.gap, self.rel_gap, self.cone_violation,
+            self.stationarity, self.dual_infeasibility, self.complementarity,
+        )  # fmt: skip
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
@@ -199,74 +243,3 @@ class NetworkCertificate(Certificate):
                 "multipliers where no hyperplane holds",
             ),
         )  # fmt: skip
-
-    def _check_saved(self) -> None:
-        check_saved(self.loss)
-
-    def _arrays(self) -> dict[str, np.ndarray | None]:
-        return {
-            **self.network.to_arrays(),
-            "nu": self.nu,
-            "patterns": self.patterns.packed,
-            "pattern_gates": self.patterns.gates,
-            "pattern_remainders": self.patterns.remainders,
-            "rho_blocks": self.multipliers.blocks.astype(np.int64),
-            "rho_starts": self.multipliers.starts.astype(np.int64),
-            "rho_rows": self.multipliers.rows.astype(np.int64),
-            "rho_values": self.multipliers.values,
-            "sample_weight": self.sample_weight,
-        }
-
-    def _claim(self) -> dict[str, Any]:
-        said = self.coverage
-        oracle = {"oracle": said.oracle, "oracle_bound": said.bound} if said.oracle else {}
-        return {
-            "loss": self.loss.name,
-            "loss_parameters": self.loss.parameters,
-            "activation": self.activation,
-            "intercept": self.intercept,
-            "scope": self.scope,
-            "complete": self.patterns.complete,
-            "coverage": said.kind,
-            **oracle,
-            "gap": self.gap,
-            **self._residuals(),
-        }
-
-    @classmethod
-    def _read(
-        cls, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], common: Mapping[str, Any]
-    ) -> NetworkCertificate:
-        nu = need(arrays, "nu", "f", 1)
-        residuals: dict[str, Any] = {name: float(meta[name]) for name in RESIDUALS}
-        multipliers = ConeMultipliers(
-            need(arrays, "rho_blocks", "i", 1),
-            need(arrays, "rho_starts", "i", 1),
-            need(arrays, "rho_rows", "i", 1),
-            need(arrays, "rho_values", "f", 1),
-        )
-        patterns = Patterns.from_packed(
-            need(arrays, "patterns", "u", 2),
-            len(nu),
-            arrays.get("pattern_gates"),
-            complete=meta["complete"],
-            remainders=arrays.get("pattern_remainders"),
-        )
-        return cls(
-            **common,
-            network=ReLUNetwork.from_arrays(arrays),
-            nu=nu,
-            multipliers=multipliers,
-            patterns=patterns,
-            loss=make_loss(meta["loss"], meta["loss_parameters"]),
-            activation=str(meta["activation"]),
-            sample_weight=maybe(arrays, "sample_weight", "f", 1),
-            intercept=bool(meta["intercept"]),
-            scope=str(meta["scope"]),
-            coverage=Coverage(
-                str(meta.get("coverage", "listed")),
-                str(meta.get("oracle", "")),
-                float(meta.get("oracle_bound", math.nan)),
-            ),
-            **residuals,
-        )

@@ -1,26 +1,27 @@
 r"""The record of a proof: what certificates of every kind have in common, and their one file.
 
 A certificate is a network, a dual point with what shows that it is feasible, and the two numbers
-that they prove. Kinds differ in their claim alone: which arrays and entries that takes, and of
-whom the lower bound speaks. Each says so in a module of its own, at home with its problem.
+that they prove. Kinds differ in their claim alone: the fields that it takes, and of whom the lower
+bound speaks. Each says so in a module of its own, at home with its problem, and beside each field
+how it stands in a file (`entries`); reading and writing are here.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from relu_opt.above import above
-from relu_opt.arrays import FloatArray, as_tolerance
+from relu_opt.arrays import FloatArray
 from relu_opt.errors import DataError, NotCertified
 from relu_opt.io import complete, read_npz, with_extra, write_npz
+from relu_opt.proof.entries import TOL, Part, entry, parts
 from relu_opt.proof.verdict import Verdict, relative_gap
 from relu_opt.verify.renamed import renamed
 
@@ -43,7 +44,7 @@ class Network(Protocol):
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class Certificate(ABC):
+class Certificate:
     """A proof of how far a network is from the best there is, whoever computed it.
 
     `relu_opt.verify` re-checks it, or its file, from the data alone.
@@ -66,13 +67,13 @@ class Certificate(ABC):
         SHA-256 of the data.
     """
 
-    lam: float
-    tol: float
-    objective: float
-    lower_bound: float
-    verdict: Verdict
-    reason: str
-    fingerprint: str
+    lam: Annotated[float, entry("lam", float)]
+    tol: Annotated[float, TOL]
+    objective: Annotated[float, entry("primal", float)]
+    lower_bound: Annotated[float, entry("dual", float)]
+    verdict: Annotated[Verdict, entry("verdict", Verdict)]
+    reason: Annotated[str, entry("reason", str)]
+    fingerprint: Annotated[str, entry("fingerprint", str)]
 
     # What files call the kind, what errors call what it is of, and their advice.
     kind: ClassVar[str]
@@ -81,31 +82,11 @@ class Certificate(ABC):
     # Attributes that `repr` shows.
     shown: ClassVar[tuple[str, ...]] = ()
 
-    # -- what a kind says ----------------------------------------------------------
-
     if TYPE_CHECKING:  # a field of some kinds
 
         @property
         def network(self) -> Network:
             """What is certified."""
-
-    @abstractmethod
-    def _arrays(self) -> Mapping[str, np.ndarray | None]:
-        """The arrays of the claim; None for those that it does without."""
-
-    @abstractmethod
-    def _claim(self) -> dict[str, Any]:
-        """The entries of the claim, beside those that every kind has."""
-
-    @classmethod
-    @abstractmethod
-    def _read(
-        cls, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], common: Mapping[str, Any]
-    ) -> Self:
-        """The certificate of what `_arrays` and `_claim` returned, and of what all have."""
-
-    def _check_saved(self) -> None:  # noqa: B027 - most kinds have nothing to refuse
-        """Refuse, by a DataError, what no file can say."""
 
     primal = renamed("objective")
     dual = renamed("lower_bound")
@@ -146,24 +127,25 @@ class Certificate(ABC):
 
     # -- files ---------------------------------------------------------------------
 
+    @classmethod
+    def _fields(cls) -> Mapping[str, Part]:
+        own: Any = cls  # mypy does not believe that a class can be hashed
+        return parts(own)
+
+    def _parts(self) -> Iterator[tuple[Part, Any]]:
+        return ((part, getattr(self, name)) for name, part in self._fields().items())
+
     def to_arrays(self) -> dict[str, np.ndarray]:
         """The proof's arrays by name, as they stand in a file."""
-        return {name: array for name, array in self._arrays().items() if array is not None}
+        written = (part.arrays(value).items() for part, value in self._parts())
+        return {name: each for some in written for name, each in some if each is not None}
 
     def meta(self) -> dict[str, Any]:
         """The claims, as they stand in a file."""
-        return {
-            **({} if self.kind == DEFAULT else {"problem": self.kind}),
-            "lam": self.lam,
-            "tol": self.tol,
-            "primal": self.objective,
-            "dual": self.lower_bound,
-            "rel_gap": self.rel_gap,
-            "verdict": self.verdict.value,
-            "reason": self.reason,
-            "fingerprint": self.fingerprint,
-            **self._claim(),
-        }
+        said: dict[str, Any] = {} if self.kind == DEFAULT else {"problem": self.kind}
+        for part, value in self._parts():
+            said |= part.entries(value)
+        return {**said, "gap": self.gap, "rel_gap": self.rel_gap}
 
     def save(self, path: str | os.PathLike[str], extra: Mapping[str, Any] | None = None) -> None:
         """Write the certificate to an npz file (no pickle).
@@ -181,7 +163,8 @@ class Certificate(ABC):
             If the loss is the user's own, which no file can hold, if `extra` has a name that the
             file needs, or if the place cannot be written.
         """
-        self._check_saved()
+        for part, value in self._parts():
+            part.check(value)
         write_npz(path, "certificate", self.to_arrays(), with_extra(self.meta(), extra))
 
     @classmethod
@@ -219,17 +202,9 @@ class Certificate(ABC):
                 kind=kind.kind,
             )
         with complete(path, f"certificate of {kind.thing.lower()}"):
-            numbers = {name: float(meta[name]) for name in ("lam", "primal", "dual", "rel_gap")}
-            common = {
-                "lam": numbers["lam"],
-                "objective": numbers["primal"],
-                "lower_bound": numbers["dual"],
-                "tol": as_tolerance(meta["tol"], "tol"),
-                "verdict": Verdict(meta["verdict"]),
-                "reason": str(meta["reason"]),
-                "fingerprint": str(meta["fingerprint"]),
-            }
-            return kind._read(arrays, meta, common)
+            float(meta["rel_gap"])  # has to be there, and follows from the two bounds
+            fields = {name: part.read(arrays, meta) for name, part in kind._fields().items()}
+            return kind(**fields)
 
 
 def _kind(meta: Mapping[str, Any], path: str | os.PathLike[str]) -> type[Certificate]:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from relu_opt.arrays import FloatArray, frozen
-from relu_opt.io import maybe, need
+from relu_opt.io import need
 from relu_opt.program.loss_proof import weights_of
-from relu_opt.program.losses import Loss, check_saved, make_loss
+from relu_opt.program.losses import Loss
 from relu_opt.program.network import ReLUNetwork
 from relu_opt.program.units import scaled
+from relu_opt.proof.entries import LOSS, Arrays, Meta, Part, array
 from relu_opt.proof.record import Certificate, fingerprint
 from relu_opt.proof.verdict import judge
 from relu_opt.rounding import charge
@@ -29,6 +29,31 @@ from relu_opt.train.one_input.exact import (
 )
 from relu_opt.train.one_input.neurons import Neurons
 from relu_opt.train.one_input.problem import SplineProblem
+
+# The arrays of neurons: dtype kinds and axes.
+ENTRIES = (("kinks", "f", 1), ("sides", "f", 1), ("weights", "f", 1), ("constant", "f", 0))
+
+
+def _read_loss(arrays: Arrays, meta: Meta) -> Any:
+    name = meta["loss"]
+    return CONSTRAINTS[name]() if name in CONSTRAINTS else LOSS.read(arrays, meta)
+
+
+def _check_loss(loss: Any) -> None:
+    if loss.name not in CONSTRAINTS:
+        LOSS.check(loss)
+
+
+def _read_neurons(arrays: Arrays, meta: Meta) -> Neurons:
+    kinks, sides, weights, constant = (need(arrays, *each) for each in ENTRIES)
+    return Neurons(kinks, sides, weights, float(constant))
+
+
+LOSS_OR_CONSTRAINT = Part(_read_loss, entries=LOSS.entries, check=_check_loss)
+NEURONS = Part(
+    _read_neurons,
+    lambda neurons: {name: np.asarray(getattr(neurons, name)) for name, *_ in ENTRIES},
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -51,10 +76,10 @@ class SplineCertificate(Certificate):
     The other attributes are those of every `Certificate`.
     """
 
-    neurons: Neurons
-    nu: FloatArray
-    loss: Loss
-    sample_weight: FloatArray | None
+    neurons: Annotated[Neurons, NEURONS]
+    nu: Annotated[FloatArray, array("nu", 1)]
+    loss: Annotated[Loss, LOSS_OR_CONSTRAINT]
+    sample_weight: Annotated[FloatArray | None, array("sample_weight", 1, optional=True)]
 
     kind = "spline"
     thing = "The spline"
@@ -64,42 +89,6 @@ class SplineCertificate(Certificate):
     def network(self) -> ReLUNetwork:
         """The network on inputs [x, 1]."""
         return self.neurons.network()
-
-    def _check_saved(self) -> None:
-        if self.loss.name not in CONSTRAINTS:
-            check_saved(self.loss)
-
-    def _arrays(self) -> dict[str, np.ndarray | None]:
-        return {
-            "kinks": self.neurons.kinks,
-            "sides": self.neurons.sides,
-            "weights": self.neurons.weights,
-            "constant": np.array(self.neurons.constant),
-            "nu": self.nu,
-            "sample_weight": self.sample_weight,
-        }
-
-    def _claim(self) -> dict[str, Any]:
-        return {"loss": self.loss.name, "loss_parameters": self.loss.parameters}
-
-    @classmethod
-    def _read(
-        cls, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], common: Mapping[str, Any]
-    ) -> SplineCertificate:
-        name = meta["loss"]
-        loss = CONSTRAINTS[name]() if name in CONSTRAINTS else None
-        return cls(
-            **common,
-            neurons=Neurons(
-                need(arrays, "kinks", "f", 1),
-                need(arrays, "sides", "f", 1),
-                need(arrays, "weights", "f", 1),
-                float(need(arrays, "constant", "f", 0)),
-            ),
-            nu=need(arrays, "nu", "f", 1),
-            loss=loss or make_loss(name, meta["loss_parameters"]),  # type: ignore[arg-type]
-            sample_weight=maybe(arrays, "sample_weight", "f", 1),
-        )
 
 
 def certify_spline(

@@ -14,19 +14,18 @@ lifted      one semidefinite matrix (`relu_opt.train.several_outputs.lifted`), a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
+from typing import Annotated
 
 from relu_opt.arrays import FloatArray
-from relu_opt.io import need
+from relu_opt.proof.entries import Part, array, entry
 from relu_opt.proof.record import Certificate, fingerprint
 from relu_opt.proof.verdict import judge
 from relu_opt.train.several_outputs.network import VectorNetwork
 from relu_opt.train.several_outputs.problem import VectorProblem
 from relu_opt.train.several_outputs.proof import VectorBound, objective_above
+
+NETWORK = Part(lambda arrays, _: VectorNetwork.from_arrays(arrays), VectorNetwork.to_arrays)
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -49,41 +48,16 @@ class VectorCertificate(Certificate):
     The other attributes are those of every `Certificate`.
     """
 
-    network: VectorNetwork
-    V: FloatArray
-    intercept: bool
-    pooled: bool
-    proof: str
-    statement: str
+    network: Annotated[VectorNetwork, NETWORK]
+    V: Annotated[FloatArray, array("V", 2)]
+    intercept: Annotated[bool, entry("with_intercept", bool)]
+    pooled: Annotated[bool, entry("pooled", bool)]
+    proof: Annotated[str, entry("proof", str)]
+    statement: Annotated[str, entry("statement", str)]
 
     kind = "several_outputs"
     thing = "The answer"
     shown = ("proof",)
-
-    def _arrays(self) -> dict[str, np.ndarray | None]:
-        return {**self.network.to_arrays(), "V": self.V}
-
-    def _claim(self) -> dict[str, Any]:
-        return {
-            "with_intercept": self.intercept,
-            "pooled": self.pooled,
-            "proof": self.proof,
-            "statement": self.statement,
-        }
-
-    @classmethod
-    def _read(
-        cls, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], common: Mapping[str, Any]
-    ) -> VectorCertificate:
-        return cls(
-            **common,
-            network=VectorNetwork.from_arrays(arrays),
-            V=need(arrays, "V", "f", 2),
-            intercept=bool(meta["with_intercept"]),
-            pooled=bool(meta["pooled"]),
-            proof=str(meta["proof"]),
-            statement=str(meta["statement"]),
-        )
 
 
 def vector_certificate(
