@@ -39,7 +39,7 @@ class Clock:
     """
 
     def __init__(self, limit: float | None = None) -> None:
-        self.limit = None if limit is None else as_positive(limit, "time_limit")
+        self.limit: float | None = None if limit is None else as_positive(limit, "time_limit")
         self._started = time.perf_counter()
 
     def limited(self, limit: float | None) -> Clock:

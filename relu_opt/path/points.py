@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -48,7 +48,7 @@ class Points:
         """Lower bounds on p*(λ), (m,)."""
         return np.array([point.lower_bound for point in self.points])
 
-    bounds = renamed("lower_bounds")
+    bounds: ClassVar[renamed] = renamed("lower_bounds")
 
     @property
     def slopes(self) -> FloatArray:

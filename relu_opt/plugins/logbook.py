@@ -17,8 +17,8 @@ from relu_opt.plugins.types import ProgressEvent, Solved
 if TYPE_CHECKING:
     from relu_opt.program.convex import ConvexProgram
 
-solves = logging.getLogger("relu_opt.solve")
-steps = logging.getLogger("relu_opt.progress")
+solves: logging.Logger = logging.getLogger("relu_opt.solve")
+steps: logging.Logger = logging.getLogger("relu_opt.progress")
 
 
 class Logbook:

@@ -40,7 +40,7 @@ from relu_opt.plugins.types import (
 )
 from relu_opt.program.losses import Loss, register_loss
 
-log = logging.getLogger("relu_opt.plugins")
+log: logging.Logger = logging.getLogger("relu_opt.plugins")
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Registry:
     """The plugins of one process and the backends that they registered."""
 
     def __init__(self) -> None:
-        self.manager = pluggy.PluginManager(hookspec.PROJECT)
+        self.manager: pluggy.PluginManager = pluggy.PluginManager(hookspec.PROJECT)
         self.manager.add_hookspecs(hookspec)
         self.manager.register(CoreSolve(), "relu_opt.core")
         self.manager.register(Logbook(), "relu_opt.logbook")

@@ -30,7 +30,7 @@ class Announcer:
     def __init__(self, task: str, total: int | None = None) -> None:
         self.task = task
         self.total = total
-        self.clock = Clock()
+        self.clock: Clock = Clock()
         self._next = 0.0
 
     def __call__(self, done: int, message: str, always: bool = False) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from relu_opt.proof.verdict import Verdict
 from relu_opt.verify.renamed import renamed
@@ -63,7 +63,7 @@ class Answer:
         """`certified`, `not_certified` or `inconclusive`."""
         return self._proof.verdict
 
-    dual_objective = renamed("lower_bound")
+    dual_objective: ClassVar[renamed] = renamed("lower_bound")
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the certificate, which holds the network: `relu_opt.load` reads it."""

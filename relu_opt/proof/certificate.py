@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 
@@ -209,7 +209,7 @@ class NetworkCertificate(Certificate):
     kind = "network"
     thing = "The answer"
     advice = "Solve to a smaller tolerance, or accept the gap by a larger tol."
-    shown = ("scope",)
+    shown: ClassVar[tuple[str, ...]] = ("scope",)
 
     @property
     def kkt(self) -> KKTReport:

@@ -88,8 +88,8 @@ class Certificate:
         def network(self) -> Network:
             """What is certified."""
 
-    primal = renamed("objective")
-    dual = renamed("lower_bound")
+    primal: ClassVar[renamed] = renamed("objective")
+    dual: ClassVar[renamed] = renamed("lower_bound")
 
     # -- what all say --------------------------------------------------------------
 

@@ -122,7 +122,7 @@ class PruningPath:
 
     # -- the narrowest network ---------------------------------------------------------
 
-    bound = renamed("lower_bound")
+    bound: ClassVar[renamed] = renamed("lower_bound")
     stop: ClassVar[StopReason] = StopReason.CONVERGED
 
     @property

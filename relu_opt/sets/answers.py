@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -108,7 +109,7 @@ class Narrowest:
     network: CertifiedNetwork
     lower_bound: int
 
-    bound = renamed("lower_bound")
+    bound: ClassVar[renamed] = renamed("lower_bound")
 
     @property
     def neurons(self) -> int:

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -58,7 +59,7 @@ class CrossCheckRow:
     verdict: str
     stop: str
 
-    dual_objective = renamed("lower_bound")
+    dual_objective: ClassVar[renamed] = renamed("lower_bound")
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class CrossCheck:
     lower_bound: float
     unit: float
 
-    bound = renamed("lower_bound")
+    bound: ClassVar[renamed] = renamed("lower_bound")
 
     @property
     def agree(self) -> bool:

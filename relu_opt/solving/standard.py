@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from relu_opt.arrays import FloatArray
 from relu_opt.clock import Clock
@@ -79,8 +79,8 @@ class ProgramSolution:
     state: object = None
     backend_duals: FloatArray | None = None
 
-    bound = renamed("claimed_bound")
-    dual_objective = renamed("lower_bound")
+    bound: ClassVar[renamed] = renamed("claimed_bound")
+    dual_objective: ClassVar[renamed] = renamed("lower_bound")
 
     def __getstate__(self) -> dict[str, Any]:
         """What a pickle keeps: everything but `state`, which may be a solver in memory."""

@@ -91,9 +91,13 @@ class Subject:
         options: Mapping[str, object] | None = None,
         patience: float = 30.0,
     ) -> None:
-        self.name, self.programs, self.tol = name, programs, tol
-        self.time_limit, self.time_slack = time_limit, time_slack
-        self.options, self.patience = as_options(options), patience
+        self.name: str = name
+        self.programs: Mapping[str, NamedProgram] = programs
+        self.tol: float = tol
+        self.time_limit: float = time_limit
+        self.time_slack: float = time_slack
+        self.options: dict[str, object] = as_options(options)
+        self.patience: float = patience
         self._probed: Availability | None = None
         self._raw: dict[str, Answer | Failed] = {}
         self._reachable: dict[str, bool] = {}

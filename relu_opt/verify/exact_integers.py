@@ -53,7 +53,7 @@ class Packing:
 
     def __init__(self, count: int, bound: int) -> None:
         self.count = count
-        self.bytes = (bound.bit_length() + 9) // 8
+        self.bytes: int = (bound.bit_length() + 9) // 8
         self._half = 1 << 8 * self.bytes - 1
         # Added so that no entry is negative, and none borrows from its neighbour.
         self._offset = int.from_bytes(self._half.to_bytes(self.bytes, "little") * count, "little")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from relu_opt.verify.renamed import renamed
 
@@ -89,8 +89,8 @@ class Verification:
     arithmetic: str = "float"
     gap: Fraction | None = None
 
-    primal = renamed("objective")
-    dual = renamed("lower_bound")
+    primal: ClassVar[renamed] = renamed("objective")
+    dual: ClassVar[renamed] = renamed("lower_bound")
 
     @property
     def valid(self) -> bool:

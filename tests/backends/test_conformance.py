@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from relu_opt.testing import PROGRAMS, BackendConformance
 
 
@@ -44,9 +46,19 @@ class TestCvxpyWithScs(Patient):
 
 class TestPyomo(Patient):
     backend = "pyomo"
+    programs = {name: case for name, case in PROGRAMS.items() if name not in of("net")}  # noqa: RUF012
     excludes = dict.fromkeys(
         of("socp"), "HiGHS takes no second-order cones; TestPyomoWithScip does"
-    ) | {"net_hinge": "HiGHS takes no second-order cones, and SCIP has no duals to prove it with"}
+    )
+
+
+@pytest.mark.slow
+class TestPyomoWithNetworks(Patient):
+    """Its models are many, made in Python, and the master programs of column generation."""
+
+    backend = "pyomo"
+    programs = of("net")
+    excludes = {"net_hinge": "HiGHS takes no second-order cones, and SCIP has no duals for it"}  # noqa: RUF012
 
 
 class TestPyomoWithScip(Patient):

@@ -36,10 +36,6 @@ from relu_opt.cli.demo import write_data
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
-# What takes more than ten seconds.
-SLOW = {"dask_cluster.py", "gallery.py", "make_pictures.py", "path_pictures.py"}
-SLOW |= {"global_pictures.py"}
-SLOW |= {"estimators.md", "optimal-sets.md", "path.md", "pictures.md"}
 # Examples that draw into a folder.
 DRAW = (
     "classification_pictures.py",
@@ -53,6 +49,8 @@ DRAW = (
     "path_pictures.py",
     "vector_pictures.py",
 )
+# What takes long: the pictures of the documentation, a cluster, and the longest pages.
+SLOW = {*DRAW, "dask_cluster.py", "estimators.md", "optimal-sets.md", "path.md", "pictures.md"}
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NEEDS = re.compile(r"^<!-- needs: (\w+) -->$", re.MULTILINE)
 NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[-+]?\d+)?")

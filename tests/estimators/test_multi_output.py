@@ -119,6 +119,7 @@ def test_it_is_no_model_and_no_start():
     assert len(found.fit(X, y).networks_) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.usefixtures("clock")
 def test_checks_of_scikit_learn():

@@ -57,7 +57,7 @@ class MipOracle:
     def __init__(self, X: FloatArray, backend: str = "auto") -> None:
         self.X = X
         self.backend = backend
-        self.space = RowSpace.of(X)
+        self.space: RowSpace = RowSpace.of(X)
         self.cuts: list[FloatArray] = []
         self.solver = ""
 

@@ -53,7 +53,7 @@ class SphereOracle:
 
     def __init__(self, X: FloatArray) -> None:
         self.X = X
-        self.space = searchable(RowSpace.of(X), "mip")
+        self.space: RowSpace = searchable(RowSpace.of(X), "mip")
 
     def search(self, nu: FloatArray, target: float, rel: float, clock: Clock) -> Separation:
         """Bound M(ν); see `Oracle`."""

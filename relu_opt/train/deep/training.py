@@ -91,7 +91,7 @@ class DeepSolution:
     layers: Layers
     lam: float
 
-    bound = renamed("lower_bound")
+    bound: ClassVar[renamed] = renamed("lower_bound")
     certificate: ClassVar[None] = None
     verdict: ClassVar[Verdict] = Verdict.INCONCLUSIVE
     stop: ClassVar[StopReason] = StopReason.CONVERGED

@@ -75,7 +75,7 @@ class ClosedForm(Answer):
     value: float
     proof: NetworkCertificate | VectorCertificate | Interpolant
 
-    bound = renamed("lower_bound")
+    bound: ClassVar[renamed] = renamed("lower_bound")
     stop: ClassVar[StopReason] = StopReason.CONVERGED
 
     @property

@@ -89,7 +89,7 @@ class Interpolant:
     residual: float
     program: ConvexProgram = field(repr=False)
 
-    bound = renamed("lower_bound")
+    bound: ClassVar[renamed] = renamed("lower_bound")
     stop: ClassVar[StopReason] = StopReason.CONVERGED
 
     @property

@@ -15,7 +15,7 @@ lifted      one semidefinite matrix (`relu_opt.train.several_outputs.lifted`), a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from relu_opt.arrays import FloatArray
 from relu_opt.proof.entries import Part, array, entry
@@ -57,7 +57,7 @@ class VectorCertificate(Certificate):
 
     kind = "several_outputs"
     thing = "The answer"
-    shown = ("proof",)
+    shown: ClassVar[tuple[str, ...]] = ("proof",)
 
 
 def vector_certificate(

@@ -50,7 +50,7 @@ class VectorSphere:
     name = "sphere"
 
     def __init__(self, space: RowSpace) -> None:
-        self.space = searchable(space, "ascent")
+        self.space: RowSpace = searchable(space, "ascent")
 
     def search(
         self,

@@ -138,10 +138,10 @@ def test_ranks_that_are_too_large_for_a_search():
 
 
 def test_a_large_rank_gives_a_network_as_good_as_descent():
-    X, Y = data_of(2, 25, 9, 3)
+    X, Y = data_of(2, 14, 9, 2)
     found = ro.several_outputs.train_vector(X, Y, 0.1, tol=1e-4)
     assert found.stop is StopReason.CONVERGED_LOOSE
-    assert found.objective <= descended(X, Y, 0.1, 40, 0)
+    assert found.objective <= descended(X, Y, 0.1, 16, 0)
     assert 0 < found.lower_bound < found.objective
 
 
