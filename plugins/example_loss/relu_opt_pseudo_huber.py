@@ -6,13 +6,13 @@ from typing import ClassVar
 import numpy as np
 from relu_opt_pseudo_huber_verifier import PseudoHuber as Verifier
 
+from relu_opt import losses
 from relu_opt.plugins import hookimpl
-from relu_opt.program import Loss
 from relu_opt.rounding import charge
 
 
 @dataclass(frozen=True)
-class PseudoHuber(Loss):
+class PseudoHuber(losses.Loss):
     """δ²(√(1 + (r/δ)²) − 1), which is smooth, and linear far away."""
 
     delta: float = 1.0

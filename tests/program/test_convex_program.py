@@ -13,8 +13,9 @@ from scipy.optimize import minimize_scalar, nnls
 from scipy.special import xlogy
 
 from relu_opt.errors import DataError
-from relu_opt.program import ConvexProgram, Huber, Patterns, sample_patterns
+from relu_opt.program import ConvexProgram, Patterns, sample_patterns
 from relu_opt.program import patterns as patterns_module
+from relu_opt.program.losses import Huber
 
 LOSSES = ("squared", "logistic", "squared_hinge", Huber(0.4), "poisson")
 CASES = list(product(LOSSES, ("relu", "gated"), (False, True), (False, True)))

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from relu_opt.errors import DataError
 from relu_opt.io import write_npz
-from relu_opt.program import Huber, Patterns, ReLUNetwork, patterns_of_gates
+from relu_opt.program import Patterns, ReLUNetwork, patterns_of_gates
+from relu_opt.program.losses import Huber
 from relu_opt.program.network import (
     locate_neurons,
     network_blocks,

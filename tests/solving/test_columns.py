@@ -23,7 +23,8 @@ from relu_opt.plugins import (
 )
 from relu_opt.plugins.manager import observe
 from relu_opt.plugins.routes import Route, find_route
-from relu_opt.program import Huber, QuadraticProgram
+from relu_opt.program import QuadraticProgram
+from relu_opt.program.losses import Huber
 
 LOSSES = ("squared", Huber(0.4), "squared_hinge", "logistic", "poisson")
 CASES = list(product(LOSSES, ("relu", "gated"), (False, True), (False, True)))
