@@ -82,7 +82,7 @@ def show_certificate(proof: NetworkCertificate, title: str, tol_from: str = "def
     kkt = proof.kkt
     rows = [
         ("objective", f"{kkt.primal:.12g}", "of this network: an upper bound"),
-        ("dual objective", f"{kkt.dual:.12g}", "proved lower bound"),
+        ("lower bound", f"{kkt.dual:.12g}", "proved"),
         ("gap", f"{kkt.gap:.2e}", "the first less the second"),
     ]
     gap, *residuals = proof.conditions

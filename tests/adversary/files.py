@@ -196,10 +196,22 @@ def _of_objects(folder: Path) -> Iterator[Host]:
         ("deep network", deep.network, ro.deep.DeepNetwork.load),
         ("vector network", several.network, ro.several_outputs.VectorNetwork.load),
         ("pruning path", ro.prune(solution), ro.PruningPath.load),
+        ("deep solution", deep, ro.deep.DeepSolution.load),
+        ("cross-validation", ro.cross_validate(prog, 2, [0.1, 0.05]),
+         lambda path: ro.PathCV.load(path, prog)),
+        ("interpolant", ro.interpolation.minimum_norm_interpolant(X[:2], y[:2]),
+         lambda path: ro.interpolation.Interpolant.load(path, X[:2], y[:2])),
+        ("optimal set", ro.optimal_set(solution), lambda path: ro.OptimalSet.load(path, prog)),
     )  # fmt: skip
     for name, thing, reader in things:
         thing.save(path)
-        yield Host(name, path.read_bytes(), ("bytes", "npz", "npz"), ".npz", (reader, ro.load))
+        readers = (
+            reader,
+            ro.load,
+            lambda path: ro.load(path, prog),
+            lambda path: ro.verify(path, X, y),
+        )
+        yield Host(name, path.read_bytes(), ("bytes", "npz", "npz"), ".npz", readers)
 
 
 # -- attacks -------------------------------------------------------------------

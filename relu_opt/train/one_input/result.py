@@ -31,6 +31,7 @@ class SplineFit(Answer):
 
     That some optimum has its kinks at data points is promised with free hidden biases, not that
     each does, nor that this one has the fewest kinks of all. Beyond the data the optima differ.
+    `objective` is F(f) + λ·cost, and the cost alone where the fit is demanded.
 
     Attributes
     ----------
