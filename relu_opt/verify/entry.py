@@ -39,7 +39,8 @@ def verify(
         A certificate of any kind or its file, also that of a solution; or whatever has one as
         `certificate`, such as what `solve`, `train_globally`, `train_vector`, `fit_spline` or
         `minimum_norm_interpolant` returns, a point of a path, or a network of a set of optimal
-        ones; or as `certificate_`, as estimators.
+        ones; or as `certificate_`, as estimators, whose proof is about the rows that they
+        prepare: `solution_.program.X` and `.y`.
     X : (n, d) array
         The data, one row a sample, as the network takes them (a bias is a column of ones); for a
         spline's certificate x, (n,) or (n, 1).

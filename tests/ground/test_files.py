@@ -68,6 +68,7 @@ def test_whatever_carries_a_certificate_is_checked(results, data, tmp_path):
     few, targets = X[:3], y[:3]
     carriers = (
         (path.points[1], X, y), (path.solution_at(0.07, refine=True), X, y), (S.min_norm(), X, y),
+        (S.near_optimal(1e-3), X, y),
         (S.near_optimal(1e-3).network, X, y),
         (ro.interpolation.minimum_norm_interpolant(few, targets), few, targets),
         (ro.formulas.closed_form(np.eye(3), targets, 0.1), np.eye(3), targets),

@@ -134,6 +134,15 @@ def test_what_is_loaded_is_what_was_saved(answers, tmp_path):
     assert ro.load(file).verdict == "inconclusive"
 
 
+def test_what_is_no_network_says_the_same():
+    program = ro.LinearProgram(c=[1.0, 2.0], A=[[1.0, 1.0]], row_lower=3.0, lower=0.0)
+    found = ro.solve_program(program)
+    assert found.lower_bound == pytest.approx(found.objective) == 3.0
+    assert (found.verdict, found.stop.converged, found.claimed_bound) == ("certified", True, None)
+    check = ro.cross_check(program, ["highs"])
+    assert check.lower_bound == pytest.approx(check.rows[0].lower_bound) == 3.0
+
+
 OLD = {
     "Solution": {"dual_objective": "lower_bound"},
     "SolutionPath": {"bounds": "lower_bounds"},
