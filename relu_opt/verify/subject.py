@@ -16,6 +16,8 @@ HOLDERS = ("certificate", "solution")
 CARRIERS = ("certificate", "certificate_")
 # What to do with the others.
 OF_FILES = {
+    "network": "certify_network makes the certificate of a network.",
+    "vector_network": "VectorSolution.certify makes the certificate of a network.",
     "path": "Pass a certificate of SolutionPath.load(file, program).certificates.",
     "validation": "Pass PathCV.load(file, program), or a certificate of its path.",
     "pruning": "Pass PruningPath.load(file).certify(step, X, y).",
@@ -83,7 +85,7 @@ def certificate_file(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray
     arrays, meta = read_result(path)
     kind = meta["kind"]
     if kind not in HOLDERS:
-        advice = OF_FILES.get(kind, "certify_network makes the certificate of a network.")
+        advice = OF_FILES.get(kind, "relu_opt.load reads files of every kind.")
         raise DataError(
             f"{path} holds a {kind!r:.60}, and a 'certificate' is needed. {advice}",
             path=str(path),
