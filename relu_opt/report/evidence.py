@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from relu_opt.arrays import FloatArray, as_count
+from relu_opt.clock import Clock
 from relu_opt.config import load_settings
 from relu_opt.derivatives.sensitivity import Sensitivity, sensitivity
 from relu_opt.errors import ReluOptError
@@ -126,12 +126,12 @@ class Evidence:
     def part(self, name: str, tell: Callable[[str], None]) -> Iterator[None]:
         """Time a part of the work; an error of it becomes the reason why it is missing."""
         tell(name)
-        started = time.perf_counter()
+        clock = Clock()
         try:
             yield
         except ReluOptError as error:
             self.missing[name] = error.message
-        self.seconds[name] = time.perf_counter() - started
+        self.seconds[name] = clock.elapsed
 
 
 def gather(
@@ -178,26 +178,11 @@ def gather(
         If model and data do not fit together.
     """
     as_count(points, "points", least=0)
-    tol = load_settings().tol
-    started = time.perf_counter()
+    clock = Clock()
     tell("certificate")
-    program = model.program(table, target)
-    nu = model.nu if model.nu is not None and len(model.nu) == program.n else None
-    certificate = certify(program, model.network, nu=nu, tol=tol)
-    name = table.resolve(target or model.preprocessing.target)
-    found = Evidence(
-        model,
-        table,
-        name,
-        program,
-        certificate,
-        verify(certificate, program.X, program.y),
-        model.errors(table, name),
-        model.preprocessing.drift(table, name),
-        standing(model, program, certificate.lower_bound),
-        eps=eps,
-    )
-    found.seconds["certificate"] = time.perf_counter() - started
+    found = _certified(model, table, target, eps)
+    program, certificate = found.program, found.certificate
+    found.seconds["certificate"] = clock.elapsed
     found.files |= {key: (str(file), sha256(file)) for key, file in (files or {}).items()}
     solution: Solution | None = None
     with found.part("all optimal networks", tell):
@@ -220,6 +205,26 @@ def gather(
     else:
         found.missing["path"] = "It was not asked for."
     return found
+
+
+def _certified(model: Model, table: Table, target: str | None, eps: float | None) -> Evidence:
+    """What the page cannot do without: certificate, re-check, errors, and the drift of the data."""
+    program = model.program(table, target)
+    nu = model.nu if model.nu is not None and len(model.nu) == program.n else None
+    certificate = certify(program, model.network, nu=nu, tol=load_settings().tol)
+    name = table.resolve(target or model.preprocessing.target)
+    return Evidence(
+        model,
+        table,
+        name,
+        program,
+        certificate,
+        verify(certificate, program.X, program.y),
+        model.errors(table, name),
+        model.preprocessing.drift(table, name),
+        standing(model, program, certificate.lower_bound),
+        eps=eps,
+    )
 
 
 def describe(solution: Solution, model: Model, eps: float | None, X: FloatArray) -> SetFacts:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from relu_opt.arrays import FloatArray
-from relu_opt.clock import Clock
+from relu_opt.clock import Clock, TimeUp
 from relu_opt.errors import DataError, NotCertified, SolveFailed
 from relu_opt.optimality import Proof, Residuals, StandardProgram, prove
 from relu_opt.plugins.dispatch import make_request, with_start
@@ -219,6 +219,23 @@ def solve_program(
         raw.state,
         raw.duals,
     )
+
+
+def solve_in_time(
+    program: StandardProgram,
+    backend: str,
+    tol: float | None,
+    clock: Clock,
+    options: Mapping[str, object] | None = None,
+) -> ProgramSolution:
+    """`solve_program` within the time that is left; `TimeUp` if that brought no point."""
+    clock.check()
+    try:
+        return solve_program(program, backend, tol, clock.remaining, options=options)
+    except SolveFailed as error:
+        if error.fields.get("stop") is StopReason.TIME_LIMIT:
+            raise TimeUp from error
+        raise
 
 
 def _more_exact(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from relu_opt.arrays import FloatArray, as_tolerance
-from relu_opt.clock import LEAST, Clock
+from relu_opt.clock import Clock
 from relu_opt.errors import ContractViolation, DataError, SolveFailed
 from relu_opt.io import complete, need, read_npz, write_npz
 from relu_opt.plugins.dispatch import Request, can_start, make_request, with_progress, with_start
@@ -191,9 +191,10 @@ def solve(
     own, units = prog.canonical, prog.units
     request = make_request(own, backend, tol, time_limit, as_options(options))
     request = with_start(request, _warm_weights(prog, warm_start), _warm_proof(prog, warm_start))
-    info, chosen, ready = request.info, request.options, clock.elapsed
-    left = _time_to_solve(own, chosen.time_limit, ready)
+    info, chosen = request.info, request.options
+    left = clock.limited(chosen.time_limit).before(proof_seconds(own)).remaining
     request = replace(request, options=replace(chosen, time_limit=left))
+    ready = clock.elapsed
     if executor is None:
         raw = run(request, own, units)
     else:
@@ -236,13 +237,9 @@ def solve(
     return solution
 
 
-def _time_to_solve(prog: ConvexProgram, limit: float | None, spent: float) -> float | None:
-    """What the backend may take of the limit: the proof needs a part of it, half at the most."""
-    if limit is None:
-        return None
-    left = max(LEAST, limit - spent)
-    proof = PROOF_ROW + PROOF_ENTRY * prog.d * len(prog.patterns)
-    return left - min(prog.n * proof, 0.5 * left)
+def proof_seconds(prog: ConvexProgram) -> float:
+    """About what the certificate of an answer will take."""
+    return prog.n * (PROOF_ROW + PROOF_ENTRY * prog.d * len(prog.patterns))
 
 
 def _run_in_shards(

@@ -35,6 +35,13 @@ def test_another_limit_counts_from_the_same_start(clock):
     assert first.limit is None
 
 
+def test_what_follows_gets_a_part_of_the_time(clock):
+    first = Clock(10.0)
+    assert first.before(2.0).limit == 8.0
+    assert first.before(100.0).limit == 5.0
+    assert Clock().before(2.0).limit is None
+
+
 def test_a_loop_looks_before_each_item(clock):
     done = []
     with pytest.raises(TimeUp):

@@ -56,6 +56,7 @@ class Bounds(CuttingPlanes[None]):
         self.options = options
         self.patience, self.stalled = patience, 0
         self.before: Before | None = None
+        self.last_told = (np.nan, np.nan, np.nan)
         value = prog.mean_loss(np.zeros(prog.n) + prog.best_intercept(np.zeros(prog.n)))
         self.answer = Answer(np.zeros(prog.weights_shape), value, np.zeros(prog.n), -np.inf)
         self.upper = value
@@ -89,8 +90,14 @@ class Bounds(CuttingPlanes[None]):
                 return StopReason.NUMERICAL
 
         ending = until_stopped(careful)
-        self.tell()
+        if self.told() != self.last_told:
+            self.tell()
         return ending
+
+    def tell(self) -> None:
+        """Tell observers how far it is."""
+        self.last_told = self.told()
+        super().tell()
 
     def join(self, found: None) -> StopReason | None:
         """What was priced has joined; a reason to stop where that brings nothing any more."""

@@ -18,12 +18,11 @@ from scipy.sparse import block_array, csc_array, eye_array
 
 from relu_opt.arrays import FloatArray
 from relu_opt.clock import Clock, TimeUp
-from relu_opt.errors import SolveFailed
 from relu_opt.plugins.stopping import until_stopped
 from relu_opt.plugins.types import StopReason
 from relu_opt.program.linear import LinearProgram
 from relu_opt.proof.verdict import Verdict
-from relu_opt.solving.standard import solve_program
+from relu_opt.solving.standard import solve_in_time
 from relu_opt.train.all_patterns.separation_bounds import (
     Kinks,
     RowSpace,
@@ -132,18 +131,12 @@ class _Side:
 
     def _round(self, whole: bool) -> float:
         """Solve once, and cut where the solution leaves the ball; by how much it does."""
-        self.clock.check()
         tol = max(TIGHTEST, SHARE * self.rel) if whole else None
         # In units of the maximum: a solver's tolerances are absolute as well as relative.
         unit = self.lower or self.upper
         before = (self.upper, self.lower)
-        try:
-            program, left = self._program(whole, unit), self.clock.remaining
-            found = solve_program(program, self.oracle.backend, tol, left)
-        except SolveFailed as error:
-            if error.fields.get("stop") is StopReason.TIME_LIMIT:
-                raise TimeUp from error
-            raise
+        program = self._program(whole, unit)
+        found = solve_in_time(program, self.oracle.backend, tol, self.clock)
         self.rounds += 1
         self.oracle.solver = found.backend
         # The duals of a relaxation are a proof if they are feasible, and say nothing otherwise.

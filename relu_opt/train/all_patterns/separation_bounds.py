@@ -218,8 +218,11 @@ class Kinks:
         moved = np.linalg.norm(rows - turned[:, None] * lines[which], axis=1) + gamma(4) * norms
         # Sums of many are rounded once; ν·norm is rounded, and so is each product with a line.
         order = np.argsort(which, kind="stable")
-        parts = np.split(sizes[order], np.cumsum(np.bincount(which, minlength=len(lines)))[:-1])
-        weights = np.array([math.fsum(part) for part in parts if len(part)])
+        members = np.bincount(which, minlength=len(lines))
+        ends, ordered = np.cumsum(members), sizes[order]
+        weights = ordered[ends - members]
+        for k in np.flatnonzero(members > 1):
+            weights[k] = math.fsum(ordered[ends[k] - members[k] : ends[k]])
         slope = np.array([-math.fsum(sizes[back] * column) for column in lines[which[back]].T])
         error = float(np.abs(nu) @ moved) + 2 * gamma(4) * float(np.abs(sizes).sum())
         return cls(lines, weights, slope, above(error, len(nu) + rows.shape[1] + 8))

@@ -8,14 +8,13 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relu_opt.arrays import FloatArray, as_floats
+from relu_opt.arrays import as_floats
 from relu_opt.clock import Clock
 from relu_opt.config import settled, settled_seed, settled_tol
 from relu_opt.plugins.dispatch import can_start
-from relu_opt.plugins.manager import registry
 from relu_opt.plugins.options import as_options
-from relu_opt.plugins.stopping import until_stopped
-from relu_opt.plugins.types import ProgressEvent, StopReason
+from relu_opt.plugins.stopping import StopNow, until_stopped
+from relu_opt.plugins.types import StopReason
 from relu_opt.program.arrangement import MAX_PATTERNS
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.losses import Loss
@@ -26,9 +25,9 @@ from relu_opt.program.spike_free import is_spike_free
 from relu_opt.proof.assembly import certificate_of
 from relu_opt.proof.certificate import LISTED, Coverage
 from relu_opt.proof.dual_bound import DualBound, bound_at, feasibility, lower_bound
-from relu_opt.proof.verdict import relative_gap
+from relu_opt.solving.search import LOOSEST, SHARE, CuttingPlanes
 from relu_opt.solving.shards.executors import opened
-from relu_opt.solving.training import Solution, solve
+from relu_opt.solving.training import Solution, proof_seconds, solve
 from relu_opt.train.all_patterns.oracles import ScaledOracle, make_oracle
 from relu_opt.train.all_patterns.separation_bounds import Separation
 from relu_opt.train.all_patterns.solution import GlobalSolution, Round
@@ -37,11 +36,13 @@ from relu_opt.train.formulas.spike_free import train_spike_free
 
 # Gates of the first master program, and directions that join it in a round.
 FIRST_GATES, JOIN = 100, 64
-# Share of the gap that a master program is solved to, and the loosest gap.
-SHARE, LOOSEST = 0.05, 1e-2
 # Share of the tolerance that the oracle and the master program may each leave.
 AIM = 0.25
 MAX_ROUNDS = 500
+# Share of the time left that a master program may take.
+MASTER_TIME = 0.5
+# About the seconds, a row, that it takes to measure what a search has found.
+FOUND_ROW = 4e-6
 # Share of the tolerance by which ν stays below λ, in which another search can settle.
 ROOM = 0.005
 # The relative gap that training reaches, unless the user says another.
@@ -121,7 +122,8 @@ def train_globally(
         return _over_ones(prog, tol, clock, backend, options)
     with opened(1 if executor is None else executor) as workers:
         chosen = make_oracle(data, oracle, max_patterns, None if executor is None else workers)
-        search = _Search(prog, chosen, tol, clock, backend, as_options(options))
+        end = clock.before(proof_seconds(prog) + FOUND_ROW * prog.n)
+        search = _Search(prog, chosen, tol, end, backend, as_options(options))
         return search.answer(until_stopped(search.run).stop)
 
 
@@ -151,7 +153,7 @@ def _over_ones(
     return GlobalSolution(solution, proof, found, (only,), solution.stop)
 
 
-class _Search:
+class _Search(CuttingPlanes[Separation]):
     """One run: the growing program, and the best bounds so far."""
 
     def __init__(
@@ -163,19 +165,18 @@ class _Search:
         backend: str,
         options: dict[str, object],
     ) -> None:
+        super().__init__(tol, clock, MAX_ROUNDS)
         self.prog = prog
         self.oracle = oracle
-        self.tol = tol
-        self.clock = clock
         self.backend = backend
         self.options = options
         self.warm = can_start(prog, backend)
         self.solution: Solution | None = None
-        self.rounds: list[Round] = []
+        self.history: list[Round] = []
         # ν = 0 is feasible whatever X is.
-        self.nu = np.zeros(prog.n)
+        self.best = DualBound(np.zeros(prog.n), ConeMultipliers.pack({}), 0.0, 0.0)
         self.lower = 0.0
-        self.multipliers: ConeMultipliers | None = None
+        self.listed = False
         self.found = Separation(
             0.0,
             math.inf,
@@ -187,57 +188,76 @@ class _Search:
             0,
         )
 
-    @property
-    def gap(self) -> float:
-        """The relative gap over all patterns."""
-        if self.solution is None:
-            return math.inf
-        return relative_gap(self.solution.objective, self.lower)
-
     def run(self) -> StopReason:
         """Rounds of solving and searching until the gap is small enough."""
-        aim = LOOSEST
-        for _ in range(MAX_ROUNDS):
-            self.clock.check()
-            solution = self._solve(aim, self.clock.remaining)
-            if solution.stop in (StopReason.TIME_LIMIT, StopReason.INTERRUPTED):
-                return solution.stop
-            rel = max(AIM * self.tol, SHARE * min(1.0, solution.rel_gap))
-            found = self.oracle.search(solution.nu, (1 + rel) * self.prog.lam, rel, self.clock)
-            self._bound(solution.nu, found)
-            self._tell()
-            if self.gap <= self.tol:
-                return StopReason.CONVERGED
-            if not found.stop.converged:
-                return found.stop
-            if self._join(found):
-                aim = max(AIM * self.tol, min(LOOSEST, SHARE * self.gap))
-            elif aim > AIM * self.tol:
-                aim = AIM * self.tol
-            else:
-                # What is left is the tolerance of the oracle or of the backend.
-                return StopReason.CONVERGED_LOOSE
-        return StopReason.ITERATION_LIMIT
+        self.solve()
+        return super().run()
+
+    def solve(self) -> None:
+        """Solve over the patterns so far; without a search there is no bound, and it needs time."""
+        left = self.clock.remaining
+        self.last = self._solve(self.aim, None if left is None else MASTER_TIME * left)
+        if self.last.stop is StopReason.INTERRUPTED:
+            raise StopNow(self.last.stop)
+
+    def ask(self) -> Separation:
+        """Search at the dual point, scaled until it is feasible; the best bound is kept."""
+        nu = self.last.nu
+        rel = max(AIM * self.tol, SHARE * min(1.0, self.last.rel_gap))
+        found = self.oracle.search(nu, (1 + rel) * self.prog.lam, rel, self.clock)
+        known = None
+        if self.oracle.cells is not None and found.stop is StopReason.CONVERGED:
+            known = self.oracle.multipliers(nu)
+        upper = found.upper if known else found.upper * (1 + ROOM * self.tol)
+        bound = bound_at(self.prog, nu, known or ConeMultipliers.pack({}), upper)
+        if bound.value > self.lower or not self.history:
+            self.best, self.lower, self.found = bound, bound.value, found
+            self.listed = known is not None
+        return found
+
+    def join(self, found: Separation) -> StopReason | None:
+        """Let the patterns of the best directions join."""
+        if not found.stop.converged:
+            return found.stop
+        gates = found.directions[np.abs(found.values) > self.prog.lam].T
+        packed = np.packbits(masks_of(self.prog.X, gates).T, axis=1)
+        known, count = self.prog.patterns, len(self.prog.patterns)
+        every = np.concatenate([known.packed, packed])
+        keep = unique_rows(every)[: count + JOIN]
+        if len(keep) > count:
+            assert known.gates is not None  # noqa: S101 - they were sampled
+            joined = np.hstack([known.gates, gates])[:, keep]
+            patterns = Patterns.from_packed(every[keep], self.prog.n, joined)
+            self.prog = self.prog.with_patterns(patterns)
+        return self.tighten(len(keep) > count, AIM * self.tol)
+
+    def size(self) -> str:
+        """How many patterns the program has, and who searches."""
+        return f"{len(self.prog.patterns)} patterns, oracle {self.oracle.name}"
+
+    def tell(self) -> None:
+        """Tell observers, and keep it."""
+        count = len(self.prog.patterns)
+        self.history.append(Round(self.upper, self.lower, count, self.clock.elapsed))
+        super().tell()
 
     def answer(self, stop: StopReason) -> GlobalSolution:
         """What was found."""
-        solution = self.solution or self._solve(LOOSEST, None)
+        solution = self.solution or self._solve(LOOSEST, self.clock.remaining)
         prog, coverage = self.prog, LISTED
-        if self.oracle.cells is not None and self.multipliers is not None:
+        if self.oracle.cells is not None and self.listed:
             prog = prog.with_patterns(self.oracle.cells)
-            bound = lower_bound(prog, self.nu, self.multipliers)
+            bound = lower_bound(prog, self.best.nu, self.best.multipliers)
         else:
             sphere = self.found.oracle == "sphere"
             coverage = Coverage(
                 "searched" if sphere else "oracle", self.found.statement, self.prog.lam
             )
-            multipliers, _ = feasibility(prog, self.nu, None)
-            bound = DualBound(self.nu, multipliers, self.lower, prog.lam)
+            multipliers, _ = feasibility(prog, self.best.nu, None)
+            bound = DualBound(self.best.nu, multipliers, self.lower, prog.lam)
         proof = certificate_of(prog, solution.network.balance(), bound, "all", self.tol, coverage)
         stop = stop.beside(proof.verdict, proof.rel_gap)
-        return GlobalSolution(solution, proof, self.found, tuple(self.rounds), stop)
-
-    # -- underneath ------------------------------------------------------------
+        return GlobalSolution(solution, proof, self.found, tuple(self.history), stop)
 
     def _solve(self, tol: float, limit: float | None) -> Solution:
         """Solve over the patterns so far, from the last solution; the better one is kept."""
@@ -249,48 +269,5 @@ class _Search:
             start[:, : before.weights.shape[1]] = before.weights
         found = solve(self.prog, self.backend, tol, limit, start, self.options)
         if before is None or found.objective <= before.objective or found.rel_gap <= self.tol:
-            self.solution = found
+            self.solution, self.upper = found, found.objective
         return found
-
-    def _bound(self, nu: FloatArray, found: Separation) -> None:
-        """Scale ν until it is feasible for all patterns; the best bound is kept."""
-        known = None
-        if self.oracle.cells is not None and found.stop is StopReason.CONVERGED:
-            known = self.oracle.multipliers(nu)
-        upper = found.upper if known else found.upper * (1 + ROOM * self.tol)
-        bound = bound_at(self.prog, nu, known or ConeMultipliers.pack({}), upper)
-        if bound.value > self.lower or not self.rounds:
-            self.nu, self.lower, self.found = bound.nu, bound.value, found
-            self.multipliers = None if known is None else bound.multipliers
-
-    def _join(self, found: Separation) -> bool:
-        """Let the patterns of the best directions join; whether there were new ones."""
-        beyond = np.abs(found.values) > self.prog.lam
-        gates = found.directions[beyond].T
-        packed = np.packbits(masks_of(self.prog.X, gates).T, axis=1)
-        known, count = self.prog.patterns, len(self.prog.patterns)
-        every = np.concatenate([known.packed, packed])
-        keep = unique_rows(every)[: count + JOIN]
-        if len(keep) == count:
-            return False
-        assert known.gates is not None  # noqa: S101 - they were sampled
-        joined = np.hstack([known.gates, gates])[:, keep]
-        patterns = Patterns.from_packed(every[keep], self.prog.n, joined)
-        self.prog = self.prog.with_patterns(patterns)
-        return True
-
-    def _tell(self) -> None:
-        assert self.solution is not None  # noqa: S101 - rounds begin with one
-        seconds = self.clock.elapsed
-        count = len(self.prog.patterns)
-        self.rounds.append(Round(self.solution.objective, self.lower, count, seconds))
-        event = ProgressEvent(
-            "solve",
-            len(self.rounds),
-            seconds,
-            self.solution.objective,
-            self.lower,
-            self.gap,
-            f"{count} patterns, oracle {self.oracle.name}",
-        )
-        registry().notify("relu_opt_progress", event=event)

@@ -10,7 +10,9 @@ from numpy.typing import ArrayLike
 from relu_opt.arrays import as_positive
 from relu_opt.clock import Clock
 from relu_opt.config import load_settings
-from relu_opt.errors import DataError
+from relu_opt.errors import DataError, SolveFailed
+from relu_opt.plugins.stopping import until_stopped
+from relu_opt.plugins.types import StopReason
 from relu_opt.program.arrangement import enumerate_patterns
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.losses import Loss
@@ -21,14 +23,16 @@ from relu_opt.train.one_input.bounds import SplineBound
 from relu_opt.train.one_input.certificate import certify_spline
 from relu_opt.train.one_input.constraints import Constraint, HardMargin, Interpolation
 from relu_opt.train.one_input.interpolation import interpolate
-from relu_opt.train.one_input.margins import train_with_margins
+from relu_opt.train.one_input.margins import MarginSearch
 from relu_opt.train.one_input.neurons import Neurons, Shape
 from relu_opt.train.one_input.problem import SplineProblem, as_inputs, loss_or_constraint
 from relu_opt.train.one_input.result import SplineFit
-from relu_opt.train.one_input.training import Masters, Trained, train_smooth
+from relu_opt.train.one_input.training import KnotSearch, SmoothSearch, Trained, constant_fit
 
 # Share of the tolerance that is trained to: rounding and its proof take a little of it.
 AIM = 0.9
+# About the seconds that the proof takes, a row.
+PROOF_ROW = 4e-6
 
 
 def fit_spline(
@@ -94,21 +98,23 @@ def fit_spline(
             x, y, lam, demand, sample_weight, backend, settings.tol, time_limit, options
         )
     problem = SplineProblem(x, y, lam, demand, sample_weight)  # type: ignore[arg-type]
-    masters = Masters(backend, AIM * settings.tol, clock, options)
-    found = _train(problem.canonical, masters)
+    end = clock.before(PROOF_ROW * problem.n)
+    # Numbers beyond doubles, as beside a vanishing λ, prove nothing and are no answer.
+    with np.errstate(all="ignore"):
+        found, stop, search = _train(problem.canonical, AIM * settings.tol, end, backend, options)
     positions = problem.canonical.positions[found.knots.chosen]
     shape = Shape.through(positions, found.values)
     neurons, bound = _as_given(problem, shape.neurons(), found.bound)
     certificate = certify_spline(problem, neurons, bound, settings.tol)
-    seconds = {"solve": masters.seconds, "all": clock.elapsed}
+    seconds = {"solve": search.seconds if search else 0.0, "all": clock.elapsed}
     return SplineFit(
         problem,
         neurons.network(),
         neurons,
         certificate,
-        masters.stop.beside(certificate.verdict, certificate.rel_gap),
-        masters.used or "closed form",
-        {"rounds": masters.rounds, "seconds": seconds},
+        stop.beside(certificate.verdict, certificate.rel_gap),
+        (search.used if search else "") or "closed form",
+        {"rounds": search.rounds if search else 0, "seconds": seconds},
     )
 
 
@@ -128,14 +134,43 @@ def _as_given(
     return given, SplineBound(scaled(bound.nu, ours), scaled(bound.value, high))
 
 
-def _train(problem: SplineProblem, masters: Masters) -> Trained:
-    # Numbers beyond doubles, as beside a vanishing λ, prove nothing and are no answer.
-    with np.errstate(all="ignore"):
-        if isinstance(problem.loss, Interpolation):
-            return interpolate(problem)
-        if problem.constrained or not problem.loss.smooth:
-            return train_with_margins(problem, masters)
-        return train_smooth(problem, masters)
+def _train(
+    problem: SplineProblem,
+    tol: float,
+    clock: Clock,
+    backend: str,
+    options: Mapping[str, object] | None,
+) -> tuple[Trained, StopReason, KnotSearch | None]:
+    """The best spline, why it ended, and the search for it, if it needed one."""
+    found = _without_search(problem)
+    if found is not None:
+        return found, StopReason.CONVERGED, None
+    kinked = problem.constrained or not problem.loss.smooth
+    kind = MarginSearch if kinked else SmoothSearch
+    search = kind(problem, tol, clock, backend, options)
+    stop = until_stopped(search.run).stop
+    if search.best is not None:
+        return search.best, stop, search
+    if problem.constrained:
+        raise SolveFailed(
+            f"No spline with all margins was found: {stop.value}. Raise time_limit.", stop=stop
+        )
+    return constant_fit(problem, problem.best_intercept(np.zeros(problem.n))), stop, search
+
+
+def _without_search(problem: SplineProblem) -> Trained | None:
+    """The optimum where it is known: a demanded fit, one position, one label."""
+    kinked = problem.constrained or not problem.loss.smooth
+    if isinstance(problem.loss, Interpolation):
+        return interpolate(problem)
+    if kinked and np.ptp(problem.y) == 0:
+        return constant_fit(problem, float(problem.y[0]))
+    if len(problem.positions) > 1:
+        return None
+    if kinked:
+        # The mean hinge loss of a constant in [−1, 1] falls towards the heavier class.
+        return constant_fit(problem, float(np.sign(problem.sample_scale @ problem.y)))
+    return constant_fit(problem, problem.best_intercept(np.zeros(problem.n)))
 
 
 def _with_bias(

@@ -9,24 +9,22 @@ join where the dual point asks for them, until the gap is closed.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csc_array
 
 from relu_opt.arrays import FloatArray, IntArray
-from relu_opt.train.one_input.bounds import lower_bound, missing_knots
+from relu_opt.plugins.types import StopReason
+from relu_opt.train.one_input.bounds import lower_bound
 from relu_opt.train.one_input.knots import Knots
 from relu_opt.train.one_input.masters import hat_rows, margin_master
 from relu_opt.train.one_input.polish import objective
 from relu_opt.train.one_input.problem import SplineProblem
 from relu_opt.train.one_input.training import (
-    MASTER_SHARE,
-    Masters,
+    KnotSearch,
     Trained,
-    better,
-    constant_fit,
     need_duals,
-    start_knots,
     with_knots,
 )
 
@@ -53,26 +51,32 @@ class Groups:
     of: IntArray
 
 
-def train_with_margins(problem: SplineProblem, masters: Masters) -> Trained:
-    """The optimum for the hinge loss, or the cheapest spline with a hard margin."""
-    if np.ptp(problem.y) == 0:
-        return constant_fit(problem, float(problem.y[0]))
-    if len(problem.positions) == 1:
-        # The mean hinge loss of a constant in [−1, 1] falls towards the heavier class.
-        heavier = float(np.sign(problem.sample_scale @ problem.y))
-        return constant_fit(problem, heavier)
-    hard = problem.constrained
-    knots = _separating(problem) if hard else start_knots(problem)
-    cuts = np.zeros(len(problem.positions), dtype=np.bool_)
-    best: Trained | None = None
-    still, before = 0, np.inf
-    while best is None or masters.go_on(best.rel_gap):
-        groups = _ends(problem, knots) if hard else _groups(problem, knots, cuts)
+class MarginSearch(KnotSearch):
+    """For the hinge loss, or the cheapest spline with a hard margin."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.hard = self.problem.constrained
+        if self.hard:
+            self.knots = _separating(self.problem)
+        self.cuts = self.more = np.zeros(len(self.problem.positions), dtype=np.bool_)
+        self.before = np.inf
+
+    def run(self) -> StopReason:
+        """The first program shows what is missing."""
+        self.rounds = 1
+        self.solve()
+        return super().run()
+
+    def solve(self) -> None:
+        """A linear program over knots and groups."""
+        problem, knots, hard = self.problem, self.knots, self.hard
+        groups = _ends(problem, knots) if hard else _groups(problem, knots, self.cuts)
         price = None if hard else groups.weights
         lam = problem.lam / problem.width
-        answer = masters.solve(margin_master(knots, groups.margins, price, lam))
+        answer = self.program(margin_master(knots, groups.margins, price, lam))
         multipliers = np.clip(-need_duals(answer)[: len(groups.weights)] * lam, 0.0, None)
-        nu = problem.admissible(_spread_multipliers(problem, groups, multipliers))
+        self.nu = problem.admissible(_spread_multipliers(problem, groups, multipliers))
         bent = np.r_[True, _slope_changes(answer.x, len(knots)) != 0, True]
         values = answer.x[: len(knots)]
         kept = Knots(problem, knots.chosen[bent])
@@ -80,16 +84,17 @@ def train_with_margins(problem: SplineProblem, masters: Masters) -> Trained:
         if hard and (problem.y * fits).min() > 0:
             values = values / min(1.0, (problem.y * fits).min())
         cost = objective(problem, kept, values[bent])
-        found = Trained(kept, values[bent], cost, lower_bound(problem, nu))
-        best = found if best is None else better(best, found, masters.tol)
-        wider = with_knots(knots, missing_knots(problem, nu, MASTER_SHARE * masters.tol))
-        more = cuts | _crossings(knots.spread(values))
-        same = len(wider) == len(knots) and (hard or (more == cuts).all())
-        still = still + 1 if same else 0
-        if still and best.rel_gap > masters.tol and best.rel_gap >= before:
-            masters.stalled()
-        knots, cuts, before = wider, more, best.rel_gap
-    return best
+        self.keep(Trained(kept, values[bent], cost, lower_bound(problem, self.nu)))
+        self.more = self.cuts | _crossings(knots.spread(values))
+
+    def join(self, missing: IntArray) -> StopReason | None:
+        """More knots and cuts; a reason to stop where there are none and the gap stays."""
+        wider = with_knots(self.knots, missing)
+        same = len(wider) == len(self.knots) and (self.hard or (self.more == self.cuts).all())
+        if same and self.gap >= self.before:
+            return StopReason.NUMERICAL
+        self.knots, self.cuts, self.before = wider, self.more, self.gap
+        return None
 
 
 def _slope_changes(x: FloatArray, count: int) -> FloatArray:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,8 @@ from relu_opt.program.line_search import by_halves
 from relu_opt.program.linear import QuadraticProgram
 from relu_opt.program.lowering import into_domain
 from relu_opt.proof.verdict import relative_gap
-from relu_opt.solving.standard import ProgramSolution, solve_program
+from relu_opt.solving.search import CuttingPlanes
+from relu_opt.solving.standard import ProgramSolution, solve_in_time
 from relu_opt.train.one_input.bounds import SplineBound, lower_bound, missing_knots
 from relu_opt.train.one_input.knots import Knots
 from relu_opt.train.one_input.masters import quadratic_master
@@ -75,32 +77,62 @@ class Trained:
         return relative_gap(self.objective, self.bound.value)
 
 
-@dataclass(eq=False)
-class Masters:
-    """Hands programs to the backend that was asked for, and keeps count."""
+class KnotSearch(CuttingPlanes[IntArray]):
+    """Programs over some knots, handed to the backend that was asked for, and which are missing.
 
-    backend: str
-    tol: float
-    clock: Clock
-    options: Mapping[str, object] | None
-    rounds: int = 0
-    used: str = ""
-    seconds: float = 0.0
-    stop: StopReason = StopReason.CONVERGED
+    Attributes
+    ----------
+    best : Trained or None
+        The best spline so far, with the best bound.
+    used : str
+        Who solved the last program.
+    seconds : float
+        What all of them took.
+    """
 
-    def go_on(self, gap: float) -> bool:
-        """Whether another round is wanted and allowed."""
-        if gap <= self.tol:
-            return False
-        if self.rounds and self.clock.expired:
-            self.stop = StopReason.TIME_LIMIT
-        elif self.rounds >= MOST_ROUNDS:
-            self.stop = StopReason.ITERATION_LIMIT
-        return self.stop is StopReason.CONVERGED
+    def __init__(
+        self,
+        problem: SplineProblem,
+        tol: float,
+        clock: Clock,
+        backend: str,
+        options: Mapping[str, object] | None,
+    ) -> None:
+        super().__init__(tol, clock, MOST_ROUNDS)
+        self.problem, self.backend, self.options = problem, backend, options
+        self.knots = start_knots(problem)
+        self.nu: FloatArray | None = None
+        self.best: Trained | None = None
+        self.used, self.seconds = "", 0.0
 
-    def stalled(self) -> None:
-        """No knot is missing, and yet the gap is open: rounding is the limit."""
-        self.stop = StopReason.NUMERICAL
+    def ask(self) -> IntArray:
+        """The positions where the dual point says that a kink would pay."""
+        if self.nu is None:
+            return np.empty(0, dtype=np.intp)
+        return missing_knots(self.problem, self.nu, MASTER_SHARE * self.tol)
+
+    def size(self) -> str:
+        """How many knots there are."""
+        return f"{len(self.knots)} knots"
+
+    def keep(self, found: Trained) -> None:
+        """The lower objective with the higher bound; a point that is good enough is simpler."""
+        bound, best = found.bound, self.best
+        if best is not None:
+            bound = max(best.bound, bound, key=lambda each: each.value)
+            good = relative_gap(found.objective, bound.value) <= self.tol
+            found = found if good or found.objective <= best.objective else best
+        self.best = replace(found, bound=bound)
+        self.upper, self.lower = self.best.objective, bound.value
+
+    def program(self, program: StandardProgram) -> ProgramSolution:
+        """The answer to one more program."""
+        began = self.clock.elapsed
+        tol = max(MASTER_SHARE * self.tol, TIGHTEST)
+        found = solve_in_time(program, self._backend(program), tol, self.clock, self.options)
+        self.seconds += self.clock.elapsed - began
+        self.used = found.backend
+        return found
 
     def _backend(self, program: StandardProgram) -> str:
         """What was asked for; `auto` takes an interior point method for quadratic masters.
@@ -113,21 +145,6 @@ class Masters:
         free = load_settings().backend == "auto" and INTERIOR in known
         ready = free and registry().probe(known[INTERIOR]).state is State.READY
         return INTERIOR if ready else self.backend
-
-    def solve(self, program: StandardProgram) -> ProgramSolution:
-        """One more program."""
-        self.rounds += 1
-        began = self.clock.elapsed
-        found = solve_program(
-            program,
-            self._backend(program),
-            max(MASTER_SHARE * self.tol, TIGHTEST),
-            self.clock.remaining,
-            options=self.options,
-        )
-        self.seconds += self.clock.elapsed - began
-        self.used = found.backend
-        return found
 
 
 def start_knots(problem: SplineProblem) -> Knots:
@@ -145,42 +162,77 @@ def constant_fit(problem: SplineProblem, value: float) -> Trained:
     return Trained(knots, np.full(len(knots), value), problem.mean_loss(fits), bound)
 
 
-def train_smooth(problem: SplineProblem, masters: Masters) -> Trained:
-    """The optimum for a smooth loss."""
-    if len(problem.positions) == 1:
-        return constant_fit(problem, problem.best_intercept(np.zeros(problem.n)))
-    knots = start_knots(problem)
-    values = np.full(len(knots), problem.best_intercept(np.zeros(problem.n)))
-    spread = problem.sample_scale @ (problem.y - values[0]) ** 2
-    unit = 1.0 if not problem.loss.scales else math.sqrt(spread) or 1.0
-    best = _judged(problem, knots, values)
-    slack, still = MASTER_SHARE * masters.tol, 0
-    while masters.go_on(best.rel_gap):
-        before = best
-        values, nu = _newton_step(problem, knots, values, unit, masters)
+class SmoothSearch(KnotSearch):
+    """For a smooth loss: each program is a step of Newton's method."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        problem = self.problem
+        self.values = np.full(len(self.knots), problem.best_intercept(np.zeros(problem.n)))
+        spread = problem.sample_scale @ (problem.y - self.values[0]) ** 2
+        self.unit = 1.0 if not problem.loss.scales else math.sqrt(spread) or 1.0
+        self.still = 0
+        self.keep(_judged(problem, self.knots, self.values))
+
+    def solve(self) -> None:
+        """A step, settled exactly where the signs are likely to be right."""
+        problem, before = self.problem, (self.upper, self.gap)
+        values, nu = self._newton_step()
         model = lower_bound(problem, nu)
-        found = _judged(problem, knots, values)
+        found = _judged(problem, self.knots, values)
         found = (_polished if found.rel_gap <= POLISH_BELOW else _pruned)(problem, found)
-        knots, values = found.knots, found.values
+        self.knots, self.values = found.knots, found.values
         if model.value > found.bound.value:
             found = replace(found, bound=model)
         else:
-            nu = _dual_point(problem, knots, values)
-        best = better(best, found, masters.tol)
-        lower = best.objective < before.objective * (1 - LITTLE)
-        still = 0 if lower or best.rel_gap < before.rel_gap * (1 - ENOUGH) else still + 1
-        if still > PATIENCE:
-            masters.stalled()
-        wider = with_knots(knots, missing_knots(problem, nu, slack))
-        knots, values = wider, knots.spread(values)[wider.chosen]
-    return best
+            nu = _dual_point(problem, self.knots, self.values)
+        self.nu = nu
+        self.keep(found)
+        fallen = self.upper < before[0] * (1 - LITTLE) or self.gap < before[1] * (1 - ENOUGH)
+        self.still = 0 if fallen else self.still + 1
 
+    def join(self, missing: IntArray) -> StopReason | None:
+        """More knots, unless nothing has moved for long: rounding is the limit then."""
+        if self.still > PATIENCE:
+            return StopReason.NUMERICAL
+        wider = with_knots(self.knots, missing)
+        self.knots, self.values = wider, self.knots.spread(self.values)[wider.chosen]
+        return None
 
-def better(best: Trained, found: Trained, tol: float) -> Trained:
-    """The lower objective with the higher bound; a new point that is good enough is simpler."""
-    bound = max(best.bound, found.bound, key=lambda each: each.value)
-    good = relative_gap(found.objective, bound.value) <= tol
-    return replace(found if good or found.objective <= best.objective else best, bound=bound)
+    def _newton_step(self) -> tuple[FloatArray, FloatArray]:
+        """A step to the optimum of the quadratic model.
+
+        Returns
+        -------
+        values : (k,) array
+            Where the objective is lower.
+        nu : (n,) array
+            The model's dual point, with Σν = 0 and in the domain of D. Where the loss is flat, the
+            optimal fits are many, and −∇F at the step's end may be far from feasible; this is not.
+        """
+        problem, knots, values, unit = self.problem, self.knots, self.values, self.unit
+        fits = knots.spread(values)[problem.where]
+        slopes, curves = problem.loss_gradient(fits), model_curvature(problem, fits)
+        gradient = knots.gather(problem.at_positions(slopes))
+        curvature = knots.curvature(problem.at_positions(curves))
+        lam = problem.lam / problem.width
+        master = quadratic_master(knots, values, gradient, curvature, lam, unit)
+        step = unit * self.program(master).x[: len(knots)]
+        nu = -slopes - curves * knots.spread(step)[problem.where]
+        nu = problem.admissible(into_domain(problem, nu))
+        if problem.loss.quadratic:
+            return values + step, nu
+        start = objective(problem, knots, values)
+        start += ROUNDING * abs(start)  # the last steps serve the dual point
+        slope = float(gradient @ step) + lam * (knots.cost(values + step) - knots.cost(values))
+
+        def attempt(length: float) -> FloatArray | None:
+            there = values + length * step
+            fallen = objective(problem, knots, there) <= start + ENOUGH * length * min(slope, 0.0)
+            return there if fallen else None
+
+        there = by_halves(attempt, MOST_HALVINGS)
+        return (values if there is None else there), nu
 
 
 def _dual_point(problem: SplineProblem, knots: Knots, values: FloatArray) -> FloatArray:
@@ -193,43 +245,6 @@ def _judged(problem: SplineProblem, knots: Knots, values: FloatArray) -> Trained
     """A point with its objective and its own bound."""
     bound = lower_bound(problem, _dual_point(problem, knots, values))
     return Trained(knots, values, objective(problem, knots, values), bound)
-
-
-def _newton_step(
-    problem: SplineProblem, knots: Knots, values: FloatArray, unit: float, masters: Masters
-) -> tuple[FloatArray, FloatArray]:
-    """A step to the optimum of the quadratic model.
-
-    Returns
-    -------
-    values : (k,) array
-        Where the objective is lower.
-    nu : (n,) array
-        The model's dual point, with Σν = 0 and in the domain of D. Where the loss is flat, the
-        optimal fits are many, and −∇F at the step's end may be far from feasible; this is not.
-    """
-    fits = knots.spread(values)[problem.where]
-    slopes, curves = problem.loss_gradient(fits), model_curvature(problem, fits)
-    gradient = knots.gather(problem.at_positions(slopes))
-    curvature = knots.curvature(problem.at_positions(curves))
-    lam = problem.lam / problem.width
-    master = quadratic_master(knots, values, gradient, curvature, lam, unit)
-    step = unit * masters.solve(master).x[: len(knots)]
-    nu = -slopes - curves * knots.spread(step)[problem.where]
-    nu = problem.admissible(into_domain(problem, nu))
-    if problem.loss.quadratic:
-        return values + step, nu
-    start = objective(problem, knots, values)
-    start += ROUNDING * abs(start)  # the last steps serve the dual point
-    slope = float(gradient @ step) + lam * (knots.cost(values + step) - knots.cost(values))
-
-    def attempt(length: float) -> FloatArray | None:
-        there = values + length * step
-        fallen = objective(problem, knots, there) <= start + ENOUGH * length * min(slope, 0.0)
-        return there if fallen else None
-
-    there = by_halves(attempt, MOST_HALVINGS)
-    return (values if there is None else there), nu
 
 
 def _polished(problem: SplineProblem, found: Trained) -> Trained:

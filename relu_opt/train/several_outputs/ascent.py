@@ -13,6 +13,8 @@ from relu_opt.train.several_outputs.lifted import lifted_bound
 
 # Random starts of a climb.
 STARTS = 64
+# Entries of a matrix of products between two looks at the clock.
+CHUNK_ENTRIES = 8_000_000
 
 
 class VectorAscent:
@@ -75,7 +77,12 @@ class Climber:
 
     def note(self, points: FloatArray, clock: Clock) -> None:
         """Remember the points uphill of some unit vectors."""
-        points = self.terms.climb(points)
+        step = max(1, CHUNK_ENTRIES // max(1, len(self.terms.a)))
+        for start in clock.each(range(0, len(points), step)):
+            self._climb(points[start : start + step], clock)
+
+    def _climb(self, points: FloatArray, clock: Clock) -> None:
+        points = self.terms.climb(points, clock)
         values = self.terms.values(points)
         points, values = distinct(points, values, MOST_DIRECTIONS)
         if not len(points):

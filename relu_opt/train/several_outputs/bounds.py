@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from relu_opt.arrays import FloatArray
+from relu_opt.clock import Clock
 from relu_opt.program.lines import merge, units
 from relu_opt.program.units import scaled
 from relu_opt.rounding import charge, depth
@@ -120,8 +121,8 @@ class Terms:
         active = self.a @ point > 0
         return np.asarray(self.w[active].T @ self.a[active] + self.B)
 
-    def climb(self, points: FloatArray) -> FloatArray:
-        """Unit vectors uphill of each point, (k, r), none with a smaller value."""
+    def climb(self, points: FloatArray, clock: Clock) -> FloatArray:
+        """Unit vectors uphill of each point, (k, r), none with a smaller value, in the time."""
         best, values = points.copy(), self.values(points)
         points = best
         for _ in range(CLIMB):
@@ -134,7 +135,7 @@ class Terms:
             reached = self.values(points)
             gained = reached > values * (1 + 1e-12)
             best[gained], values = points[gained], np.maximum(values, reached)
-            if not gained.any():
+            if not gained.any() or clock.expired:
                 break
         return best
 

@@ -26,6 +26,8 @@ RELAXED, TIGHTEST = 0.01, 1e-9
 POOLINGS = (None, "average")
 # The relative gap that training reaches, unless the user says another.
 TOL = 1e-6
+# About the seconds that the proof takes, a row.
+PROOF_ROW = 8e-6
 
 
 def train_vector(
@@ -106,7 +108,7 @@ def train_vector(
     clock = Clock(settled("time_limit", time_limit, None))
     problem = VectorProblem.of(X, Y, lam, intercept, patches, is_pooled(pooling))
     chosen = make_vector_oracle(problem.canonical, oracle, max_patterns)
-    run = ColumnGeneration(problem, chosen, tol, clock)
+    run = ColumnGeneration(problem, chosen, tol, clock.before(PROOF_ROW * problem.n))
     # Numbers beyond doubles, as beside a vanishing λ, prove nothing and are no answer.
     with np.errstate(all="ignore"):
         if method == "sdp":

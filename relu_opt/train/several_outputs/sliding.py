@@ -6,6 +6,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from relu_opt.arrays import FloatArray
+from relu_opt.clock import Clock
 from relu_opt.train.several_outputs.bounds import null_basis
 from relu_opt.train.several_outputs.network import VectorNetwork
 from relu_opt.train.several_outputs.problem import VectorProblem
@@ -14,8 +15,10 @@ from relu_opt.train.several_outputs.problem import VectorProblem
 ON_PLANE = 1e-10
 
 
-def slide(problem: VectorProblem, network: VectorNetwork, steps: int) -> VectorNetwork:
-    """A network of at most the same objective, by L-BFGS on all weights; balanced.
+def slide(
+    problem: VectorProblem, network: VectorNetwork, steps: int, clock: Clock
+) -> VectorNetwork:
+    """A network of at most the same objective, by L-BFGS on all weights in the time; balanced.
 
     Neurons slide freely, or those on hyperplanes of the data stay on them, where the objective
     has a kink; the better of both is kept.
@@ -24,14 +27,14 @@ def slide(problem: VectorProblem, network: VectorNetwork, steps: int) -> VectorN
         return network
     flats = _flats(problem.rows, network.hidden)
     free = np.tile(np.eye(network.hidden.shape[1]), (len(network), 1, 1))
-    found = [_descend(problem, network, steps, free)]
+    found = [_descend(problem, network, steps, free, clock)]
     if not np.array_equal(flats, free):
-        found.append(_descend(problem, network, steps, flats))
+        found.append(_descend(problem, network, steps, flats, clock))
     return min([network, *found], key=problem.objective)
 
 
 def _descend(
-    problem: VectorProblem, network: VectorNetwork, steps: int, along: FloatArray
+    problem: VectorProblem, network: VectorNetwork, steps: int, along: FloatArray, clock: Clock
 ) -> VectorNetwork:
     """L-BFGS with each hidden neuron in the range of its projector, (m, h, h)."""
     m, h = network.hidden.shape
@@ -53,8 +56,13 @@ def _descend(
         return value, np.concatenate([of_U.ravel(), of_W.ravel()])
 
     start = np.concatenate([network.hidden.ravel(), network.output.ravel()])
+
+    def look(z: FloatArray) -> None:
+        if clock.expired:
+            raise StopIteration
+
     found = minimize(
-        value_and_slope, start, jac=True, method="L-BFGS-B",
+        value_and_slope, start, jac=True, method="L-BFGS-B", callback=look,
         options={"maxiter": steps, "maxcor": 30, "ftol": 1e-15, "gtol": 1e-12},
     ).x  # fmt: skip
     U, W = found[: m * h].reshape(m, h), found[m * h :].reshape(flat)

@@ -154,6 +154,7 @@ class _Search(ConeSearch):
         return max(self.target, float(np.hypot(wanted, np.sqrt(2 * self.rounding))))
 
     def begin(self, clock: Clock) -> None:
+        self.clock = clock
         self.climber.start(self.starts, self.space, clock)
 
     def bounds_of(self, cones: FloatArray) -> FloatArray:
@@ -240,7 +241,7 @@ class _Search(ConeSearch):
         flat = values.ravel()
         best = np.argsort(-flat)[:BATCH_STARTS]
         points = cones.reshape(-1, self.rank)[best]
-        self.climber.note(points / np.linalg.norm(points, axis=1, keepdims=True), Clock())
+        self.climber.note(points / np.linalg.norm(points, axis=1, keepdims=True), self.clock)
 
 
 def _spectral_bound(matrices: FloatArray) -> FloatArray:

@@ -9,10 +9,11 @@ import numpy as np
 from relu_opt.arrays import FloatArray
 from relu_opt.clock import Clock
 from relu_opt.errors import DataError, did_you_mean
-from relu_opt.plugins.manager import registry
-from relu_opt.plugins.types import ProgressEvent, StopReason
+from relu_opt.plugins.stopping import StopNow
+from relu_opt.plugins.types import StopReason
 from relu_opt.program.arrangement import MAX_PATTERNS
 from relu_opt.proof.verdict import relative_gap
+from relu_opt.solving.search import SHARE, CuttingPlanes, best_multiple
 from relu_opt.train.several_outputs.ascent import VectorAscent
 from relu_opt.train.several_outputs.bounds import MOST_DIRECTIONS, Terms, VectorSeparation, distinct
 from relu_opt.train.several_outputs.certificate import vector_certificate
@@ -34,8 +35,8 @@ SPHERE_RANK = 6
 JOIN, STEPS, MAX_ROUNDS = 32, 300, 300
 # Share of the tolerance that training goes for.
 GOAL = 0.99
-# Share of the tolerance that the oracle and the master may each leave, and of the gap.
-AIM, SHARE = 0.25, 0.05
+# Share of the tolerance that the oracle and the master may each leave.
+AIM = 0.25
 # Random neurons of an exploration, their size as a share of the median, its steps, and the share of
 # the objective that makes another one worth while.
 EXPLORE, SMALL, EXPLORE_STEPS, WORTH = 64, 0.01, 500, 1e-4
@@ -60,62 +61,77 @@ def make_vector_oracle(
     return VectorSphere(problem.space)
 
 
-class ColumnGeneration:
+class ColumnGeneration(CuttingPlanes[VectorSeparation]):
     """One run: the known neurons, and the best bounds so far."""
 
     def __init__(
         self, given: VectorProblem, oracle: VectorOracle, tol: float, clock: Clock
     ) -> None:
         # What is solved, and how far: rounding and its proof take a little of the tolerance.
+        super().__init__(GOAL * tol, clock, MAX_ROUNDS)
         self.given, self.problem = given, given.canonical
-        problem, self.given_tol, tol = self.problem, tol, GOAL * tol
+        self.given_tol, problem = tol, self.problem
         self.oracle, self.ascent = oracle, VectorAscent(problem.space)
-        self.tol, self.clock = tol, clock
+        self.climbs_only = oracle.name == "ascent"
         self.directions = np.zeros((0, problem.rows.shape[1]))
         self.sizes = np.zeros(0)
         self.network = problem.network(self.directions, np.zeros((0, problem.Y.shape[1])))
-        self.primal = problem.objective(self.network)
+        self.upper = problem.objective(self.network)
         self.nu = problem.dual_point(self.network)
         # V = 0 is feasible whatever X is.
         self.V, self.lower = np.zeros_like(self.nu), 0.0
-        self.rounds: list[VectorRound] = []
+        self.history: list[VectorRound] = []
+        # The gap before the last search, whether that is done with climbing, and who joins.
+        self.before, self.settled = math.inf, False
+        self.fresh = self.directions
         self.found = VectorSeparation(
             0.0, math.inf, np.zeros((0, self.directions.shape[1])), np.zeros(0),
             self.ascent.name, "nothing: no search has ended", StopReason.UNKNOWN, 0,
         )  # fmt: skip
 
-    @property
-    def gap(self) -> float:
-        """The relative gap over all patterns."""
-        return relative_gap(self.primal, self.lower)
+    def ask(self) -> VectorSeparation:
+        """Climb; a search of all directions is for networks that climbs hardly improve."""
+        self.before = self.gap
+        rel = max(AIM * self.tol, SHARE * min(1.0, self.before))
+        found = self._search(self.ascent, rel)
+        enough = WORTH if self.climbs_only else SHARE * self.before
+        self.settled = self._likely_gap(found) <= max(0.5 * self.tol, enough)
+        if self.settled and not self.climbs_only and found.stop.converged:
+            found = self._search(self.oracle, rel)
+        return found
 
-    def run(self) -> StopReason:
-        """Rounds of searching and solving until the gap is small enough."""
-        for _ in range(MAX_ROUNDS):
-            before = self.gap
-            rel = max(AIM * self.tol, SHARE * min(1.0, before))
-            # A search of all directions is for networks that climbs hardly improve.
-            found = self._search(self.ascent, rel)
-            climbs_only = self.oracle.name == "ascent"
-            enough = WORTH if climbs_only else SHARE * before
-            settled = self._likely_gap(found) <= max(0.5 * self.tol, enough)
-            if settled and not climbs_only:
-                found = self._search(self.oracle, rel)
-            self._tell()
-            if self.gap <= self.tol:
-                return StopReason.CONVERGED
-            if found.stop is not StopReason.CONVERGED:
-                return found.stop
-            fresh = found.directions[found.values > self.problem.lam * (1 + 1e-12)][:JOIN]
-            self.clock.check()
-            if settled and climbs_only:
-                if not self._explore():
-                    return StopReason.CONVERGED_LOOSE
-            elif len(fresh) or self.gap <= 0.9 * before:
-                self._join(fresh)
-            else:
-                return StopReason.CONVERGED_LOOSE
-        return StopReason.ITERATION_LIMIT
+    def join(self, found: VectorSeparation) -> StopReason | None:
+        """Let the best directions join, or none where climbs alone have settled."""
+        if found.stop is not StopReason.CONVERGED:
+            return found.stop
+        self.fresh = found.directions[found.values > self.problem.lam * (1 + 1e-12)][:JOIN]
+        exploring = self.settled and self.climbs_only
+        if exploring or len(self.fresh) or self.gap <= 0.9 * self.before:
+            return None
+        return StopReason.CONVERGED_LOOSE
+
+    def solve(self) -> None:
+        """Solve over known and new neurons, or explore where climbs have settled."""
+        if not (self.settled and self.climbs_only):
+            self._join(self.fresh)
+        elif not self._explore():
+            raise StopNow(StopReason.CONVERGED_LOOSE)
+
+    def size(self) -> str:
+        """How many neurons there are, and who searches."""
+        return f"{len(self.directions)} neurons, oracle {self.oracle.name}"
+
+    def told(self) -> tuple[float, float, float]:
+        """The bounds in the units of the given problem."""
+        upper, lower = (self.given.units.objective(each) for each in (self.upper, self.lower))
+        return upper, lower, self.gap
+
+    def tell(self) -> None:
+        """Tell observers, and keep it."""
+        upper, lower, _ = self.told()
+        count = len(self.directions)
+        self.history.append(VectorRound(upper, lower, count, self.clock.elapsed))
+        super().tell()
 
     def answer(self, stop: StopReason) -> VectorSolution:
         """What was found, with neurons of nearly one direction made one where that is no worse."""
@@ -128,7 +144,7 @@ class ColumnGeneration:
         self.V, self.lower = relaxed.V, relaxed.bound
         for _ in range(FEW):
             self._join(self._likely(relaxed.directions))
-            self._tell()
+            self.tell()
         self._tidy()
         statement = (
             f"the {relaxed.kind} relaxation over {relaxed.patterns} patterns, solved by "
@@ -152,7 +168,7 @@ class ColumnGeneration:
         if found is not None:
             found = found.in_units(units.x + units.y)
         stop = stop.beside(proof.verdict, proof.rel_gap)
-        return VectorSolution(proof, self.given, method, found, tuple(self.rounds), stop)
+        return VectorSolution(proof, self.given, method, found, tuple(self.history), stop)
 
     # -- underneath ------------------------------------------------------------
 
@@ -161,15 +177,15 @@ class ColumnGeneration:
         space = self.problem.space
         terms = Terms.of(space, self.problem.row_weights(self.nu))
         points = np.vstack([directions, self.directions]) @ space.axes.T
-        points = terms.climb(points)
+        points = terms.climb(points, self.clock)
         points = np.array([terms.polish(point) for point in points])
         points, _ = distinct(points, terms.values(points), MOST_DIRECTIONS)
         return space.outward(points)
 
     def _likely_gap(self, found: VectorSeparation) -> float:
         """The gap if no direction had a larger value than those found."""
-        scaled = self.problem.best_scale(self.nu, found.lower) * self.nu
-        return relative_gap(self.primal, self.problem.dual_objective(scaled))
+        likely = best_multiple(self.problem, self.nu, found.lower)
+        return relative_gap(self.upper, likely.value)
 
     def _search(self, oracle: VectorOracle, rel: float) -> VectorSeparation:
         """Search at the dual point, scaled until it is feasible; the best bound is kept."""
@@ -181,7 +197,7 @@ class ColumnGeneration:
             self.directions,
         )
         bound = lower_bound(self.problem, self.nu, found.upper * (1 + ROOM * self.tol))
-        if bound.value > self.lower or not self.rounds:
+        if bound.value > self.lower or not self.history:
             self.V, self.lower, self.found = bound.V, bound.value, found
         return found
 
@@ -189,7 +205,7 @@ class ColumnGeneration:
         """Solve over known and new neurons, let them slide, and solve once more."""
         zeros = np.zeros(len(fresh))
         self._solve(np.vstack([self.directions, fresh]), np.concatenate([self.sizes, zeros]))
-        moved = slide(self.problem, self.network, STEPS)
+        moved = slide(self.problem, self.network, STEPS, self.clock)
         if moved is not self.network:
             self._solve_at(moved)
 
@@ -198,8 +214,8 @@ class ColumnGeneration:
 
         Such descents leave networks that no climb improves, where climbs miss the largest pulls.
         """
-        before, known = self.primal, self.network
-        rng = np.random.default_rng(len(self.rounds))
+        before, known = self.upper, self.network
+        rng = np.random.default_rng(len(self.history))
         drawn = rng.standard_normal((EXPLORE, self.directions.shape[1]))
         drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
         pulls = self.problem.features(drawn).T @ self.nu
@@ -211,8 +227,8 @@ class ColumnGeneration:
         hidden = np.concatenate([known.hidden, seeds.hidden])
         output = np.concatenate([known.output, seeds.output])
         wide = VectorNetwork(hidden, output, known.intercept, known.patches)
-        self._solve_at(slide(self.problem, wide, EXPLORE_STEPS))
-        return before - self.primal > WORTH * abs(before)
+        self._solve_at(slide(self.problem, wide, EXPLORE_STEPS, self.clock))
+        return before - self.upper > WORTH * abs(before)
 
     def _solve_at(self, network: VectorNetwork) -> None:
         """The group lasso over a network's directions, and over those that are not among them."""
@@ -238,26 +254,15 @@ class ColumnGeneration:
         self.nu = problem.dual_point(network)
         self.directions, self.sizes = directions[on], norms[on]
         value = problem.objective(network)
-        if value <= self.primal:
-            self.network, self.primal = network, value
+        if value <= self.upper:
+            self.network, self.upper = network, value
 
     def _tidy(self) -> None:
         """Merge neurons of nearly one direction, if the objective stays within the tolerance."""
         merged = self.network.merge(MERGE)
         merged = self.problem.network(merged.hidden, merged.output)
-        if len(merged) < len(self.network):
-            moved = slide(self.problem, merged, STEPS)
+        if len(merged) < len(self.network) and not self.clock.expired:
+            moved = slide(self.problem, merged, STEPS, self.clock)
             value = self.problem.objective(moved)
-            if value <= self.primal or relative_gap(value, self.lower) <= 0.5 * self.tol:
-                self.network, self.primal = moved, value
-
-    def _tell(self) -> None:
-        seconds = self.clock.elapsed
-        count = len(self.directions)
-        upper, lower = (self.given.units.objective(each) for each in (self.primal, self.lower))
-        self.rounds.append(VectorRound(upper, lower, count, seconds))
-        event = ProgressEvent(
-            "solve", len(self.rounds), seconds, upper, lower, self.gap,
-            f"{count} neurons, oracle {self.oracle.name}",
-        )  # fmt: skip
-        registry().notify("relu_opt_progress", event=event)
+            if value <= self.upper or relative_gap(value, self.lower) <= 0.5 * self.tol:
+                self.network, self.upper = moved, value
