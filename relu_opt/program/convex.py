@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from relu_opt.arrays import FloatArray, IntArray, as_floats, as_positive, as_rows, frozen
+from relu_opt.clock import Clock
 from relu_opt.errors import DataError, did_you_mean
 from relu_opt.program.cones import ConeRows, Projections, project_cones
 from relu_opt.program.loss_term import LossTerm, of_mean_one
@@ -291,12 +292,16 @@ class ConvexProgram(LossTerm):
 
     # -- dual ------------------------------------------------------------------
 
-    def correlations(self, nu: FloatArray, which: IntArray | None = None) -> FloatArray:
-        """XᵀD_iν of every pattern (or of those chosen), (p, d)."""
+    def correlations(
+        self, nu: FloatArray, which: IntArray | None = None, clock: Clock | None = None
+    ) -> FloatArray:
+        """XᵀD_iν of every pattern (or of those chosen), (p, d); `TimeUp` ends it between parts."""
         if which is not None:
             return np.asarray(self.patterns.unpack(which).astype(np.float64) * nu @ self.X)
         result = np.empty((len(self.patterns), self.d))
         for part in self.patterns.chunks():
+            if clock is not None and part.start:
+                clock.check()
             masked = self.patterns.unpack(part).astype(np.float64)
             masked *= nu
             np.matmul(masked, self.X, out=result[part])

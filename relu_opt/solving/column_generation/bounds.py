@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -33,13 +32,6 @@ class Answer:
     lower: float
 
 
-class Before(NamedTuple):
-    """The bounds of a stage before an iteration."""
-
-    upper: float
-    lower: float
-
-
 class Bounds(CuttingPlanes[None]):
     """A search that reaches the λ asked for (`target`) through others (`prog`), in stages.
 
@@ -55,7 +47,8 @@ class Bounds(CuttingPlanes[None]):
         self.target = self.prog = prog
         self.options = options
         self.patience, self.stalled = patience, 0
-        self.before: Before | None = None
+        # The stage's bounds before an iteration.
+        self.before: tuple[float, float] | None = None
         self.last_told = (np.nan, np.nan, np.nan)
         value = prog.mean_loss(np.zeros(prog.n) + prog.best_intercept(np.zeros(prog.n)))
         self.answer = Answer(np.zeros(prog.weights_shape), value, np.zeros(prog.n), -np.inf)
@@ -108,17 +101,16 @@ class Bounds(CuttingPlanes[None]):
         good = min(self.gap, self.final_gap) <= self.options.tol
         return StopReason.CONVERGED if good else StopReason.NUMERICAL
 
-    def progressed(self, before: Before) -> bool:
+    def progressed(self, before: tuple[float, float]) -> bool:
         """Whether either bound has moved."""
         whole = self.distance
-        return (
-            before.upper - self.upper > PROGRESS * whole
-            or self.lower - before.lower > PROGRESS * min(whole, abs(self.lower))
+        return before[0] - self.upper > PROGRESS * whole or self.lower - before[1] > PROGRESS * min(
+            whole, abs(self.lower)
         )
 
     def solve(self) -> None:
         """One iteration."""
-        self.before = Before(self.upper, self.lower)
+        self.before = self.upper, self.lower
         self.advance()
 
     def told(self) -> tuple[float, float, float]:

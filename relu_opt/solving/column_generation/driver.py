@@ -26,7 +26,7 @@ from relu_opt.plugins.types import RawSolution, SolveOptions, StopReason
 from relu_opt.program import ConvexProgram
 from relu_opt.program.multipliers import ConeMultipliers
 from relu_opt.proof.verdict import relative_gap
-from relu_opt.solving.column_generation.bounds import Before, Bounds
+from relu_opt.solving.column_generation.bounds import Bounds
 from relu_opt.solving.column_generation.design import Design
 from relu_opt.solving.column_generation.master import QuadraticSolver, solve_master
 from relu_opt.solving.column_generation.neurons import Neurons, outward
@@ -88,7 +88,7 @@ class Search(Bounds):
     ) -> None:
         super().__init__(prog, options, max_iter, PATIENCE)
         self.solver = solver
-        self.pricer = Pricer(prog, self.clock.check, projector)
+        self.pricer = Pricer(prog, self.clock, projector)
         self.neurons = Neurons(prog.d)
         self.working: IntArray = np.empty(0, dtype=np.intp)
         self.block_sizes = np.zeros(len(prog.signs) * len(prog.patterns))
@@ -271,7 +271,7 @@ class Search(Bounds):
             self.seen, self.anchor = self.look(self.anchor.nu)
             self.base = self.anchor
 
-    def progressed(self, before: Before) -> bool:
+    def progressed(self, before: tuple[float, float]) -> bool:
         """Whether either bound has moved, or blocks have joined; near the end, how fast."""
         joined, self.known = len(self.working) > self.known, len(self.working)
         if self.gap <= END:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from relu_opt.arrays import FloatArray, IntArray
+from relu_opt.clock import Clock
 from relu_opt.program import ConvexProgram
 from relu_opt.program.cones import Projections
 from relu_opt.program.multipliers import ConeMultipliers
@@ -27,7 +28,7 @@ Projector = Callable[
 
 # What runs between two looks at the clock: blocks, and entries of their slacks and faces.
 BATCH_BLOCKS = 128
-BATCH_ENTRIES = 4_000_000
+BATCH_ENTRIES = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,9 @@ class Pricer:
     Block b is pattern b with sign +1 for b < p, and pattern b − p with sign −1 beyond.
     """
 
-    def __init__(
-        self, prog: ConvexProgram, check: Callable[[], None], projector: Projector
-    ) -> None:
+    def __init__(self, prog: ConvexProgram, clock: Clock, projector: Projector) -> None:
         self.prog = prog
-        self.check = check
+        self.clock = clock
         self.projector = projector
         self.cones = prog.activation == "relu"
         blocks = len(prog.signs) * len(prog.patterns)
@@ -87,7 +86,7 @@ class Pricer:
         self, nu: FloatArray, blocks: IntArray, enough: float = 0.0
     ) -> tuple[Look, FloatArray]:
         """Project the chosen blocks at ν, (m, d), and bound all others; see `project`."""
-        common = self.prog.correlations(nu)
+        common = self.prog.correlations(nu, clock=self.clock)
         points = self.project(common, blocks, enough)
         return self.bound(nu, common), points
 
@@ -120,7 +119,7 @@ class Pricer:
         points = np.empty((len(blocks), self.prog.d))
         size = max(1, min(BATCH_BLOCKS, BATCH_ENTRIES // (self.prog.n + self.prog.d**2)))
         for start in range(0, len(blocks), size):
-            self.check()
+            self.clock.check()
             part = blocks[start : start + size]
             guesses = [self.rows(int(b)) for b in part]
             found = self.projector(self.prog, common, part, guesses, enough)

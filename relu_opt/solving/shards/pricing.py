@@ -8,6 +8,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from relu_opt.arrays import FloatArray, IntArray
+from relu_opt.clock import Clock
 from relu_opt.plugins.manager import registry
 from relu_opt.plugins.types import State
 from relu_opt.program.convex import ConvexProgram
@@ -72,7 +73,7 @@ def price(
     """
     with threadpool_limits(1, user_api="blas"):
         prog = base.with_lam(lam).with_patterns(shard)
-        pricer = Pricer(prog, lambda: None, projector())
+        pricer = Pricer(prog, Clock(), projector())
         if before is not None:
             pricer.adopt(before.multipliers)
         return _priced(prog, pricer, nu, most)
