@@ -34,6 +34,7 @@ class TestCvxpy(Patient):
     backend = "cvxpy"
 
 
+@pytest.mark.slow
 class TestCvxpyWithScs(Patient):
     """A first-order method."""
 

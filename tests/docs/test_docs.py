@@ -50,7 +50,9 @@ DRAW = (
     "vector_pictures.py",
 )
 # What takes long: the pictures of the documentation, a cluster, and the longest pages.
-SLOW = {*DRAW, "dask_cluster.py", "estimators.md", "optimal-sets.md", "path.md", "pictures.md"}
+SLOW = {*DRAW, "custom_backend.py", "dask_cluster.py"}
+SLOW |= {"backends.md", "estimators.md", "more-machines.md", "optimal-sets.md", "path.md"}
+SLOW |= {"pictures.md", "report.md"}
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NEEDS = re.compile(r"^<!-- needs: (\w+) -->$", re.MULTILINE)
 NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[-+]?\d+)?")

@@ -5,6 +5,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import relu_opt as ro
 
+pytestmark = pytest.mark.slow
 QUICK = {"n_lams": 2, "lam_min_ratio": 0.03, "cv": 2, "n_gates": 10}
 
 
@@ -13,7 +14,6 @@ def test_at_one_lam(estimator, check):
     check(estimator)
 
 
-@pytest.mark.slow
 @parametrize_with_checks(
     [ro.ReLURegressorCV(**QUICK), ro.ReLUClassifierCV(**QUICK, activation="gated")]
 )

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+# Distributions are built and installed.
+pytestmark = pytest.mark.slow
 COMMAND = "import sys; from relu_opt.cli import main; sys.exit(main())"
 
 
@@ -113,7 +115,6 @@ def test_a_strangers_loss_is_trained_and_rechecked_by_its_name(fresh, table, tmp
     fresh.run("-c", textwrap.dedent(alone), proof)
 
 
-@pytest.mark.slow
 def test_the_strangers_conformance_test_passes(fresh, tmp_path):
     test = ROOT / "plugins" / "example_third_party" / "test_conformance.py"
     options = ("-q", "-p", "no:cacheprovider", "-c", os.devnull, f"--rootdir={tmp_path}")

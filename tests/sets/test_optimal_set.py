@@ -163,7 +163,7 @@ def test_extremes_min_norm_and_tuning_against_other_solvers(seed):
     assert error @ error <= least @ least * (1 + 1e-6)
 
 
-@pytest.mark.parametrize("pairs", [5, 6, 7, 8])
+@pytest.mark.parametrize("pairs", [5, 6, 7, pytest.param(8, marks=pytest.mark.slow)])
 def test_the_narrowest_of_many(pairs):
     # Two opposite neurons of half the weight each, which is the most that either can have.
     S = set_of(crosspolytope(np.linspace(1, 2, pairs)))
