@@ -25,6 +25,7 @@ from relu_opt.path.solution_path import solution_path as solution_path
 from relu_opt.plugins.manager import backends as backends
 from relu_opt.program import ConicProgram as ConicProgram
 from relu_opt.program import ConvexProgram as ConvexProgram
+from relu_opt.program import Leaky as Leaky
 from relu_opt.program import LinearProgram as LinearProgram
 from relu_opt.program import Patterns as Patterns
 from relu_opt.program import QuadraticProgram as QuadraticProgram

@@ -85,7 +85,7 @@ def make_program():
 
 def dense_blocks(prog):
     """X_b = s D_i X of every block, written out: (signs, p, n, d)."""
-    masks = prog.patterns.masks.T.astype(float)
+    masks = np.where(prog.patterns.masks.T, 1.0, prog.activation.slope)
     return np.array([[s * mask[:, None] * prog.X for mask in masks] for s in prog.signs])
 
 
@@ -101,11 +101,12 @@ def solve_with_atoms(prog):
 
     total, penalty, constraints = 0.0, 0.0, []
     masks = prog.patterns.masks
+    counts = np.where(masks, 1.0, prog.activation.slope)
     for sign, i in product(prog.signs, range(len(prog.patterns))):
         w = cp.Variable(prog.d)
-        total = total + sign * (masks[:, i, None] * prog.X) @ w
+        total = total + sign * (counts[:, i, None] * prog.X) @ w
         penalty = penalty + cp.norm(w, 2)
-        if prog.activation == "relu":
+        if prog.activation != "gated":
             constraints.append((2.0 * masks[:, i, None] - 1.0) * prog.X @ w >= 0)
     if prog.intercept:
         total = total + cp.Variable()

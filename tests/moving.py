@@ -35,7 +35,7 @@ class Moving:
         assert sorted(order) == list(range(len(blocks)))
         gates = None if network.gates is None else network.gates[order]
         return blocks[order], ro.ReLUNetwork(
-            network.hidden[order], network.output[order], network.intercept, gates
+            network.hidden[order], network.output[order], network.intercept, gates, network.slope
         )
 
     def differences(self, change, step):

@@ -23,7 +23,7 @@ MARKS = ("<!-- made by docs/site/reference.py -->\n", "<!-- written by hand -->\
 # The package's own names, in the order in which they are read.
 OWN = {
     "Patterns": "sample_patterns enumerate_patterns Patterns",
-    "Problems": "ConvexProgram LinearProgram QuadraticProgram ConicProgram ReLUNetwork",
+    "Problems": "ConvexProgram Leaky LinearProgram QuadraticProgram ConicProgram ReLUNetwork",
     "Solving": (
         "solve Solution train_globally solve_program ProgramSolution cross_check CrossCheck "
         "backends show_progress"
@@ -37,7 +37,7 @@ OWN = {
 }
 # The families, and the pages that say more.
 FAMILIES = {
-    "losses": "classification.md",
+    "losses": "losses.md",
     "program": "patterns.md",
     "proof": "certificates.md",
     "progress": "pictures.md",

@@ -52,17 +52,18 @@ class ConvexModel:
         check_memory(prog, COPIES)
         units = Units.of(prog)
         masks = prog.patterns.masks.astype(np.float64)
+        counts = prog.counts(slice(None)).T
         X = units.weight / units.fit * prog.X
         z = cp.Variable(prog.n)
         weights = [cp.Variable((prog.d, len(prog.patterns))) for _ in prog.signs]
         total = sum(
-            sign * cp.sum(cp.multiply(masks, X @ W), axis=1)
+            sign * cp.sum(cp.multiply(counts, X @ W), axis=1)
             for sign, W in zip(prog.signs, weights, strict=True)
         )
         fits = (total + cp.Variable() if prog.intercept else total) == z
         signed = 2.0 * masks - 1.0
         cones = [cp.multiply(signed, prog.cone_rows.unit @ W) >= 0 for W in weights]
-        if prog.activation == "gated":
+        if prog.activation.gated:
             cones = []
         loss, slacks = _loss(prog, units, z)
         norms = cp.sum([cp.sum(cp.norm(W, 2, axis=0)) for W in weights])

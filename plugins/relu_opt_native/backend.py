@@ -62,7 +62,7 @@ def _train(program: ConvexProgram, options: SolveOptions, threads: int) -> RawSo
 
     loaded = time.perf_counter() - started
     steps = cast(int, options.extra["max_iter"])
-    if program.activation == "gated":
+    if program.activation.gated:
         raw = train_gated(program, options, steps)
     else:
         with ThreadPoolExecutor(threads) as executor:

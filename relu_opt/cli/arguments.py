@@ -58,7 +58,7 @@ BackendName = Annotated[
 LossName = Annotated[
     str, typer.Option(help="squared, huber, quantile, poisson, logistic, hinge or squared_hinge.")
 ]
-Activation = Annotated[str, typer.Option(help="relu or gated.")]
+Activation = Annotated[str, typer.Option(help="relu, gated, leaky or absolute.")]
 Bias = Annotated[bool, typer.Option("--bias/--no-bias", help="Give the hidden neurons a bias.")]
 Intercept = Annotated[
     bool, typer.Option("--intercept/--no-intercept", help="Unpenalised constant at the output.")

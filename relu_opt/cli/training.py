@@ -13,6 +13,7 @@ from relu_opt import ConvexProgram, Solution, sample_patterns, solve, train_glob
 from relu_opt.cli.output import tol_facts
 from relu_opt.config import Settings, load_settings
 from relu_opt.errors import DataError
+from relu_opt.program.activations import get_activation
 from relu_opt.program.losses import get_loss
 from relu_opt.progress.bar import Reporter
 from relu_opt.tabular.default_lam import default_lam
@@ -133,7 +134,7 @@ def build_program(
         1.0 if recipe.lam is None else recipe.lam,
         sample_patterns(X, recipe.gates, seed),
         loss=get_loss(recipe.loss),
-        activation=recipe.activation,
+        activation=get_activation(recipe.activation),
         intercept=recipe.intercept,
     )
     return program if recipe.lam is not None else program.with_lam(default_lam(program))
@@ -189,7 +190,7 @@ def program_facts(program: ConvexProgram, preprocessing: Preprocessing) -> dict[
     """What `--json` says of the training problem, apart from lam."""
     return {
         "loss": program.loss.name,
-        "activation": program.activation,
+        "activation": program.activation.name,
         "patterns": len(program.patterns),
         "bias": preprocessing.bias,
         "intercept": program.intercept,

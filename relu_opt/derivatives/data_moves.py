@@ -48,7 +48,7 @@ class DataMoves:
     @cached_property
     def _active(self) -> FloatArray:
         """s_j times the pattern, (k, n)."""
-        return self.system.signs[:, None] * self.system.masks
+        return self.system.signs[:, None] * self.system.counts
 
     @cached_property
     def _slope(self) -> FloatArray:

@@ -115,7 +115,7 @@ def contacts(found: OptimalSet, on: BoolArray) -> tuple[list[Contact], float, fl
     """For each neuron that is on, the hyperplanes that hold it; the face and the slack margin."""
     prog, chosen = found.program, found.found
     neurons = np.flatnonzero(on)
-    if prog.activation == "gated":
+    if prog.activation.gated:
         nothing = Contact(np.empty(0, dtype=np.intp), np.empty(0), 0)
         return [nothing] * len(neurons), np.inf, np.inf
     blocks = chosen.blocks[on[chosen.neuron]]
@@ -171,7 +171,7 @@ def _norm_bounds(prog: ConvexProgram, bound: DualBound) -> FloatArray:
 
 def _largest(prog: ConvexProgram, nu: FloatArray, upper: FloatArray) -> float:
     """max_b ‖v_b‖ given what each does not exceed; 0 where nothing is known to exceed it."""
-    if prog.activation == "gated":
+    if prog.activation.gated:
         return float(upper.max())
     common, largest = prog.correlations(nu), 0.0
     order = np.argsort(-upper)

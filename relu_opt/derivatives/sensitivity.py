@@ -341,7 +341,7 @@ class Sensitivity:
                     neuron=j,
                 )
             active = (height > 0) & ~on_plane
-            parts.append(np.where(active[:, None], sign * turns, 0.0))
+            parts.append(self._prog.activation.apply(sign * turns, active[:, None]))
         if self._prog.intercept:
             parts.append(np.ones((len(data), 1)))
         return np.hstack([np.zeros((len(data), 0)), *parts])

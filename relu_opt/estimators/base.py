@@ -26,6 +26,7 @@ from relu_opt.arrays import (
 from relu_opt.config import load_settings
 from relu_opt.errors import DataError
 from relu_opt.path.folds import Fold
+from relu_opt.program.activations import Activation, get_activation
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.losses import Loss, get_loss
 from relu_opt.program.network import ReLUNetwork
@@ -110,7 +111,7 @@ class ReLUEstimator(BaseEstimator, ABC):
 
     n_gates: int
     loss: str | Loss
-    activation: str
+    activation: str | Activation
     bias: bool
     intercept: bool
     standardize: bool
@@ -276,11 +277,9 @@ class ReLUEstimator(BaseEstimator, ABC):
         scaling = self._scaling(samples)
         X = scaling.rows(samples.features)
         patterns = self._patterns(X)
-        loss = get_loss(self.loss)
+        kind = get_loss(self.loss), get_activation(self.activation)
         programs = [
-            ConvexProgram(
-                X, y, 1.0, patterns, loss, self.activation, samples.weight, self.intercept
-            )
+            ConvexProgram(X, y, 1.0, patterns, *kind, samples.weight, self.intercept)
             for y in targets
         ]
         self.solutions_, self.scaling_ = tuple(self._solve(programs, samples)), scaling

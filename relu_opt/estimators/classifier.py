@@ -17,6 +17,7 @@ from relu_opt.errors import DataError, did_you_mean
 from relu_opt.estimators.base import ReLUEstimator, Samples
 from relu_opt.estimators.fitting import AtOneLam, ReLUPathCV
 from relu_opt.path.solution_path import RATIO
+from relu_opt.program.activations import Activation
 from relu_opt.program.losses import Loss, get_loss
 from relu_opt.tabular.default_lam import vector_lam
 from relu_opt.train.several_outputs.public import TOL, train_vector
@@ -205,7 +206,7 @@ class ReLUClassifier(AtOneLam, _Classifier):
         *,
         loss: str | Loss = "logistic",
         class_weight: ClassWeight = None,
-        activation: str = "relu",
+        activation: str | Activation = "relu",
         bias: bool = True,
         intercept: bool = False,
         standardize: bool = True,
@@ -317,7 +318,7 @@ class ReLUClassifierCV(ReLUPathCV, _Classifier):
         n_gates: int = 100,
         loss: str | Loss = "logistic",
         class_weight: ClassWeight = None,
-        activation: str = "relu",
+        activation: str | Activation = "relu",
         bias: bool = True,
         intercept: bool = False,
         standardize: bool = True,

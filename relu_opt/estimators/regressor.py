@@ -14,6 +14,7 @@ from relu_opt.errors import DataError
 from relu_opt.estimators.base import ReLUEstimator
 from relu_opt.estimators.fitting import AtOneLam, ReLUPathCV
 from relu_opt.path.solution_path import RATIO
+from relu_opt.program.activations import Activation
 from relu_opt.program.losses import Loss, get_loss
 from relu_opt.tabular.scaling import moments
 
@@ -84,7 +85,7 @@ class ReLURegressor(AtOneLam, _Regressor):
     loss : {"squared", "huber", "quantile", "poisson"} or Loss
         Of the standardised target, or, for "poisson", of the counts as they are; `Huber(delta)`
         and `Quantile(level)` for a threshold or a level of your own.
-    activation : {"relu", "gated"}
+    activation : {"relu", "gated", "leaky", "absolute"} or Leaky
         Which kind of network.
     bias : bool
         Whether neurons have a bias, which is regularised with their weights.
@@ -135,7 +136,7 @@ class ReLURegressor(AtOneLam, _Regressor):
         n_gates: int = 100,
         *,
         loss: str | Loss = "squared",
-        activation: str = "relu",
+        activation: str | Activation = "relu",
         bias: bool = True,
         intercept: bool = False,
         standardize: bool = True,
@@ -212,7 +213,7 @@ class ReLURegressorCV(ReLUPathCV, _Regressor):
         n_jobs: int | None = None,
         n_gates: int = 100,
         loss: str | Loss = "squared",
-        activation: str = "relu",
+        activation: str | Activation = "relu",
         bias: bool = True,
         intercept: bool = False,
         standardize: bool = True,

@@ -17,6 +17,7 @@ def from_arrays(
     output_bias: float = 0.0,
     gates: ArrayLike | None = None,
     gate_bias: ArrayLike | None = None,
+    slope: float = 0.0,
 ) -> ReLUNetwork:
     """The network of some layers' weights, such as those of torch or pyscnn.
 
@@ -35,6 +36,8 @@ def from_arrays(
         Gate vectors of a gated network, one row a neuron; pyscnn's G is its transpose.
     gate_bias : (m,) array, optional
         Biases of the gates; zero if only the neurons have some.
+    slope : float
+        κ of a leaky ReLU.
 
     Returns
     -------
@@ -70,7 +73,7 @@ def from_arrays(
         first = np.column_stack([first, _biases(bias, "bias", neurons)])
         if second is not None:
             second = np.column_stack([second, _biases(gate_bias, "gate_bias", neurons)])
-    return ReLUNetwork(first, last, output_bias, second)
+    return ReLUNetwork(first, last, output_bias, second, slope)
 
 
 def _biases(values: ArrayLike | None, name: str, neurons: int) -> FloatArray:

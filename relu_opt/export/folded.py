@@ -42,6 +42,8 @@ class Folded:
         What is taken from the features first; None for nothing.
     classes : (float, float) or None
         The values that a negative and another prediction stand for; None for a regression.
+    slope : float
+        κ of a leaky ReLU.
     """
 
     hidden: FloatArray
@@ -52,6 +54,7 @@ class Folded:
     gate_bias: FloatArray | None
     centre: FloatArray | None
     classes: tuple[float, float] | None
+    slope: float = 0.0
 
 
 def fold(
@@ -103,7 +106,8 @@ def fold(
             "A feature's or the target's deviation is so small or large that the weights on raw "
             "values overflow. Rescale the column, and train again."
         )
-    return Folded(hidden, hidden_bias, output, constant, gates, gate_bias, centre, classes)
+    folded = hidden, hidden_bias, output, constant, gates, gate_bias, centre, classes
+    return Folded(*folded, network.slope)
 
 
 def check_fit(network: ReLUNetwork, preprocessing: Preprocessing | None, bias: bool) -> None:

@@ -18,13 +18,14 @@ from relu_opt.arrays import FloatArray
 from relu_opt.errors import DataError
 from relu_opt.export.folded import check_fit
 from relu_opt.io import write_text
+from relu_opt.program.activations import activation_of
 from relu_opt.program.network import ReLUNetwork
 from relu_opt.tabular.preprocessing import Preprocessing
 from relu_opt.verify.archives import regular_file
 
 FORMAT, VERSION = "relu_opt network", 1
 KEYS = ("format", "version", "activation", "features", "hidden", "output", "intercept")
-OPTIONAL = ("gates", "preprocessing")
+OPTIONAL = ("gates", "preprocessing", "slope")
 MAX_BYTES = 2**30
 LARGEST = sys.float_info.max
 
@@ -55,11 +56,10 @@ def to_json(
         If network and preprocessing do not fit together, or the file cannot be written.
     """
     check_fit(network, preprocessing, bias=False)
-    gated = network.gates is not None
     content: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
-        "activation": "gated" if gated else "relu",
+        **network.activation.meta,
         "features": network.hidden.shape[1],
         "hidden": network.hidden.tolist(),
         "output": network.output.tolist(),
@@ -154,9 +154,8 @@ def _rebuilt(content: object) -> tuple[ReLUNetwork, Preprocessing | None]:
             missing=missing,
             unknown=strange,
         )
-    if content["activation"] not in ("relu", "gated"):
-        raise DataError(f"its activation is {content['activation']!r:.40}.")
-    if (content["activation"] == "gated") != ("gates" in content):
+    activation = activation_of(content)
+    if activation.gated != ("gates" in content):
         raise DataError("a gated network has 'gates', and another has none.")
     features = content["features"]
     if isinstance(features, bool) or not isinstance(features, int) or features < 1:
@@ -166,6 +165,7 @@ def _rebuilt(content: object) -> tuple[ReLUNetwork, Preprocessing | None]:
         _vector(content["output"], "output"),
         _vector([content["intercept"]], "intercept")[0],
         _matrix(content["gates"], "gates", features) if "gates" in content else None,
+        activation.slope,
     )
     if "preprocessing" not in content:
         return network, None

@@ -188,7 +188,11 @@ def _add_network(graph: _Graph, folded: Folded) -> None:
         return graph.node("Gemm", inputs, f"{name}_values", transB=1)
 
     values = linear("hidden", folded.hidden, folded.bias)
-    if folded.gates is None:
+    if folded.gates is None and folded.slope:
+        # LeakyRelu has its slope in single precision.
+        slope = graph.constant("slope", np.array([folded.slope]))
+        active = graph.node("PRelu", [values, slope], "active")
+    elif folded.gates is None:
         active = graph.node("Relu", [values], "active")
     else:
         gated = linear("gates", folded.gates, folded.gate_bias)

@@ -46,8 +46,9 @@ def to_torch(
     Returns
     -------
     torch.nn.Module
-        `Sequential(Linear, ReLU, Linear)` in double precision, from (n, d₀) to (n, 1); for a
-        gated network, a layer with `linear` and a fixed `gate` in place of the first two.
+        `Sequential(Linear, ReLU, Linear)` in double precision, from (n, d₀) to (n, 1), with
+        LeakyReLU for a leaky network; for a gated one, a layer with `linear` and a fixed `gate`
+        in place of the first two.
 
     Raises
     ------
@@ -61,7 +62,9 @@ def to_torch(
     hidden = _linear(folded.hidden, _shifted(folded, folded.hidden, folded.bias))
     output = _linear(folded.output[None, :], np.array([folded.constant]))
     if folded.gates is None:
-        made: Module = torch.nn.Sequential(hidden, torch.nn.ReLU(), output)
+        slope, nn = folded.slope, torch.nn
+        active = nn.LeakyReLU(negative_slope=slope) if slope else nn.ReLU()
+        made: Module = nn.Sequential(hidden, active, output)
         return made
     gate = _linear(folded.gates, _shifted(folded, folded.gates, folded.gate_bias))
     return torch.nn.Sequential(_gated_layer()(hidden, gate), output)
@@ -73,7 +76,8 @@ def from_torch(module: Module) -> ReLUNetwork:
     Parameters
     ----------
     module : torch.nn.Module
-        `Sequential(Linear, ReLU, Linear)` with one output, or what `to_torch` returned.
+        `Sequential(Linear, ReLU, Linear)` with one output, or LeakyReLU in the middle, or what
+        `to_torch` returned.
 
     Returns
     -------
@@ -94,9 +98,12 @@ def from_torch(module: Module) -> ReLUNetwork:
     nn = torch.nn
     layers = list(module) if type(module) is nn.Sequential else [module]
     gates: tuple[Any, Any] = (None, None)
+    slope = 0.0
     match [type(layer) for layer in layers]:
         case [nn.Linear, nn.ReLU, nn.Linear]:
             hidden = layers[0]
+        case [nn.Linear, nn.LeakyReLU, nn.Linear]:
+            hidden, slope = layers[0], float(layers[1].negative_slope)
         case [kind, nn.Linear] if kind is _gated_layer():
             hidden, gates = layers[0].linear, weights_of(layers[0].gate)
         case kinds:
@@ -109,7 +116,7 @@ def from_torch(module: Module) -> ReLUNetwork:
     weights, bias = weights_of(hidden)
     output, constant = weights_of(layers[-1])
     intercept = 0.0 if constant is None or not len(constant) else float(constant[0])
-    network = from_arrays(weights, output, bias, intercept, *gates)
+    network = from_arrays(weights, output, bias, intercept, *gates, slope=slope)
     _check_agreement(module, network, hidden.bias is not None)
     return network
 

@@ -246,8 +246,8 @@ def _piece(network: ReLUNetwork, constant: float, left: float, right: float) -> 
     """The values at the ends of a piece, by the neurons that are on in its middle."""
     rows = _with_constant(network, np.array([[(left + right) / 2], [left], [right]]), constant)
     planes = network.hidden if network.gates is None else network.gates
-    on = rows[0] @ planes.T > 0
-    ends = (rows[1:] @ network.hidden.T * on) @ network.output + network.intercept
+    counts = network.activation.counts(rows[0] @ planes.T > 0)
+    ends = (rows[1:] @ network.hidden.T * counts) @ network.output + network.intercept
     return float(ends[0]), float(ends[1])
 
 

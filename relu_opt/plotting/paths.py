@@ -89,7 +89,7 @@ def _norms(path: SolutionPath, axes: Axes) -> None:
     shown = np.where(on[:-2] | on[1:-1] | on[2:], norms, np.nan)
     plus = blocks < len(path.program.patterns)
     names = ["output sign +1", "output sign −1"]
-    if path.program.activation == "gated":
+    if path.program.activation.gated:
         names = ["gated neurons", ""]
     for chosen, colour, name in zip((plus, ~plus), (BLUE, RED), names, strict=True):
         lines = axes.plot(path.lams, shown[:, chosen], color=colour, lw=1, alpha=0.7)

@@ -104,8 +104,10 @@ class _Pieces:
             lines.append(switches @ plane.T)
             each = np.zeros((len(network), classes, 3))
             each[:, k] = network.output[:, None] * (network.hidden @ plane.T)
-            adds.append(each)
-            constants[k, 2] = network.intercept
+            # What a neuron adds where it is on, beside what it adds everywhere.
+            adds.append((1 - network.slope) * each)
+            constants[k] = network.slope * each[:, k].sum(axis=0)
+            constants[k, 2] += network.intercept
         return cls(np.concatenate(lines), np.concatenate(adds), constants)
 
     def on(self, point: FloatArray) -> BoolArray:

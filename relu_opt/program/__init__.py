@@ -1,5 +1,6 @@
 """The backend-neutral model: data, patterns, the convex program, networks."""
 
+from relu_opt.program.activations import Activation, Leaky
 from relu_opt.program.arrangement import (
     count_patterns,
     count_patterns_bound,
@@ -13,9 +14,11 @@ from relu_opt.program.network import ReLUNetwork
 from relu_opt.program.patterns import Patterns, patterns_of_gates, sample_patterns
 
 __all__ = [
+    "Activation",
     "Cones",
     "ConicProgram",
     "ConvexProgram",
+    "Leaky",
     "LinearProgram",
     "Patterns",
     "QuadraticProgram",

@@ -2,8 +2,10 @@ r"""The convex training program, as the backends and the certificate see it.
 
     minimise  F(Σ_b X_b w_b + c) + λ Σ_b ‖w_b‖₂   subject to  w_b ∈ K_i(b)       (relu)
 
-with blocks b = (i, s), X_b = s D_i X and signs s = ±1; gated networks have no cones and the
-sign +1 only. F(z) = (1/n) Σ_k s_k ℓ(z_k, y_k) is a mean, so λ does not change with n: the
+with blocks b = (i, s), X_b = s D_i X and signs s = ±1; a leaky ReLU of slope κ has D_i + κ(I − D_i)
+for D_i, and gated networks have no cones and the sign +1 only.
+
+F(z) = (1/n) Σ_k s_k ℓ(z_k, y_k) is a mean, so λ does not change with n: the
 λ of Mishkin & Pilanci (ICML 2023, §2) is n times this one. c is an optional output intercept,
 which is not penalised.
 """
@@ -20,15 +22,14 @@ from numpy.typing import ArrayLike
 
 from relu_opt.arrays import FloatArray, IntArray, as_floats, as_positive, as_rows, frozen
 from relu_opt.clock import Clock
-from relu_opt.errors import DataError, did_you_mean
+from relu_opt.errors import DataError
+from relu_opt.program.activations import RELU, Activation, get_activation
 from relu_opt.program.cones import ConeRows, Projections, project_cones
 from relu_opt.program.loss_term import LossTerm, of_mean_one
 from relu_opt.program.losses import Loss, get_loss
 from relu_opt.program.patterns import Patterns
 from relu_opt.program.units import PLAIN, Units
 from relu_opt.rounding import gamma
-
-ACTIVATIONS = ("relu", "gated")
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +49,8 @@ class ConvexProgram(LossTerm):
     loss : str or Loss
         `squared`, `logistic`, `squared_hinge`, `hinge`, `huber`, or a loss object such as
         `Huber(delta=0.5)`.
-    activation : {"relu", "gated"}
-        Gated networks need patterns with gates.
+    activation : {"relu", "gated", "leaky", "absolute"} or Activation
+        Gated networks need patterns with gates; `Leaky(slope)` has a slope of your own.
     sample_weight : (n,) array, optional
         Weights > 0; they are rescaled to mean 1.
     intercept : bool
@@ -58,7 +59,7 @@ class ConvexProgram(LossTerm):
     Attributes
     ----------
     signs : tuple of float
-        Output signs of the blocks: (1, −1) for relu, (1,) for gated.
+        Output signs of the blocks: (1, −1), or (1,) for gated.
     weights_shape : tuple of int
         (2, p, d) for relu, [0] holding the blocks of sign +1; (1, p, d) for gated.
     lam_max : float
@@ -76,7 +77,7 @@ class ConvexProgram(LossTerm):
     lam: float
     patterns: Patterns
     loss: Loss = field(default="squared")  # type: ignore[assignment]
-    activation: str = "relu"
+    activation: Activation = RELU
     sample_weight: FloatArray | None = None
     intercept: bool = False
 
@@ -93,12 +94,7 @@ class ConvexProgram(LossTerm):
                 X=self.X.shape,
                 y=self.y.shape,
             )
-        if self.activation not in ACTIVATIONS:
-            raise DataError(
-                f"Unknown activation {self.activation!r}. "
-                f"{did_you_mean(str(self.activation), ACTIVATIONS)}",
-                activation=self.activation,
-            )
+        settle(self, "activation", get_activation(self.activation))
         self.loss.check_targets(self.y, self.intercept)
         self._check_patterns(self.patterns)
         if self.sample_weight is not None:
@@ -117,12 +113,12 @@ class ConvexProgram(LossTerm):
                 patterns=patterns.n,
                 X=self.n,
             )
-        if self.activation == "gated" and patterns.gates is None:
+        if self.activation.gated and patterns.gates is None:
             raise DataError(
                 "A gated network predicts through its gates, and these patterns have none. "
                 "Use sample_patterns, or pass gates to Patterns."
             )
-        if self.activation == "gated" and patterns.remainders is not None:
+        if self.activation.gated and patterns.remainders is not None:
             raise DataError(
                 "Some of these patterns are cells too thin to hold a double, so that no gate of a "
                 "gated network has them. Use sample_patterns, or the relu activation."
@@ -141,7 +137,7 @@ class ConvexProgram(LossTerm):
     def __repr__(self) -> str:
         return (
             f"ConvexProgram(n={self.n}, d={self.d}, p={len(self.patterns)}, lam={self.lam:g}, "
-            f"loss={self.loss.name!r}, activation={self.activation!r})"
+            f"loss={self.loss.name!r}, activation={self.activation.name!r})"
         )
 
     # -- sizes -----------------------------------------------------------------
@@ -158,7 +154,7 @@ class ConvexProgram(LossTerm):
 
     @property
     def signs(self) -> tuple[float, ...]:
-        return (1.0, -1.0) if self.activation == "relu" else (1.0,)
+        return self.activation.signs
 
     @property
     def weights_shape(self) -> tuple[int, int, int]:
@@ -245,14 +241,18 @@ class ConvexProgram(LossTerm):
             np.tensordot(np.asarray(self.signs), self.check_weights(weights), axes=1)
         )
 
+    def counts(self, which: slice | IntArray) -> FloatArray:
+        """How often each sample counts in chosen patterns: D_i + κ(I − D_i), one *row* each."""
+        return self.activation.counts(self.patterns.unpack(which))
+
     def fits_of_patterns(self, signed: FloatArray) -> FloatArray:
-        """Σ_i D_i X u_i, (n,), of one vector u_i a pattern, (p, d)."""
+        """Σ_i (D_i + κ(I − D_i)) X u_i, (n,), of one vector u_i a pattern, (p, d)."""
         active = np.flatnonzero(signed.any(axis=1))
         total = np.zeros(self.n)
         step = max(1, 2**22 // self.n)
         for start in range(0, len(active), step):
             part = active[start : start + step]
-            total += np.einsum("kn,nk->n", self.patterns.unpack(part), self.X @ signed[part].T)
+            total += np.einsum("kn,nk->n", self.counts(part), self.X @ signed[part].T)
         return total
 
     def check_weights(self, weights: ArrayLike) -> FloatArray:
@@ -279,7 +279,7 @@ class ConvexProgram(LossTerm):
 
     def cone_violation(self, weights: FloatArray) -> float:
         """Largest violation of a cone, relative to the row's and the block's norm."""
-        if self.activation == "gated":
+        if self.activation.gated:
             return 0.0
         sign, which = np.nonzero(weights.any(axis=2))
         worst, step = 0.0, max(1, 2**22 // self.n)
@@ -295,14 +295,17 @@ class ConvexProgram(LossTerm):
     def correlations(
         self, nu: FloatArray, which: IntArray | None = None, clock: Clock | None = None
     ) -> FloatArray:
-        """XᵀD_iν of every pattern (or of those chosen), (p, d); `TimeUp` ends it between parts."""
+        """Xᵀ(D_i + κ(I − D_i))ν of every pattern (or of those chosen), (p, d).
+
+        `TimeUp` ends it between parts.
+        """
         if which is not None:
-            return np.asarray(self.patterns.unpack(which).astype(np.float64) * nu @ self.X)
+            return np.asarray(self.counts(which) * nu @ self.X)
         result = np.empty((len(self.patterns), self.d))
         for part in self.patterns.chunks():
             if clock is not None and part.start:
                 clock.check()
-            masked = self.patterns.unpack(part).astype(np.float64)
+            masked = self.counts(part)
             masked *= nu
             np.matmul(masked, self.X, out=result[part])
         return result
@@ -337,20 +340,29 @@ class ConvexProgram(LossTerm):
 
         0 where it is no larger than what rounding may make of a zero.
         """
+        return self._lam_max(cones=not self.activation.gated)
+
+    @property
+    def lam_max_without_cones(self) -> float:
+        """max_b ‖X_bᵀ∇F(0)‖, which is at least `lam_max` and needs no projections."""
+        return self._lam_max(cones=False)
+
+    def _lam_max(self, cones: bool) -> float:
         own = self._canonical_data
-        pull = own._strongest_pull()
+        pull = own._strongest_pull(cones)
         return self.units.strength(pull) if pull > own._pull_of_rounding() else 0.0
 
     def _pull_of_rounding(self) -> float:
         """What rounding may add to max_b g_b(−∇F(0)): that of the slopes, and of sums of n."""
         reach = (self.sample_scale * self.loss.slope_terms(self.y)) @ np.abs(self.X)
-        return gamma(2 * self.n + 16) * float(np.linalg.norm(reach))
+        rounding = gamma(2 * self.n + 16) * self.activation.reach
+        return rounding * float(np.linalg.norm(reach))
 
-    def _strongest_pull(self) -> float:
-        """max_b g_b(−∇F(0)) as it is computed."""
+    def _strongest_pull(self, cones: bool) -> float:
+        """max_b g_b(−∇F(0)) as it is computed, or max_b ‖X_bᵀ∇F(0)‖ without cones."""
         common = self.correlations(self.dual_start())
         norms = np.linalg.norm(common, axis=1)
-        if self.activation == "gated":
+        if not cones:
             return float(norms.max())
         largest = 0.0
         order = np.argsort(-norms)

@@ -165,7 +165,8 @@ def check_memory(prog: ConvexProgram, copies: float = 2.5) -> None:
         If it needs more than `LIMIT_BYTES`.
     """
     signs, patterns, features = prog.weights_shape
-    rows = 1.5 * prog.n if prog.activation == "relu" else 0.5 * prog.n
+    rows = (1.0 if prog.activation.slope else 0.5) * prog.n
+    rows += 0 if prog.activation.gated else prog.n
     needed = copies * BYTES_PER_ENTRY * rows * signs * patterns * features
     if needed > LIMIT_BYTES:
         raise DataError(
@@ -193,7 +194,7 @@ def lower_to_conic(prog: ConvexProgram) -> Lowering:
     signs, patterns, d = prog.weights_shape
     blocks, n = signs * patterns, prog.n
     unit_rows = prog.cone_rows.unit[prog.cone_rows.norms > 0]
-    cone_rows = len(unit_rows) if prog.activation == "relu" else 0
+    cone_rows = 0 if prog.activation.gated else len(unit_rows)
 
     # Rows: fits, the loss's inequalities, cones, norms, the loss's quadratic and exponential part.
     cones_at = n + loss.nonnegative.b.size
@@ -246,7 +247,11 @@ def _weight_columns(
 ) -> csc_array:
     """The columns of all blocks: X_b in the rows of the fits, −S_iX (rows of unit norm), −I."""
     signs, patterns, d = prog.weights_shape
-    active = np.unpackbits(prog.patterns.packed, axis=1, count=prog.n).sum(axis=1, dtype=np.int64)
+    slope = prog.activation.slope
+    active = np.full(patterns, prog.n)
+    if not slope:
+        masks = np.unpackbits(prog.patterns.packed, axis=1, count=prog.n)
+        active = masks.sum(axis=1, dtype=np.int64)
     heights = np.tile(active + len(unit_rows) + 1, signs)
     starts = np.r_[0, np.cumsum(np.repeat(heights, d))]
     kept = prog.cone_rows.norms > 0
@@ -256,10 +261,12 @@ def _weight_columns(
     for block in range(signs * patterns):
         sign, pattern = divmod(block, patterns)
         mask = prog.patterns.unpack(slice(pattern, pattern + 1))[0]
-        on = np.flatnonzero(mask)
+        on = np.arange(prog.n) if slope else np.flatnonzero(mask)
         part = slice(starts[block * d], starts[(block + 1) * d])
         values, where = data[part].reshape(d, -1), indices[part].reshape(d, -1)
         values[:, : len(on)] = prog.signs[sign] * scaled[on].T
+        if slope:
+            values[:, : len(on)] *= np.where(mask, 1.0, slope)
         where[:, : len(on)] = on
         if len(unit_rows):
             values[:, len(on) : -1] = -np.where(mask[kept], unit_rows.T, -unit_rows.T)

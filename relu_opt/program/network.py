@@ -1,6 +1,7 @@
 r"""Two-layer networks, and the map between networks and blocks of the convex program.
 
-A ReLU network predicts Σ_j (xᵀu_j)_+ a_j + c; a gated one Σ_j 1[xᵀg_j ≥ 0] (xᵀu_j) a_j + c.
+A ReLU network predicts Σ_j (xᵀu_j)_+ a_j + c; a leaky one has φ_κ(xᵀu_j) (see `activations`), a
+gated one 1[xᵀg_j ≥ 0] xᵀu_j in place of (xᵀu_j)_+.
 A block w of sign s is the balanced neuron u = w/√‖w‖, a = s√‖w‖, which has
 ½(‖u‖² + a²) = ‖w‖: both programs then have the same objective (Pilanci & Ergen, ICML 2020).
 """
@@ -27,6 +28,7 @@ from relu_opt.arrays import (
 )
 from relu_opt.errors import DataError
 from relu_opt.io import complete, need, read_npz, write_npz
+from relu_opt.program.activations import GATED, Activation, Leaky
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.loss_term import of_mean_one
 from relu_opt.program.losses import Loss, get_loss
@@ -39,7 +41,7 @@ TINY = 1e-100
 
 @dataclass(frozen=True, eq=False)
 class ReLUNetwork:
-    """A two-layer ReLU or gated-ReLU network with one output.
+    """A two-layer ReLU, leaky-ReLU or gated-ReLU network with one output.
 
     Parameters
     ----------
@@ -51,6 +53,8 @@ class ReLUNetwork:
         The output constant c.
     gates : (m, d) array, optional
         Gate vectors, one row a neuron; with them the network is a gated-ReLU network.
+    slope : float
+        κ < 1 of a leaky ReLU; 0 for ReLU and gated networks.
 
     Raises
     ------
@@ -62,6 +66,7 @@ class ReLUNetwork:
     output: FloatArray
     intercept: float = 0.0
     gates: FloatArray | None = None
+    slope: float = 0.0
 
     def __post_init__(self) -> None:
         settle = object.__setattr__
@@ -75,7 +80,10 @@ class ReLUNetwork:
                 hidden=self.hidden.shape,
                 output=self.output.shape,
             )
+        settle(self, "slope", Leaky(self.slope).slope)
         if self.gates is not None:
+            if self.slope:
+                raise DataError("A gated network has no slope. Leave slope or gates out.")
             settle(self, "gates", as_weights(self.gates, "gates", 2))
             if self.gates.shape != self.hidden.shape:
                 raise DataError(
@@ -89,15 +97,18 @@ class ReLUNetwork:
         return len(self.output)
 
     def __repr__(self) -> str:
-        kind = "ReLU" if self.gates is None else "gated ReLU"
-        return f"ReLUNetwork({len(self)} {kind} neurons, {self.hidden.shape[1]} features)"
+        size = f"{len(self)} {self.activation.kind} neurons, {self.hidden.shape[1]} features"
+        return f"ReLUNetwork({size})"
+
+    @property
+    def activation(self) -> Activation:
+        """What its neurons are."""
+        return Leaky(self.slope) if self.gates is None else GATED
 
     def activations(self, X: FloatArray) -> FloatArray:
         """The hidden layer at the rows of X: (n, m)."""
-        linear = X @ self.hidden.T
-        if self.gates is None:
-            return np.maximum(linear, 0.0)
-        return np.where(masks_of(X, self.gates.T), linear, 0.0)
+        on = None if self.gates is None else masks_of(X, self.gates.T)
+        return self.activation.apply(X @ self.hidden.T, on)
 
     def predict(self, X: ArrayLike) -> FloatArray:
         """Outputs at the rows of X: (n,).
@@ -155,11 +166,11 @@ class ReLUNetwork:
         sizes = np.sqrt(norms) * np.sqrt(np.abs(self.output))
         keep = contributing(sizes)
         size = sizes[keep]
-        return ReLUNetwork(
-            self.hidden[keep] / norms[keep, None] * size[:, None],
-            np.sign(self.output[keep]) * size,
-            self.intercept,
-            None if self.gates is None else self.gates[keep],
+        return replace(
+            self,
+            hidden=self.hidden[keep] / norms[keep, None] * size[:, None],
+            output=np.sign(self.output[keep]) * size,
+            gates=None if self.gates is None else self.gates[keep],
         )
 
     def merge(self, tol: float = 1e-9) -> ReLUNetwork:
@@ -182,11 +193,11 @@ class ReLUNetwork:
         total = np.zeros((len(firsts), self.hidden.shape[1]))
         np.add.at(total, group, blocks)
         root = np.sqrt(np.linalg.norm(total, axis=1))
-        return ReLUNetwork(
-            total / root[:, None],
-            np.sign(balanced.output[firsts]) * root,
-            self.intercept,
-            None if balanced.gates is None else balanced.gates[firsts],
+        return replace(
+            self,
+            hidden=total / root[:, None],
+            output=np.sign(balanced.output[firsts]) * root,
+            gates=None if balanced.gates is None else balanced.gates[firsts],
         )
 
     def to_arrays(self) -> dict[str, FloatArray]:
@@ -196,6 +207,8 @@ class ReLUNetwork:
             "output": self.output,
             "intercept": np.array(self.intercept),
         }
+        if self.slope:
+            arrays["slope"] = np.array(self.slope)
         return arrays if self.gates is None else {**arrays, "gates": self.gates}
 
     @classmethod
@@ -206,6 +219,7 @@ class ReLUNetwork:
             need(arrays, "output", "f", 1),
             float(need(arrays, "intercept", "f", 0)),
             need(arrays, "gates", "f", 2) if "gates" in arrays else None,
+            float(need(arrays, "slope", "f", 0)) if "slope" in arrays else 0.0,
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -282,7 +296,8 @@ def network_from_weights(
         blocks / root[:, None],
         np.asarray(prog.signs)[sign] * root,
         intercept,
-        gates.T[which] if prog.activation == "gated" and gates is not None else None,
+        gates.T[which] if prog.activation.gated and gates is not None else None,
+        prog.activation.slope,
     )
 
 
@@ -349,8 +364,11 @@ def weights_from_network(
     DataError
         If a neuron lies in none of the program's cones.
     """
-    if (network.gates is not None) != (prog.activation == "gated"):
-        raise DataError(f"The program is {prog.activation} and the network is of the other kind.")
+    if network.activation != prog.activation:
+        raise DataError(
+            f"The program is of {prog.activation.kind} networks, and the network has "
+            f"{network.activation.kind} neurons."
+        )
     if network.hidden.shape[1] != prog.d:
         raise DataError(
             f"The network takes {network.hidden.shape[1]} features, and the program's data have "
@@ -370,7 +388,7 @@ def weights_from_network(
     weights = np.zeros(prog.weights_shape)
     blocks = balanced.hidden * np.abs(balanced.output)[:, None]
     signs = np.sign(balanced.output)
-    if prog.activation == "gated":
+    if prog.activation.gated:
         np.add.at(weights[0], place, blocks * signs[:, None])
     else:
         np.add.at(weights, ((signs < 0).astype(np.intp), place), blocks)

@@ -90,7 +90,7 @@ def network_in_units(prog: ConvexProgram, network: ReLUNetwork) -> ReLUNetwork:
     constant = float(prog.units.in_targets(np.array(network.intercept)))
     if not (np.isfinite(hidden).all() and np.isfinite(output).all() and math.isfinite(constant)):
         return network
-    return ReLUNetwork(hidden, output, constant, network.gates)
+    return replace(network, hidden=hidden, output=output, intercept=constant)
 
 
 def _residuals(
@@ -110,7 +110,7 @@ def _residuals(
         directions = blocks / np.linalg.norm(blocks, axis=1, keepdims=True)
         common = own.correlations(mine.nu, place[inside])
         points = signs[:, None] * common
-        if own.activation == "relu":
+        if not own.activation.gated:
             masks = own.patterns.unpack(place[inside])
             violation = float(own.cone_rows.violation(blocks, masks).max())
             flat = np.where(signs > 0, 0, len(own.patterns)) + place[inside]
@@ -133,7 +133,6 @@ def _verdict(
     prog: ConvexProgram, primal: float, dual: float, outside: np.ndarray, scope: str, tol: float
 ) -> tuple[Verdict, str]:
     """What the numbers say, unless they do not speak of this network."""
-    kind = "ReLU" if prog.activation == "relu" else "gated ReLU"
     whom = "of any width" if scope == "all" else f"with neurons in {PATTERNS[scope]}"
     if len(outside):
         return Verdict.INCONCLUSIVE, (
@@ -141,7 +140,7 @@ def _verdict(
             "lower bound does not speak of this network. Add the neurons' patterns, or use scope "
             "'own' or 'all'."
         )
-    return judge(primal, dual, tol, f"{kind} network {whom}", prog.loss)
+    return judge(primal, dual, tol, f"{prog.activation.kind} network {whom}", prog.loss)
 
 
 def _worth(prog: ConvexProgram, network: ReLUNetwork, coverage: Coverage) -> list[str]:

@@ -18,11 +18,12 @@ import numpy as np
 
 from relu_opt.arrays import FloatArray
 from relu_opt.io import need
+from relu_opt.program.activations import Activation
 from relu_opt.program.losses import Loss
 from relu_opt.program.multipliers import ConeMultipliers
 from relu_opt.program.network import ReLUNetwork
 from relu_opt.program.patterns import Patterns
-from relu_opt.proof.entries import LOSS, Arrays, Meta, Part, array, entry
+from relu_opt.proof.entries import ACTIVATION, LOSS, Arrays, Meta, Part, array, entry
 from relu_opt.proof.record import Certificate
 
 
@@ -196,7 +197,7 @@ class NetworkCertificate(Certificate):
     multipliers: Annotated[ConeMultipliers, MULTIPLIERS]
     patterns: Annotated[Patterns, PATTERNS]
     loss: Annotated[Loss, LOSS]
-    activation: Annotated[str, entry("activation", str)]
+    activation: Annotated[Activation, ACTIVATION]
     sample_weight: Annotated[FloatArray | None, array("sample_weight", 1, optional=True)]
     intercept: Annotated[bool, entry("intercept", bool)]
     scope: Annotated[str, entry("scope", str)]

@@ -86,6 +86,7 @@ def bound_at(
     with np.errstate(all="ignore"):
         # What doubles within two roundings of ν may add.
         nearby = charge(2) * float(np.abs(nu) @ np.linalg.norm(own.X, axis=1))
+        nearby *= own.activation.reach
     return _best_multiple(prog, own, nu, known, prog.units.in_strength(largest) + nearby)
 
 
@@ -118,7 +119,7 @@ def _best_multiple(
     kept = settled(own, scaled)
     # Entries that moved by more than rounding change each norm by no more than this.
     moved = float(np.abs(kept - scaled) @ np.linalg.norm(own.X, axis=1))
-    moved *= 1 + charge(own.n + own.d + 8)
+    moved *= own.activation.reach * (1 + charge(own.n + own.d + 8))
     largest = (scale * largest + moved) * (1 + charge(3))
     # D is concave and D(0) is not negative.
     share = 1.0 if largest <= own.lam else own.lam / largest * (1 - charge(2))
@@ -158,7 +159,7 @@ def _feasibility(
         common, error = _correlations(prog, nu)
         norms = np.linalg.norm(common, axis=1)
         largest = _norms_above(common, error)
-        if prog.activation == "gated":
+        if prog.activation.gated:
             multipliers, most = ConeMultipliers.pack({}), float(largest.max())
         else:
             multipliers, most = _cone_bounds(prog, common, error, norms, known)
@@ -169,17 +170,18 @@ def _feasibility(
 
 
 def _correlations(prog: ConvexProgram, nu: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """XᵀD_iν of every pattern, (p, d), and what rounding may add to any of its entries, (d,)."""
+    """What `ConvexProgram.correlations` gives, and what rounding may add to any entry, (d,)."""
     X, n = prog.X, prog.n
     common = np.zeros((len(prog.patterns), prog.d))
     step = chunk_rows(n)
     for part in prog.patterns.chunks():
-        masked = prog.patterns.unpack(part) * nu
+        masked = prog.counts(part) * nu
         for start in range(0, n, step):
             rows = slice(start, start + step)
             common[part] += masked[:, rows] @ X[rows]
     sizes = (np.abs(nu) @ np.abs(X)) * (1 + charge(n + 2))
-    return common, charge(depth(n) + 4) * sizes
+    activation = prog.activation
+    return common, charge(depth(n) + 4 + activation.rounds) * activation.reach * sizes
 
 
 def _norms_above(vectors: FloatArray, error: FloatArray) -> FloatArray:

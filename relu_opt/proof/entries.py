@@ -11,6 +11,7 @@ import numpy as np
 
 from relu_opt.arrays import as_tolerance
 from relu_opt.io import maybe, need
+from relu_opt.program.activations import activation_of
 from relu_opt.program.losses import check_saved, make_loss
 
 Arrays = Mapping[str, np.ndarray]
@@ -54,6 +55,7 @@ LOSS = Part(
     entries=lambda loss: {"loss": loss.name, "loss_parameters": loss.parameters},
     check=check_saved,
 )
+ACTIVATION = Part(lambda _, meta: activation_of(meta), entries=lambda activation: activation.meta)
 
 
 @cache

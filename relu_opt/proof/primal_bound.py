@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -41,7 +42,7 @@ def objective_above(
     if not prog.loss.proves or not in_reach(hidden, output, constant):
         return math.inf
     with np.errstate(all="ignore"):
-        fits, error = hidden_part(own.X, hidden, output, network.gates)
+        fits, error = hidden_part(own.X, replace(network, hidden=hidden, output=output))
         loss = loss_above(own, fits, error, constant, y)
         penalty = squares_above(hidden) * 0.5**odd + squares_above(output) * 2.0**odd
         value = (loss + 0.5 * own.lam * penalty) * (1 + charge(8))
@@ -67,14 +68,13 @@ def squares_above(values: FloatArray) -> float:
     return math.fsum(squares.tolist()) * (1 + charge(math.prod(values.shape[1:]) + 3))
 
 
-def hidden_part(
-    X: FloatArray, hidden: FloatArray, output: FloatArray, gates: FloatArray | None
-) -> tuple[FloatArray, FloatArray]:
-    """Σ_j (x_kᵀu_j)_+ a_j, without the constant, and what rounding may make of it, (n,) each.
+def hidden_part(X: FloatArray, network: ReLUNetwork) -> tuple[FloatArray, FloatArray]:
+    """Σ_j φ(x_kᵀu_j) a_j, without the constant, and what rounding may make of it, (n,) each.
 
-    The error is also for all layers within two roundings of these.
-    x ↦ x_+ adds no error, so that wrong signs of ReLU neurons are in it.
+    The error is also for all layers within two roundings of these. φ makes of a change at most
+    `reach` times it, so that wrong signs of neurons without gates are in it.
     """
+    hidden, output, activation = network.hidden, network.output, network.activation
     m, d = hidden.shape
     fits = np.zeros(len(X))
     if not m:
@@ -83,7 +83,8 @@ def hidden_part(
     for start in range(0, len(X), step):
         rows = X[start : start + step]
         linear = rows @ hidden.T
-        active = linear > 0 if gates is None else masks_of(rows, gates.T)
-        fits[start : start + step] = np.where(active, linear, 0.0) @ output
+        on = None if network.gates is None else masks_of(rows, network.gates.T)
+        fits[start : start + step] = activation.apply(linear, on) @ output
     sizes = np.abs(X) @ (np.abs(hidden).T @ np.abs(output))
-    return fits, charge(d + m + 8) * (1 + charge(d + m + 8)) * sizes
+    rounds = charge(d + m + 8 + activation.rounds)
+    return fits, rounds * (1 + rounds) * activation.reach * sizes

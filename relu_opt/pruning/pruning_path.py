@@ -164,6 +164,7 @@ class PruningPath:
             base.output[keep] * root,
             float(self.intercepts[row]),
             None if base.gates is None else base.gates[keep],
+            base.slope,
         )
 
     def at_width(self, width: int) -> ReLUNetwork:

@@ -93,6 +93,7 @@ def in_units(model: Model) -> ReLUNetwork:
         folded.output,
         folded.constant,
         None if gates is None else planes(gates, folded.gate_bias),
+        folded.slope,
     )
 
 

@@ -81,7 +81,7 @@ def prepared_words(evidence: Evidence) -> str:
 def program_part(evidence: Evidence) -> list[object]:
     """The training problem."""
     program = evidence.program
-    kind = "gated ReLU" if program.activation == "gated" else "ReLU"
+    kind = program.activation.kind
     constant = ", and a free constant at the output" if program.intercept else ""
     kept = "listed: they are all that the data have" if program.patterns.complete else "sampled"
     return [
@@ -94,7 +94,7 @@ def program_part(evidence: Evidence) -> list[object]:
         facts(
             [
                 ("loss", program.loss.name),
-                ("activation", program.activation),
+                ("activation", program.activation.name),
                 ("lam", f"{program.lam:.6g}"),
                 ("patterns", f"{len(program.patterns):,}, {kept}"),
                 ("rows × columns", f"{program.n:,} × {program.d:,}"),

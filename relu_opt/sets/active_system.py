@@ -18,7 +18,7 @@ from functools import cached_property
 import numpy as np
 import scipy.linalg
 
-from relu_opt.arrays import BoolArray, FloatArray, IntArray
+from relu_opt.arrays import FloatArray, IntArray
 from relu_opt.program.convex import ConvexProgram
 
 # Rows whose part outside the span of the others is a smaller share of them are in it.
@@ -34,15 +34,15 @@ class ActiveSystem:
     prog : ConvexProgram
     signs : (k,) array
         Output signs of the neurons.
-    masks : (k, n) array of bool
-        Their patterns.
+    counts : (k, n) array
+        How often each row counts in their patterns: 1 where it is on, κ where it is off.
     bases : list of (d, r_j) arrays
         Orthonormal bases N_j of their faces.
     """
 
     prog: ConvexProgram
     signs: FloatArray
-    masks: BoolArray
+    counts: FloatArray
     bases: list[FloatArray]
 
     @cached_property
@@ -62,8 +62,8 @@ class ActiveSystem:
         """M, with a column of ones for the intercept: (n, size)."""
         X = self.prog.X
         parts = [
-            sign * mask[:, None] * (X @ basis)
-            for sign, mask, basis in zip(self.signs, self.masks, self.bases, strict=True)
+            sign * counts[:, None] * (X @ basis)
+            for sign, counts, basis in zip(self.signs, self.counts, self.bases, strict=True)
         ]
         if self.prog.intercept:
             parts.append(np.ones((len(X), 1)))
@@ -132,7 +132,7 @@ def active_system(
 ) -> ActiveSystem:
     """The equations of neurons in given patterns, whose cones' `faces` rows hold them."""
     bases = [face_basis(prog.X, rows) for rows in faces]
-    return ActiveSystem(prog, signs, prog.patterns.unpack(places), bases)
+    return ActiveSystem(prog, signs, prog.counts(places), bases)
 
 
 def newton_step(system: ActiveSystem, z: FloatArray) -> FloatArray:

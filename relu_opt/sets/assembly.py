@@ -20,11 +20,10 @@ STRAY = 1e-6
 def activations(prog: ConvexProgram, found: Equicorrelation, X: FloatArray) -> FloatArray:
     """What neurons of size one contribute to the outputs at the rows of X, (rows, k)."""
     linear = X @ found.units.T
-    if prog.activation == "relu":
-        return np.maximum(linear, 0.0) * found.signs
     gates = prog.patterns.gates
-    assert gates is not None  # noqa: S101 - gated programs have them
-    return np.where(masks_of(X, gates[:, found.places]), linear, 0.0)
+    if not prog.activation.gated or gates is None:
+        return prog.activation.apply(linear) * found.signs
+    return prog.activation.apply(linear, masks_of(X, gates[:, found.places]))
 
 
 def prediction_rows(

@@ -47,12 +47,13 @@ def certified_element(
     k = len(found.units)
     on = np.flatnonzero(x[:k] > 0)
     root = np.sqrt(x[:k][on] * total)
-    gates = prog.patterns.gates if prog.activation == "gated" else None
+    gates = prog.patterns.gates if prog.activation.gated else None
     network = ReLUNetwork(
         root[:, None] * found.units[on],
         root * found.signs[on],
         float(x[k]) if prog.intercept else 0.0,
         None if gates is None else gates.T[found.places[on]],
+        prog.activation.slope,
     )
     proof = certificate_of(prog, network, bound, "program", tol)
     return with_certificate(network, proof)
@@ -72,6 +73,4 @@ def with_certificate(network: ReLUNetwork, proof: NetworkCertificate) -> Certifi
             verdict=proof.verdict.value,
             rel_gap=proof.rel_gap,
         )
-    return CertifiedNetwork(
-        network.hidden, network.output, network.intercept, network.gates, certificate=proof
-    )
+    return CertifiedNetwork(**vars(network), certificate=proof)

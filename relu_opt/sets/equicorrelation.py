@@ -87,7 +87,7 @@ def equicorrelated(
     chosen = blocks[inside]
     units = points[inside] / np.linalg.norm(points[inside], axis=1, keepdims=True)
     signs = np.where(chosen < len(prog.patterns), 1.0, -1.0)
-    if prog.activation == "relu":
+    if not prog.activation.gated:
         firsts, neuron = group_rows(np.column_stack([units, signs]), SAME)
     else:
         # A gated neuron is its gate too, and no two patterns have the same.
@@ -113,7 +113,7 @@ def _candidates(
     common = prog.correlations(bound.nu)
     enough = prog.lam * (1.0 - 2.0 * grey)
     near = np.flatnonzero(np.linalg.norm(common, axis=1) >= enough)
-    if prog.activation == "gated":
+    if prog.activation.gated:
         return near, common[near], [np.empty(0, dtype=np.intp)] * len(near)
     blocks = np.concatenate([near, near + len(prog.patterns)])
     known = bound.multipliers.pieces()

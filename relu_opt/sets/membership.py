@@ -73,7 +73,7 @@ def _neurons_of(
     """Which of the optimal neurons each of a balanced network's is, −1 where none, (m,)."""
     units = network.hidden / np.linalg.norm(network.hidden, axis=1, keepdims=True)
     signs = np.sign(network.output)
-    if prog.activation == "relu":
+    if not prog.activation.gated:
         ours, theirs = (found.units, found.signs), (units, signs)
     else:
         # A gated neuron's gate matters, and its two signs are one.

@@ -260,7 +260,7 @@ class NearOptimalSet(Answer):
                 "Use sample_patterns, or pass gates to Patterns."
             )
         masks, more = prog.patterns.unpack(slice(None)), masks_of(rows, prog.patterns.gates).T
-        if prog.activation == "gated":
+        if prog.activation.gated:
             return with_columns(masks, more, prog.patterns.gates)
         place = locate_neurons(prog, self.network, CONE_TOLERANCE)
         own = masks_of(rows, self.network.hidden.T).T
@@ -306,6 +306,7 @@ def _mixture(home: ReLUNetwork, away: ReLUNetwork, share: float) -> ReLUNetwork:
         np.append(left * home.output, right * away.output),
         (1 - share) * home.intercept + share * away.intercept,
         gates,
+        home.slope,
     )
     return mixed.merge()
 

@@ -183,7 +183,7 @@ class Stack:
 def one_more_row(prog: ConvexProgram, row: FloatArray) -> Patterns:
     """The program's patterns on one more row: both ways for relu, by the gates for gated."""
     masks = prog.patterns.unpack(slice(None))
-    if prog.activation == "gated":
+    if prog.activation.gated:
         return with_columns(masks, masks_of(row[None], _gates(prog)).T, _gates(prog))
     both = np.repeat([False, True], len(masks))[:, None]
     return with_columns(np.tile(masks, (2, 1)), both, None)

@@ -106,7 +106,7 @@ def _solved_for_nu(prog: ConvexProgram, tol: float) -> FloatArray:
 def _candidate(prog: ConvexProgram, theirs: ReLUNetwork) -> FloatArray:
     """ν = −∇F at the fits of a network in canonical units; nan where these are no doubles."""
     own = prog.canonical
-    fits, _ = hidden_part(own.X, theirs.hidden, theirs.output, theirs.gates)
+    fits, _ = hidden_part(own.X, theirs)
     return prog.units.duals(own.dual_candidate(fits))
 
 
@@ -142,10 +142,10 @@ def read_answer(
             network=network.hidden.shape[1],
             data=prog.d,
         )
-    if (network.gates is not None) != (prog.activation == "gated") and len(network):
+    if network.activation != prog.activation and len(network):
         raise DataError(
-            f"The program is for {prog.activation} networks, and this network "
-            f"{'has no' if network.gates is None else 'has'} gates."
+            f"The program is for {prog.activation.kind} networks, and this network has "
+            f"{network.activation.kind} neurons."
         )
     if network.intercept and not prog.intercept:
         raise DataError(

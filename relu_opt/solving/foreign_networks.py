@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from relu_opt.arrays import FloatArray
 from relu_opt.config import settled_tol
 from relu_opt.errors import DataError
+from relu_opt.program.activations import RELU
 from relu_opt.program.arrangement import enumerate_patterns
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.losses import Loss
@@ -120,7 +121,7 @@ def own_program(
         lam,
         _patterns_of(balanced, data),
         loss=loss,  # type: ignore[arg-type]
-        activation="gated" if balanced.gates is not None and len(balanced) else "relu",
+        activation=balanced.activation if len(balanced) else RELU,
         sample_weight=sample_weight,  # type: ignore[arg-type]
         intercept=network.intercept != 0 if intercept is None else intercept,
     )

@@ -94,8 +94,8 @@ def _without_noise(prog: ConvexProgram, raw: RawSolution) -> FloatArray | None:
     sizes = np.linalg.norm(raw.x, axis=2)
     blocks = np.flatnonzero(sizes)
     common = prog.correlations(raw.duals)
-    relu = prog.activation == "relu"
-    points = prog.project(common, blocks).points if relu else common[blocks]
+    gated = prog.activation.gated
+    points = common[blocks] if gated else prog.project(common, blocks).points
     slack = np.zeros(sizes.size)
     slack[blocks] = np.maximum(0.0, 1.0 - np.linalg.norm(points, axis=1) / prog.lam)
     return without_idle_blocks(raw.x, slack.reshape(sizes.shape), float(sizes.sum()))

@@ -326,7 +326,7 @@ def _warm_proof(
         return None
     before = start.program
     same = before.patterns is prog.patterns and np.array_equal(before.X, prog.X)
-    if not same or prog.activation != "relu":
+    if not same or prog.activation.gated or prog.activation != before.activation:
         return None
     known = start.certificate.multipliers
     return replace(known, values=before.units.in_duals(known.values))
@@ -385,11 +385,12 @@ def _onto_cones(prog: ConvexProgram, weights: FloatArray) -> FloatArray:
 
 
 def _promised(own: ConvexProgram, blocks: FloatArray) -> float:
-    """The objective of blocks as neurons, (Xw)₊: in a thin cone D_iXw is another number."""
+    """The objective of blocks as neurons, φ(Xw): in a thin cone D_iXw is another number."""
     fits = own.fits(blocks)
-    if own.activation == "relu":
+    if not own.activation.gated:
         sign, which = np.nonzero(blocks.any(axis=2))
-        fits = np.maximum(own.X @ blocks[sign, which].T, 0.0) @ np.asarray(own.signs)[sign]
+        hidden = own.activation.apply(own.X @ blocks[sign, which].T)
+        fits = hidden @ np.asarray(own.signs)[sign]
     norms = float(np.linalg.norm(blocks, axis=2).sum())
     return own.mean_loss(fits + own.best_intercept(fits)) + own.lam * norms
 

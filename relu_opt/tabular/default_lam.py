@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
@@ -13,18 +12,18 @@ from relu_opt.program.units import exponent
 from relu_opt.rounding import gamma
 from relu_opt.train.several_outputs.public import vector_separation
 
-# lam as a part of the gated network's lam_max. That is at least the ReLU network's, and needs no
-# projections, which take long on many rows.
+# lam as a part of the largest ‖X_bᵀν‖ at the zero network. That is lam_max of a gated network and
+# at least that of others, and needs no projections, which take long on many rows.
 LAM_SHARE = 0.01
 
 
 def default_lam(program: ConvexProgram) -> float:
-    """`LAM_SHARE` of lam_max of the gated network.
+    """`LAM_SHARE` of lam_max as it were without cones.
 
     Where that is zero, the zero network is optimal at every lam, and it is `LAM_SHARE` in the
     units of the data. Three digits, so that the lam that is shown can be typed again.
     """
-    lam_max = replace(program, activation="gated").lam_max
+    lam_max = program.lam_max_without_cones
     return _share(lam_max or program.units.strength(1.0))
 
 

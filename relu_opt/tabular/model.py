@@ -14,7 +14,8 @@ from relu_opt.arrays import FloatArray, as_floats, as_positive
 from relu_opt.errors import DataError
 from relu_opt.io import need, read_npz, write_npz
 from relu_opt.plugins.dispatch import can_start
-from relu_opt.program.convex import ACTIVATIONS, ConvexProgram
+from relu_opt.program.activations import RELU, Activation, activation_of
+from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.losses import Loss, check_saved, make_loss
 from relu_opt.program.network import ReLUNetwork, locate_neurons
 from relu_opt.program.patterns import patterns_of_gates
@@ -51,7 +52,7 @@ class Model:
     gates: FloatArray
     lam: float
     loss: Loss
-    activation: str = "relu"
+    activation: Activation = RELU
     intercept: bool = False
     nu: FloatArray | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -181,7 +182,7 @@ class Model:
             "lam": self.lam,
             "loss": self.loss.name,
             "loss_parameters": self.loss.parameters,
-            "activation": self.activation,
+            **self.activation.meta,
             "output_intercept": self.intercept,
             "provenance": dict(self.provenance),
         }
@@ -203,15 +204,13 @@ def _rebuilt(arrays: dict[str, np.ndarray], meta: Mapping[str, Any]) -> Model:
     parameters, provenance = meta.get("loss_parameters"), meta.get("provenance")
     if not isinstance(parameters, dict) or not isinstance(provenance, dict):
         raise DataError("its description lacks the loss or the provenance.")
-    if meta.get("activation") not in ACTIVATIONS:
-        raise DataError(f"its activation is {meta.get('activation')!r}.")
     return Model(
         ReLUNetwork.from_arrays(arrays),
         Preprocessing.from_meta(meta.get("preprocessing")),
         as_floats(need(arrays, "pattern_gates", "f", 2), "pattern_gates", 2),
         as_positive(meta.get("lam"), "lam"),
         make_loss(str(meta.get("loss")), parameters),
-        str(meta["activation"]),
+        activation_of(meta),
         bool(meta.get("output_intercept")),
         as_floats(need(arrays, "nu", "f", 1), "nu", 1) if "nu" in arrays else None,
         provenance,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from relu_opt.arrays import FloatArray
+from relu_opt.program.activations import GATED, RELU
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.losses import Hinge, Huber, Logistic, SquaredHinge
 from relu_opt.program.patterns import Patterns, patterns_of_gates
@@ -55,13 +56,13 @@ def net_gated_orthogonal() -> ConvexProgram:
     X = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
     y = np.array([3.0, 4.0, 0.3, -0.4])
     gates = np.array([[1.0, -1.0], [1.0, -1.0]])
-    return ConvexProgram(X, y, 0.25, patterns_of_gates(X, gates), activation="gated")
+    return ConvexProgram(X, y, 0.25, patterns_of_gates(X, gates), activation=GATED)
 
 
 def net_gated() -> ConvexProgram:
     """A gated network on the data of `net_squared`: cones where there are none."""
     X, y, patterns = _data()
-    return ConvexProgram(X, y, 0.05, patterns, activation="gated")
+    return ConvexProgram(X, y, 0.05, patterns, activation=GATED)
 
 
 def net_shared_faces() -> ConvexProgram:
@@ -118,7 +119,7 @@ def net_weighted() -> ConvexProgram:
     """Sample weights of mean other than one, with an intercept and the logistic loss."""
     X, y, patterns = _data()
     weight = 1.0 + np.arange(14.0) % 4
-    return ConvexProgram(X, np.sign(y), 0.02, patterns, Logistic(), "relu", weight, True)
+    return ConvexProgram(X, np.sign(y), 0.02, patterns, Logistic(), RELU, weight, True)
 
 
 ONE_SAMPLE = np.array([[[1.375], [0.0]], [[0.0], [0.0]]])

@@ -40,6 +40,7 @@ class Claim:
     hidden: FloatArray
     output: FloatArray
     constant: float
+    slope: float
     gates: FloatArray | None
     gate_bits: ByteArray | None
     nu: FloatArray
@@ -60,6 +61,14 @@ class Claim:
     @property
     def gated(self) -> bool:
         return self.gates is not None
+
+    @property
+    def kind(self) -> str:
+        """What the networks are, in words."""
+        if self.gated:
+            return "gated-ReLU"
+        named = {0.0: "ReLU", -1.0: "absolute-value"}
+        return named.get(self.slope, f"leaky-ReLU (slope {self.slope:g})")
 
     @property
     def terms(self) -> Terms:
@@ -130,7 +139,7 @@ def read_claim(
     patterns = read_entry(arrays, "patterns", np.uint8, (None, (n + 7) // 8))
     if not len(patterns) or (patterns[:, -1] & ((1 << (-n % 8)) - 1)).any():
         raise Flaw("The entry 'patterns' is empty or has bits beyond the last sample.")
-    gated = read_choice(meta, "activation", ("relu", "gated")) == "gated"
+    gated, slope = _activation(arrays, meta)
     if gated != ("gates" in arrays):
         raise Flaw("Gated networks have the entry 'gates', and ReLU networks do not.")
     weight = np.ones(n)
@@ -144,6 +153,7 @@ def read_claim(
         hidden=hidden,
         output=read_entry(arrays, "output", np.float64, (m,)),
         constant=constant,
+        slope=slope,
         gates=gates,
         gate_bits=None if gates is None else _gate_bits(X, gates),
         nu=read_entry(arrays, "nu", np.float64, (n,)),
@@ -161,6 +171,19 @@ def read_claim(
         verdict=read_choice(meta, "verdict", VERDICTS),
         numbers={name: read_number(meta, name) for name in ("primal", "dual", "rel_gap")},
     )
+
+
+def _activation(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> tuple[bool, float]:
+    """Whether neurons have gates, and how often a row counts where they are off."""
+    name = read_choice(meta, "activation", ("relu", "gated", "leaky", "absolute"))
+    if name in ("relu", "gated"):
+        if "slope" in meta or "slope" in arrays:
+            raise Flaw(f"slope is given, and the activation {name} has none.")
+        return name == "gated", 0.0
+    slope = read_number(meta, "slope", lambda value: -math.inf < value < 1)
+    if float(read_entry(arrays, "slope", np.float64, ())) != slope:
+        raise Flaw("The network's slope is not that of the description.")
+    return False, slope
 
 
 def read_loss(meta: Mapping[str, Any], y: FloatArray) -> Loss:

@@ -126,12 +126,16 @@ def _fits(claim: Claim, x: Integers, n: int) -> Integers:
     )
     rows = x.rows(d)
     inner = x.shift + hidden.shift
-    shift = max(inner + output.shift, constant.shift)
-    start, power = constant.scaled(shift)[0], shift - inner - output.shift
+    off = integers([claim.slope])
+    shift = max(inner + output.shift + off.shift, constant.shift)
+    start, power = constant.scaled(shift)[0], shift - inner - output.shift - off.shift
+    # How often a row counts where a neuron is on, and where it is off.
+    whole, part = 1 << off.shift, off.values[0]
     heights = products(rows, hidden.rows(d))
     if claim.gate_bits is None:
         fits = [
-            sum(a * h for a, h in zip(output.values, row, strict=True) if h > 0) for row in heights
+            sum(a * h * (whole if h > 0 else part) for a, h in zip(output.values, row, strict=True))
+            for row in heights
         ]
     else:
         # The signs of gates were taken without rounding.
@@ -157,19 +161,22 @@ def _longest(claim: Claim, x: Integers, nu: Integers) -> Fraction:
     }
     # At least 1, as the rows themselves are packed.
     most = 1 + sum(map(abs, v)) + max((sum(r) for _, r in multipliers.values()), default=0)
-    packing = Packing(len(rows[0]), most * largest(rows))
+    off = integers([claim.slope])
+    one, part = 1 << off.shift, off.values[0]
+    packing = Packing(len(rows[0]), most * largest(rows) * max(one, abs(part)))
     packed = [packing.pack(row) for row in rows]
     pulls = [value * row for value, row in zip(v, packed, strict=True)]
+    everywhere = part * sum(pulls)
     longest = 0
     for i, pattern in enumerate(masks(claim.patterns, n)):
         active = digits(pattern, n)
-        whole = sum(itertools.compress(pulls, active))
+        whole = (one - part) * sum(itertools.compress(pulls, active)) + everywhere
         vectors = [] if i in multipliers and i + p in multipliers else [whole]
         for block, side in ((i, 1), (i + p, -1)):
             if block in multipliers:
                 pairs = zip(*multipliers[block], strict=True)
                 cone = sum((value if active[k] else -value) * packed[k] for k, value in pairs)
-                vectors.append(side * whole + cone)
+                vectors.append(side * whole + one * cone)
         for vector in vectors:
             longest = max(longest, sum(entry * entry for entry in packing.unpack(vector)))
-    return Fraction(longest, 1 << 2 * (shift + x.shift))
+    return Fraction(longest, 1 << 2 * (shift + x.shift + off.shift))

@@ -3,7 +3,8 @@ r"""The re-check of a network with one output: its bounds, in doubles and with e
 With F(z) = (1/n) Σ_k s_k ℓ(z_k, y_k), the network's own objective F(ŷ) + (λ/2) Σ_j (‖u_j‖² + a_j²)
 is an upper bound, and D(ν) = −(1/n) Σ_k s_k ℓ*(−n ν_k/s_k, y_k) is a lower bound for every network
 whose neurons lie in the file's cones, if ‖s XᵀD_iν + (S_iX)ᵀρ_b‖ ≤ λ for every pattern i and
-sign s, with any ρ_b ≥ 0 (Pilanci & Ergen, ICML 2020; no projection has to be trusted).
+sign s, with any ρ_b ≥ 0 (Pilanci & Ergen, ICML 2020; no projection has to be trusted). A leaky ReLU
+of slope κ has D_i + κ(I − D_i) in place of D_i.
 
 Rounding. Each computed quantity comes with a bound on its error that holds for any order of
 summation (`verify.rounding`); sums over samples are cut into chunks, which makes the bounds small.
@@ -77,7 +78,6 @@ def network_statement(
     claim: Claim, primal: float, dual: float, rel_gap: float, arithmetic: str
 ) -> str:
     """What is proved of a network, in plain words."""
-    kind = "gated-ReLU" if claim.gated else "ReLU"
     whose = {
         "own": "with neurons in the patterns that it uses",
         "program": f"with neurons in the {len(claim.patterns)} patterns of its program",
@@ -85,7 +85,7 @@ def network_statement(
     }[claim.scope]
     constant = " and a free output constant" if claim.has_constant else ""
     weights = "weighted " if claim.terms.weights else ""
-    others = above_others(primal, rel_gap, f"{kind} network {whose}", dual)
+    others = above_others(primal, rel_gap, f"{claim.kind} network {whose}", dual)
     return (
         f"With the {weights}mean {claim.loss}, lam = {claim.lam:g}{constant}, the network's "
         f"objective {others}. Proved {ARITHMETIC[arithmetic]}.{_little(claim)}"
@@ -149,18 +149,19 @@ def _fits_doubles(near: Claim) -> bool:
 def _loss_above(claim: Claim, X: FloatArray, y: FloatArray) -> float:
     """The mean loss of the network."""
     (n, d), m = X.shape, len(claim.hidden)
-    fits, rounds = np.zeros(n), d + m + 4
+    # What is off counts `slope` times: one more rounding, and wrong signs are no more wrong than
+    # the number is, times that.
+    fits, rounds = np.zeros(n), d + m + 5
     for part in parts(m, n):
         linear = X @ claim.hidden[part].T
         if claim.gate_bits is None:
-            # A wrong sign is no more wrong than the number is.
             active = linear > 0
         else:
             active = np.unpackbits(claim.gate_bits[part], axis=1, count=n).T == 1
-        fits += np.where(active, linear, 0.0) @ claim.output[part]
+        fits += np.where(active, linear, claim.slope * linear) @ claim.output[part]
         rounds += 1
     sizes = np.abs(X) @ (np.abs(claim.hidden).T @ np.abs(claim.output))
-    error = gamma(rounds) * sizes * (1 + gamma(rounds))
+    error = gamma(rounds) * (_most(claim) * sizes) * (1 + gamma(rounds))
     if claim.hidden.any() and claim.output.any():
         error += UNDERFLOW
     return mean_loss_above(claim, fits, error, claim.constant, y)
@@ -178,6 +179,11 @@ def _penalty_above(claim: Claim, unit: int) -> float:
     return above(penalty, 2)
 
 
+def _most(claim: Claim) -> float:
+    """How often a row counts at most."""
+    return max(1.0, abs(claim.slope))
+
+
 # -- feasibility ---------------------------------------------------------------
 
 
@@ -188,11 +194,13 @@ def _largest(claim: Claim, X: FloatArray, point: DualPoint) -> tuple[float, list
     vectors = np.zeros((p, d))
     step = chunk_rows(n)
     for part in parts(p, n):
-        masked = np.unpackbits(claim.patterns[part], axis=1, count=n) * nu
+        active = np.unpackbits(claim.patterns[part], axis=1, count=n)
+        masked = np.where(active, nu, claim.slope * nu)
         for start in range(0, n, step):
             chunk = slice(start, start + step)
             vectors[part] += masked[:, chunk] @ X[chunk]
-    error = gamma(depth(n) + 2 + point.roundings) * (np.abs(nu) @ sizes) * (1 + gamma(n + 4))
+    error = gamma(depth(n) + 3 + point.roundings) * (np.abs(nu) @ sizes) * (1 + gamma(n + 4))
+    error = error * _most(claim)
     count = p if claim.gated else 2 * p
     high, low = np.zeros(count), np.zeros(count)
     high[:p], low[:p] = _norms(vectors, error, d)
@@ -228,6 +236,6 @@ def _shrink(claim: Claim, X: FloatArray, point: DualPoint, largest: float) -> fl
     """The t for which t times the dual point is feasible."""
     norm = point.share * largest * (1 + 4 * UNIT)
     for row, size in point.moves:
-        norm += size * above(float(np.linalg.norm(X[row])), X.shape[1] + 2)
+        norm += size * _most(claim) * above(float(np.linalg.norm(X[row])), X.shape[1] + 3)
     lam, norm = min(claim.lam, 2.0**RANGE), above(norm, 2 + len(point.moves))
     return 1.0 if norm <= lam * (1 - 2 * UNIT) else lam / norm * (1 - 8 * UNIT)

@@ -6,6 +6,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from targets import targets_of
 
 import relu_opt as ro
 from relu_opt.plugins.manager import observe
@@ -74,6 +75,9 @@ def test_from_lam_max_on_the_zero_network_is_certified(
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("intercept", [False, True])
 def test_small_lam(make_program, share, loss, intercept):
+    if loss == "poisson":
+        # Counts of zero want fits of −∞; below this the last digits of the gap are not found.
+        share = max(share, 1e-3)
     certified(make_program(2, n=25, d=3, p=15, loss=loss, lam_share=share, intercept=intercept))
 
 
@@ -146,13 +150,13 @@ DEGENERATE = degenerate()
 
 @pytest.mark.parametrize(
     ("loss", "intercept"),
-    list(zip(("squared", *LOSSES), (True, False, True, False, True), strict=True)),
+    list(zip(("squared", *LOSSES), (True, False, True, False, True, True), strict=True)),
 )
 @pytest.mark.parametrize("name", DEGENERATE)
 def test_degenerate_data(name, loss, intercept):
     X, y, changes = DEGENERATE[name]
-    if loss in ("logistic", "squared_hinge"):
-        y = np.where(y > np.median(y), 1.0, -1.0)
+    if not ro.program.losses.get_loss(loss).scales:
+        y = targets_of(loss, y - np.median(y))
         intercept = intercept and len(np.unique(y)) > 1
     certified(program(X, y, loss=loss, intercept=intercept, **changes))
 
@@ -163,8 +167,7 @@ def test_features_on_very_different_scales(loss, activation):
     rng = np.random.default_rng(1)
     X = rng.standard_normal((30, 4)) * np.array([1e-6, 1e-2, 1e2, 1e6])
     y = rng.standard_normal(30)
-    if loss in ("logistic", "squared_hinge"):
-        y = np.sign(y)
+    y = targets_of(loss, y)
     certified(program(X, y, loss=loss, activation=activation))
 
 

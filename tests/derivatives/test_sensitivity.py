@@ -16,7 +16,7 @@ from relu_opt.errors import DataError, NotDifferentiable
 
 CASES = [
     (activation, loss, intercept)
-    for activation in ("relu", "gated")
+    for activation in ("relu", "gated", "absolute")
     for loss in ("squared", "logistic", "huber", "squared_hinge")
     for intercept in (False, True)
 ]
@@ -101,7 +101,7 @@ def test_the_derivative_in_the_data(activation, loss, intercept):
     assert cotangent @ got == pytest.approx(operator.rmatvec(cotangent) @ dX.ravel(), rel=1e-9)
 
 
-@pytest.mark.parametrize("activation", ["relu", "gated"])
+@pytest.mark.parametrize("activation", ["relu", "gated", "leaky"])
 @pytest.mark.parametrize("loss", ["logistic", "squared_hinge"])
 def test_labels_count_as_numbers(activation, loss):
     """These losses see y·z only, so a label that grows is a row of X that grows."""
@@ -217,7 +217,7 @@ def test_a_minimal_network_moves_among_the_networks_of_its_neurons():
 
 
 @pytest.mark.parametrize("intercept", [False, True])
-@pytest.mark.parametrize("activation", ["relu", "gated"])
+@pytest.mark.parametrize("activation", ["relu", "gated", "leaky"])
 def test_the_zero_network_does_not_move_above_lam_max(activation, intercept):
     prog = problem(activation, intercept=intercept)
     above = ro.sensitivity(solved(prog.with_lam(1.01 * prog.lam_max)))
@@ -278,7 +278,7 @@ def test_margins_by_their_definitions():
     # Stationarity with the contacts' multipliers: λŵ = s X_Dᵀν + Σ ρ x.
     nu = -prog.loss_gradient(network.predict(prog.X))
     for unit, sign, mask, each in zip(
-        units, result.system.signs, result.system.masks, result.contacts, strict=True
+        units, result.system.signs, result.system.counts, result.contacts, strict=True
     ):
         right = sign * (mask * nu) @ prog.X + each.rho @ prog.X[each.rows]
         np.testing.assert_allclose(right, prog.lam * unit, atol=1e-9)

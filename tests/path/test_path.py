@@ -35,7 +35,7 @@ def diabetes_path(benchmark_programs):
 # -- what is proved between the points -----------------------------------------------------
 
 
-@pytest.mark.parametrize("activation", ["relu", "gated"])
+@pytest.mark.parametrize("activation", ["relu", "gated", "leaky"])
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("intercept", [False, True])
 def test_every_lam_is_certified(make_program, loss, activation, intercept):
@@ -261,7 +261,7 @@ def test_an_interrupt_leaves_a_certified_part(make_program):
 # -- files -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("activation", ["relu", "gated"])
+@pytest.mark.parametrize("activation", ["relu", "gated", "leaky"])
 def test_a_path_comes_back_from_its_file(make_program, tmp_path, activation):
     prog = problem(make_program, "logistic", activation, intercept=True)
     path = ro.solution_path(prog, n_lams=5, eps=1e-2, lam_min_ratio=0.05)

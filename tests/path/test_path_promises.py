@@ -18,7 +18,7 @@ PROGRAMS = st.fixed_dictionaries(
         "d": st.integers(1, 4),
         "p": st.integers(1, 8),
         "loss": st.sampled_from(["squared", "logistic", "squared_hinge", "huber"]),
-        "activation": st.sampled_from(["relu", "gated"]),
+        "activation": st.sampled_from(["relu", "gated", "leaky"]),
         "intercept": st.booleans(),
         "weighted": st.booleans(),
     }

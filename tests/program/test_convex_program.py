@@ -18,13 +18,13 @@ from relu_opt.program import patterns as patterns_module
 from relu_opt.program.losses import Huber
 
 LOSSES = ("squared", "logistic", "squared_hinge", Huber(0.4), "poisson")
-CASES = list(product(LOSSES, ("relu", "gated"), (False, True), (False, True)))
+CASES = list(product(LOSSES, ("relu", "gated", "absolute"), (False, True), (False, True)))
 every_case = pytest.mark.parametrize(("loss", "activation", "intercept", "weighted"), CASES)
 
 
 def random_weights(prog, seed=0, inside=False):
     weights = np.random.default_rng(seed).standard_normal(prog.weights_shape)
-    if inside and prog.activation == "relu":
+    if inside and prog.activation != "gated":
         blocks = np.arange(len(prog.patterns))
         weights = np.array([prog.project(part, blocks).points for part in weights])
         # Cones of the single point 0 leave rounding.
@@ -140,7 +140,7 @@ def test_dual_objective_is_minus_infinity_outside_its_domain(make_program, loss)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("activation", ["relu", "gated"])
+@pytest.mark.parametrize("activation", ["relu", "gated", "leaky"])
 @pytest.mark.parametrize("intercept", [False, True])
 def test_sample_weights_are_repeated_rows(make_program, loss, activation, intercept):
     prog = make_program(5, loss=loss, activation=activation, intercept=intercept)
@@ -257,7 +257,8 @@ def brute_force_norms(prog, nu):
     """‖P_K(X_bᵀν)‖ of every block, by a least-squares problem each."""
     norms = []
     for sign, mask in product(prog.signs, prog.patterns.masks.T):
-        target = sign * prog.X.T @ (mask * nu)
+        counts = np.where(mask, 1.0, prog.activation.slope)
+        target = sign * prog.X.T @ (counts * nu)
         if prog.activation == "gated":
             norms.append(np.linalg.norm(target))
             continue
@@ -290,7 +291,7 @@ def test_zero_is_optimal_exactly_from_lam_max_on(
     common = prog.correlations(prog.dual_start())
     targets = np.stack([s * common for s in prog.signs]).reshape(-1, prog.d)
     points = targets
-    if activation == "relu":
+    if activation != "gated":
         points = prog.project(common, np.arange(len(targets))).points
     below, above = prog.with_lam(0.9 * prog.lam_max), prog.with_lam(1.1 * prog.lam_max)
     lowered = False

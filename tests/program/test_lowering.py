@@ -19,7 +19,7 @@ from relu_opt.program.lowering import (
 from relu_opt.program.patterns import sample_patterns
 
 LOSSES = ("squared", Huber(0.4), "squared_hinge", "hinge", "logistic", "poisson", "quantile")
-CASES = list(product(LOSSES, ("relu", "gated"), (False, True), (False, True)))
+CASES = list(product(LOSSES, ("relu", "gated", "absolute"), (False, True), (False, True)))
 
 
 def make(loss="squared", activation="relu", intercept=False, weighted=False, lam=0.02, **scale):
@@ -37,7 +37,7 @@ def make(loss="squared", activation="relu", intercept=False, weighted=False, lam
 def largest_neuron(prog, nu):
     """max_b g_b(ν)."""
     correlations = prog.correlations(nu)
-    if prog.activation == "relu":
+    if prog.activation != "gated":
         correlations = prog.project(correlations, np.arange(2 * len(prog.patterns))).points
     return np.linalg.norm(correlations, axis=1).max()
 
@@ -50,7 +50,7 @@ def check_answer(prog, weights, intercept, nu, optimum, tol=1e-7):
     )
     worst = np.linalg.norm(weights, axis=2).max() * 1e-6
     slack = prog.cone_rows.unit @ weights.reshape(-1, prog.d).T
-    if prog.activation == "relu":
+    if prog.activation != "gated":
         signs = np.tile(2.0 * prog.patterns.masks - 1.0, 2)
         assert (signs * slack).min() >= -worst
     assert largest_neuron(prog, nu) <= prog.lam * (1 + 1e-6)

@@ -42,7 +42,7 @@ def inside_weights(prog, seed=0, share=0.5):
     """Random blocks in their cones, some of them zero."""
     rng = np.random.default_rng(seed)
     weights = rng.standard_normal(prog.weights_shape)
-    if prog.activation == "relu":
+    if prog.activation != "gated":
         # A gate of the pattern lies inside its cone; a short step keeps it there.
         weights = np.stack([prog.patterns.gates.T * rng.uniform(0.1, 3) for _ in prog.signs])
     weights[rng.random(weights.shape[:2]) < share] = 0.0
@@ -236,7 +236,11 @@ def test_an_objective_beyond_all_doubles_is_inf():
 
 @pytest.mark.parametrize(
     ("loss", "activation", "intercept", "weighted"),
-    list(product(("squared", "logistic"), ("relu", "gated"), (False, True), (False, True))),
+    list(
+        product(
+            ("squared", "logistic"), ("relu", "gated", "absolute"), (False, True), (False, True)
+        )
+    ),
 )
 def test_blocks_and_network_have_one_objective(make_program, loss, activation, intercept, weighted):
     prog = make_program(3, loss=loss, activation=activation, intercept=intercept, weighted=weighted)
@@ -255,7 +259,7 @@ def test_blocks_and_network_have_one_objective(make_program, loss, activation, i
 
 
 @settings(max_examples=40)
-@given(st.integers(0, 10**6), st.sampled_from(["relu", "gated"]))
+@given(st.integers(0, 10**6), st.sampled_from(["relu", "gated", "leaky"]))
 def test_there_and_back(make_program, seed, activation):
     prog = make_program(seed, activation=activation)
     weights = inside_weights(prog, seed)
@@ -273,12 +277,13 @@ def test_there_and_back(make_program, seed, activation):
         np.tile(network.output, 2) / factor.ravel() / 2,
         0.0,
         None if network.gates is None else np.tile(network.gates, (2, 1)),
+        network.slope,
     )
     np.testing.assert_allclose(weights_from_network(prog, split), weights, rtol=1e-9, atol=1e-12)
 
 
 def test_no_blocks_are_no_neurons(make_program):
-    for activation in ("relu", "gated"):
+    for activation in ("relu", "gated", "absolute"):
         prog = make_program(activation=activation)
         zero = np.zeros(prog.weights_shape)
         network = network_from_weights(prog, zero, 0.5)
@@ -349,7 +354,8 @@ def test_neuron_outside_the_cones_is_named(make_program):
 @pytest.mark.parametrize(("activation", "gated"), [("relu", True), ("gated", False)])
 def test_networks_of_the_other_kind(make_program, activation, gated):
     prog = make_program(activation=activation)
-    with pytest.raises(DataError, match=f"program is {activation}"):
+    kind = prog.activation.kind
+    with pytest.raises(DataError, match=f"program is of {kind} networks"):
         weights_from_network(prog, random_network(gated=gated))
 
 

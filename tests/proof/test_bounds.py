@@ -26,7 +26,7 @@ programs = st.fixed_dictionaries(
         "d": st.integers(1, 4),
         "p": st.integers(1, 12),
         "loss": st.sampled_from(LOSSES),
-        "activation": st.sampled_from(["relu", "gated"]),
+        "activation": st.sampled_from(["relu", "gated", "leaky"]),
         "intercept": st.booleans(),
         "weighted": st.booleans(),
         "lam_share": st.sampled_from([0.02, 0.2, 0.7, 1.1]),
@@ -56,7 +56,7 @@ def random_weights(prog, rng, inside=True):
     """Blocks of random sizes, many of them zero, in their cones or anywhere."""
     weights = rng.standard_normal(prog.weights_shape) * 10.0 ** rng.integers(-3, 2)
     weights[rng.random(weights.shape[:2]) < 0.6] = 0.0
-    if prog.activation == "relu" and inside:
+    if prog.activation != "gated" and inside:
         blocks = np.arange(len(prog.patterns))
         weights = np.stack([prog.project(part, blocks).points for part in weights])
         weights[np.linalg.norm(weights, axis=2) < 1e-9] = 0.0

@@ -673,7 +673,7 @@ def test_scope_all_of_large_data_is_refused_with_the_count(make_program):
         ),
         (
             {"answer": ro.ReLUNetwork([[1.0] * 3], [1.0], gates=[[1.0] * 3])},
-            "program is for relu networks, and this network has gates",
+            "program is for ReLU networks, and this network has gated ReLU neurons",
         ),
         (
             {"answer": ro.ReLUNetwork(np.empty((0, 3)), []), "scope": "own"},
@@ -689,7 +689,7 @@ def test_what_cannot_be_certified_at_all(solved, change, message):
 
 def test_gated_programs_want_gated_networks(make_program):
     prog = make_program(activation="gated")
-    with pytest.raises(DataError, match="gated networks, and this network has no gates"):
+    with pytest.raises(DataError, match="gated ReLU networks, and this network has ReLU neurons"):
         ro.certify(prog, ro.ReLUNetwork([[1.0] * 3], [1.0]))
 
 

@@ -123,8 +123,9 @@ def exact_objective(prog, network):
         row = [exact(v) for v in x]
         z = exact(network.intercept)
         for u, g, a in zip(network.hidden, gates, network.output, strict=True):
-            if sum(p * exact(q) for p, q in zip(row, g, strict=True)) >= 0:
-                z += exact(a) * sum(p * exact(q) for p, q in zip(row, u, strict=True))
+            linear = exact(a) * sum(p * exact(q) for p, q in zip(row, u, strict=True))
+            on = sum(p * exact(q) for p, q in zip(row, g, strict=True)) >= 0
+            z += linear if on else exact(prog.activation.slope) * linear
         total += s * exact_loss(prog.loss, z, exact(y))
     squares = sum(exact(v) ** 2 for v in [*network.hidden.ravel(), *network.output])
     return total / prog.n + exact(prog.lam) / 2 * squares
@@ -163,9 +164,10 @@ def exact_largest(prog, nu, multipliers):
         sign, which = divmod(b, len(prog.patterns))
         mask = prog.patterns.masks[:, which]
         vector = [Fraction(0)] * prog.d
-        for k in np.flatnonzero(mask):
+        for k in range(prog.n):
+            counts = 1 if mask[k] else exact(prog.activation.slope)
             for j in range(prog.d):
-                vector[j] += (1 if sign == 0 else -1) * exact(nu[k]) * rows[k][j]
+                vector[j] += counts * (1 if sign == 0 else -1) * exact(nu[k]) * rows[k][j]
         for k, value in zip(*rho.get(b, ((), ())), strict=True):
             for j in range(prog.d):
                 vector[j] += (1 if mask[k] else -1) * exact(value) * rows[k][j]
@@ -198,6 +200,8 @@ def programs(count, seed=0, offsets=(0.0, 1e7, -1e9)):
         elif intercept:
             y = y + rng.choice(offsets)
         activation = ("relu", "gated")[int(rng.integers(2))]
+        if activation == "relu" and k % 2 and get_loss(loss).smooth:
+            activation = ro.Leaky((0.01, -0.7)[k % 4 == 1])
         weight = rng.uniform(0.2, 3.0, n) if rng.random() < 0.5 else None
         patterns = ro.sample_patterns(X, 5, seed=k)
         prog = ro.ConvexProgram(X, y, 1.0, patterns, loss, activation, weight, intercept)
@@ -207,7 +211,7 @@ def programs(count, seed=0, offsets=(0.0, 1e7, -1e9)):
 def some_network(prog, rng):
     weights = rng.standard_normal(prog.weights_shape) / np.abs(prog.X).max()
     weights[rng.random(weights.shape[:2]) < 0.5] = 0.0
-    if prog.activation == "relu":
+    if not prog.activation.gated:
         blocks = np.arange(len(prog.patterns))
         weights = np.stack([prog.project(part, blocks).points for part in weights])
     constant = prog.best_intercept(prog.fits(weights))

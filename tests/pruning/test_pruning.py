@@ -50,7 +50,11 @@ def split(network, copies, seed=0):
     which, shares = which[order], shares[order]
     gates = None if network.gates is None else network.gates[which]
     return ro.ReLUNetwork(
-        network.hidden[which] * shares[:, None], network.output[which], network.intercept, gates
+        network.hidden[which] * shares[:, None],
+        network.output[which],
+        network.intercept,
+        gates,
+        network.slope,
     )
 
 
@@ -122,7 +126,7 @@ def test_symmetric_data_leave_neurons_that_vanish_together():
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=str)
-@pytest.mark.parametrize("activation", ["relu", "gated"])
+@pytest.mark.parametrize("activation", ["relu", "gated", "leaky"])
 @pytest.mark.parametrize("intercept", [False, True])
 def test_every_exact_step_of_a_split_solution_is_certified(
     make_program, loss, activation, intercept
@@ -433,7 +437,7 @@ def naive_baseline(method, network, X, y, prog):
 
 @pytest.mark.parametrize("method", ["magnitude", "activation", "gradient", "residual"])
 @pytest.mark.parametrize("loss", LOSSES, ids=str)
-@pytest.mark.parametrize("activation", ["relu", "gated"])
+@pytest.mark.parametrize("activation", ["relu", "gated", "leaky"])
 def test_baselines_are_those_of_a_naive_loop(make_program, method, loss, activation):
     prog = make_program(2, n=15, loss=loss, activation=activation, weighted=True)
     gated = activation == "gated"

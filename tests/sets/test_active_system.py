@@ -14,7 +14,7 @@ from relu_opt.sets.equicorrelation import equicorrelated
 from relu_opt.sets.polishing import polished
 
 
-@pytest.mark.parametrize("activation", ["relu", "gated"])
+@pytest.mark.parametrize("activation", ["relu", "gated", "leaky"])
 @pytest.mark.parametrize("loss", ["squared", "logistic", "huber", "squared_hinge"])
 @pytest.mark.parametrize("intercept", [False, True])
 def test_residual_and_derivative(make_program, loss, activation, intercept):
@@ -45,7 +45,7 @@ def test_residual_and_derivative(make_program, loss, activation, intercept):
     np.testing.assert_allclose(system.derivative(z), np.array(matrix).T, atol=1e-4)
 
 
-@pytest.mark.parametrize("activation", ["relu", "gated"])
+@pytest.mark.parametrize("activation", ["relu", "gated", "leaky"])
 @pytest.mark.parametrize("loss", ["squared", "logistic"])
 def test_the_last_digits(make_program, loss, activation):
     prog = make_program(n=20, d=3, p=12, loss=loss, activation=activation)

@@ -54,7 +54,7 @@ def check_element(S, network):
 # -- sets that are known -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("activation", ["relu", "gated"])
+@pytest.mark.parametrize("activation", ["relu", "gated", "leaky"])
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("pairs", [2, 3])
 def test_the_cross_polytope(pairs, loss, activation):
@@ -251,7 +251,7 @@ def test_a_gated_neuron_has_its_gate():
 # -- generic data, and the edges -----------------------------------------------------------
 
 
-@pytest.mark.parametrize("activation", ["relu", "gated"])
+@pytest.mark.parametrize("activation", ["relu", "gated", "leaky"])
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("intercept", [False, True])
 def test_generic_data_have_one_network(make_program, loss, activation, intercept):

@@ -50,7 +50,7 @@ def problem(make_program, **more):
 CASES = [
     (loss, activation, intercept)
     for loss in ("squared", "logistic", "squared_hinge", "huber")
-    for activation in ("relu", "gated")
+    for activation in ("relu", "gated", "absolute")
     for intercept in (False, True)
 ]
 
@@ -95,7 +95,7 @@ def test_bids_are_the_most_violated_patterns(make_program):
         assert again.bids.patterns.tolist() == expected
 
 
-@pytest.mark.parametrize("activation", ["relu", "gated"])
+@pytest.mark.parametrize("activation", ["relu", "gated", "leaky"])
 def test_processes_change_no_bit(make_program, pool, activation):
     prog = problem(make_program, activation=activation)
     here, there = ro.solve(prog, executor=Serial()), ro.solve(prog, executor=pool)

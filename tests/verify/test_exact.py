@@ -27,7 +27,7 @@ DELTA = Fraction(0.7)
 EXACT = ["squared", "huber", "hinge", "squared_hinge"]
 
 
-def claim_of(seed, loss, *, gated=False, weighted=False, constant=False, scale=1.0):
+def claim_of(seed, loss, *, gated=False, weighted=False, constant=False, scale=1.0, slope=0.0):
     """A claim of random numbers, its X and y, with ν of the signs of y."""
     rng = np.random.default_rng(seed)
     n, d, m, p = 5, 2, 3, 4
@@ -47,6 +47,7 @@ def claim_of(seed, loss, *, gated=False, weighted=False, constant=False, scale=1
             hidden=rng.standard_normal((m, d)),
             output=rng.standard_normal(m),
             constant=0.3 if constant else 0.0,
+            slope=slope,
             gates=gates,
             gate_bits=None if gates is None else np.packbits((X @ gates.T >= 0).T, axis=1),
             nu=nu,
@@ -101,7 +102,8 @@ def primal_of(claim, X, y):
         fit = Fraction(claim.constant)
         for u, a, g in zip(hidden, output, gates, strict=True):
             side = dot(row, g)
-            fit += dot(row, u) * a if side > 0 or (side == 0 and claim.gated) else ZERO
+            on = side > 0 or (side == 0 and claim.gated)
+            fit += dot(row, u) * a * (1 if on else Fraction(claim.slope))
         total += weight * loss_at(claim, fit, target)
     squares = sum(value**2 for value in [*rational(claim.hidden), *output])
     return total / len(y) + Fraction(claim.lam) / 2 * squares
@@ -109,10 +111,12 @@ def primal_of(claim, X, y):
 
 def largest_square(claim, X, nu):
     """The largest squared norm of a block, by rationals."""
+    slope = Fraction(claim.slope)
     rows, n, p, found = [*map(rational, X)], len(X), len(claim.patterns), []
     for i, bits in enumerate(np.unpackbits(claim.patterns, axis=1, count=n).tolist()):
         whole = [
-            sum((nu[k] * row[c] for k, row in enumerate(rows) if bits[k]), ZERO) for c in (0, 1)
+            sum((nu[k] * row[c] * (1 if bits[k] else slope) for k, row in enumerate(rows)), ZERO)
+            for c in (0, 1)
         ]
         for block, side in ((i, 1), (i + p, -1)):
             vector = [side * value for value in whole]
@@ -152,8 +156,9 @@ CASES = list(itertools.product(EXACT, [False, True], [False, True], [False, True
 @pytest.mark.parametrize(("loss", "gated", "weighted", "constant"), CASES)
 def test_bounds_are_those_of_rationals(loss, gated, weighted, constant):
     for seed, scale in itertools.product(range(3), (1.0, 1e-180, 1e170)):
+        slope = 0.0 if gated else (0.0, -1.0, 0.37)[seed]
         claim, X, y = claim_of(
-            seed, loss, gated=gated, weighted=weighted, constant=constant, scale=scale
+            seed, loss, gated=gated, weighted=weighted, constant=constant, scale=scale, slope=slope
         )
         found = exact_bounds(claim, X, y)
         assert found.primal == primal_of(claim, X, y)
@@ -207,7 +212,11 @@ def sampled(loss="squared", activation="relu", intercept=False, weighted=False, 
 
 LOSSES = [*EXACT, "quantile", "logistic", "poisson"]
 PROGRAMS = [
-    *({"loss": loss, "activation": kind} for loss in LOSSES for kind in ("relu", "gated")),
+    *(
+        {"loss": loss, "activation": kind}
+        for loss in LOSSES
+        for kind in ("relu", "gated", "absolute")
+    ),
     *({"loss": loss, "intercept": True, "weighted": True} for loss in LOSSES),
 ]
 

@@ -55,7 +55,7 @@ class Design:
         used, inverse = np.unique(self.which, return_inverse=True)
         matrix = self.prog.X[rows] @ self.bases.T
         if len(used):
-            matrix *= self.prog.patterns.unpack(used)[:, rows].T[:, inverse]
+            matrix *= self.prog.counts(used)[:, rows].T[:, inverse]
         return np.asarray(matrix)
 
     def gram(self, turns: Design, scale: FloatArray, constant: bool) -> FloatArray:

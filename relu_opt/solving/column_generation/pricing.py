@@ -70,7 +70,7 @@ class Pricer:
         self.prog = prog
         self.clock = clock
         self.projector = projector
-        self.cones = prog.activation == "relu"
+        self.cones = not prog.activation.gated
         blocks = len(prog.signs) * len(prog.patterns)
         self._pull = np.zeros((blocks if self.cones else 0, prog.d))
         self._rows: dict[int, IntArray] = {}

@@ -22,6 +22,7 @@ from relu_opt.arrays import FloatArray, as_floats
 from relu_opt.config import load_settings
 from relu_opt.errors import DataError
 from relu_opt.plugins.types import StopReason
+from relu_opt.program.activations import get_activation
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.network import ReLUNetwork
 from relu_opt.program.patterns import patterns_of_gates, sample_patterns
@@ -174,5 +175,7 @@ def train_stacked(
     few = sample_patterns(problem.X, n_gates, load_settings().seed if seed is None else seed)
     gates = np.tile(np.asarray(few.gates), (c, 1))
     patterns = patterns_of_gates(rows, gates)
-    program = ConvexProgram(rows, targets, problem.lam / c, patterns, activation=activation)
+    program = ConvexProgram(
+        rows, targets, problem.lam / c, patterns, activation=get_activation(activation)
+    )
     return StackedSolution(solve(program, backend, tol, time_limit, options=options), c)
