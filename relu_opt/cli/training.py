@@ -13,7 +13,7 @@ from relu_opt import ConvexProgram, Solution, sample_patterns, solve, train_glob
 from relu_opt.cli.output import tol_facts
 from relu_opt.config import Settings, load_settings
 from relu_opt.errors import DataError
-from relu_opt.program.activations import get_activation
+from relu_opt.program.activations import RELU, get_activation
 from relu_opt.program.losses import get_loss
 from relu_opt.progress.bar import Reporter
 from relu_opt.tabular.default_lam import default_lam
@@ -100,7 +100,7 @@ def _over_all_patterns(
     program: ConvexProgram, oracle: str, request: Request, seed: int
 ) -> Solution:
     """The solution of global training, with its certificate of scope `all`."""
-    if program.activation != "relu":
+    if program.activation != RELU:
         raise DataError(
             "Searching all patterns is for ReLU networks. Leave --activation or --oracle out.",
             option="--oracle",

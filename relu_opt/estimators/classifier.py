@@ -17,7 +17,7 @@ from relu_opt.errors import DataError, did_you_mean
 from relu_opt.estimators.base import ReLUEstimator, Samples
 from relu_opt.estimators.fitting import AtOneLam, ReLUPathCV
 from relu_opt.path.solution_path import RATIO
-from relu_opt.program.activations import Activation
+from relu_opt.program.activations import RELU, Activation
 from relu_opt.program.losses import Loss, get_loss
 from relu_opt.tabular.default_lam import vector_lam
 from relu_opt.train.several_outputs.public import TOL, train_vector
@@ -248,7 +248,7 @@ class ReLUClassifier(AtOneLam, _Classifier):
 
     def _train_together(self, samples: Samples, targets: FloatArray) -> None:
         """One network with an output for each class."""
-        if not get_loss(self.loss).quadratic or self.activation != "relu":
+        if not get_loss(self.loss).quadratic or self.activation != RELU:
             raise DataError(
                 f"multi_output='vector' is for loss='squared' and activation='relu', not for "
                 f"{get_loss(self.loss).name!r} and {self.activation!r}.",

@@ -276,7 +276,7 @@ def _training_signs(
 def _largest_block(program: ConvexProgram, nu: FloatArray) -> float:
     """max_b ‖P_K(X_bᵀν)‖, without pricing tricks: the programs are small."""
     common = program.correlations(nu)
-    if program.activation == "gated":
+    if program.activation.gated:
         return float(np.linalg.norm(common, axis=1).max())
     blocks = np.arange(2 * len(program.patterns))
     return float(np.linalg.norm(program.project(common, blocks).points, axis=1).max())

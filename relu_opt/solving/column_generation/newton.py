@@ -74,7 +74,11 @@ def _whitening(turns: FloatArray) -> Callable[..., FloatArray]:
     Q, R = qr(turns, mode="economic", check_finite=False) if thin else (None, turns)
     kernel = R @ R.T
     kernel[np.arange(len(kernel)), np.arange(len(kernel))] += 1.0
-    lower = cholesky(kernel, lower=True, overwrite_a=True, check_finite=False)
+    try:
+        lower = cholesky(kernel, lower=True, overwrite_a=True, check_finite=False)
+    except np.linalg.LinAlgError:  # I is rounding beside TTᵀ, but not beside T
+        upper = qr(np.vstack([np.eye(len(R)), R.T]), mode="r", check_finite=False)[0]
+        lower = np.asarray(upper[: len(R)].T)
 
     def whiten(values: FloatArray, transposed: bool = False) -> FloatArray:
         inner = values if Q is None else Q.T @ values

@@ -15,6 +15,7 @@ from relu_opt.plugins.dispatch import can_start
 from relu_opt.plugins.options import as_options
 from relu_opt.plugins.stopping import StopNow, until_stopped
 from relu_opt.plugins.types import StopReason
+from relu_opt.program.activations import RELU
 from relu_opt.program.arrangement import MAX_PATTERNS
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.losses import Loss
@@ -117,7 +118,7 @@ def train_globally(
     clock = Clock(settled("time_limit", time_limit, None))
     data = as_floats(X, "X", 2)
     first = sample_patterns(data, FIRST_GATES, seed)
-    prog = ConvexProgram(data, y, lam, first, loss, "relu", sample_weight, intercept)  # type: ignore[arg-type]
+    prog = ConvexProgram(data, y, lam, first, loss, RELU, sample_weight, intercept)  # type: ignore[arg-type]
     if oracle == "auto" and executor is None and is_spike_free(prog.canonical.X):
         return _over_ones(prog, tol, clock, backend, options)
     with opened(1 if executor is None else executor) as workers:

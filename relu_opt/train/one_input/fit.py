@@ -13,6 +13,7 @@ from relu_opt.config import load_settings
 from relu_opt.errors import DataError, SolveFailed
 from relu_opt.plugins.stopping import until_stopped
 from relu_opt.plugins.types import StopReason
+from relu_opt.program.activations import RELU
 from relu_opt.program.arrangement import enumerate_patterns
 from relu_opt.program.convex import ConvexProgram
 from relu_opt.program.losses import Loss
@@ -193,7 +194,7 @@ def _with_bias(
     inputs = as_inputs(x)
     X = np.column_stack([inputs, np.ones_like(inputs)])
     strength = as_positive(lam, "lam")
-    program = ConvexProgram(X, y, strength, enumerate_patterns(X), loss, "relu", sample_weight)  # type: ignore[arg-type]
+    program = ConvexProgram(X, y, strength, enumerate_patterns(X), loss, RELU, sample_weight)  # type: ignore[arg-type]
     solution = solve(program, backend, tol, time_limit, options=options)
     proof = certify(
         program, solution, scope="all", tol=tol, multipliers=solution.certificate.multipliers
