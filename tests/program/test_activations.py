@@ -9,6 +9,8 @@ import cvxpy as cp
 import numpy as np
 import pytest
 from scipy.optimize import linprog, minimize
+from sklearn.datasets import load_diabetes
+from sklearn.preprocessing import StandardScaler
 
 import relu_opt as ro
 from relu_opt.errors import DataError
@@ -232,3 +234,26 @@ def test_torch_has_it_too():
     again = ro.export.from_torch(ro.export.to_torch(network))
     assert again.slope == 0.3
     np.testing.assert_array_equal(again.hidden, network.hidden)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("loss", "slope"), [("poisson", 0.0), ("quantile", 0.0), ("squared", 0.01), ("squared", -1.0)]
+)
+def test_real_data_agree_with_atoms(loss, slope, independent_optimum):
+    """Disease progression of 150 diabetes patients, a whole number each."""
+    raw = load_diabetes()
+    data, target = raw.data[:150], raw.target[:150]
+    X = np.c_[StandardScaler().fit_transform(data), np.ones(150)] / np.sqrt(10)
+    # As a count in steps of 25; else standardised.
+    y = np.rint(target / 25)
+    if loss != "poisson":
+        y = (target - target.mean()) / target.std()
+    kind = ro.losses.Quantile(0.9) if loss == "quantile" else loss
+    patterns = ro.sample_patterns(X, 8)
+    prog = ro.ConvexProgram(X, y, 1.0, patterns, kind, ro.Leaky(slope), None, True)
+    prog = prog.with_lam(0.05 * prog.lam_max)
+    solution = ro.solve(prog)
+    assert solution.verdict is ro.Verdict.CERTIFIED
+    assert ro.verify(solution, X, y, arithmetic="exact").valid
+    assert solution.objective == pytest.approx(independent_optimum(prog), rel=1e-6)
