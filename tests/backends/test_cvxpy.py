@@ -21,6 +21,7 @@ from targets import targets_of
 
 import relu_opt as ro
 import relu_opt_cvxpy
+from relu_opt.clock import Clock
 from relu_opt.errors import DataError, OptionError, SolveFailed, UnsupportedProgram
 from relu_opt.optimality import prove
 from relu_opt.plugins.types import Feature, SolveOptions, State, StopReason
@@ -393,7 +394,7 @@ def test_integers_without_an_answer():
     found = solve(LinearProgram(c=[-1.0, 0.0], **endless))
     assert (found.stop, found.x, found.bound) == (StopReason.UNBOUNDED, None, None)
     assert found.raw_status == "kUnboundedOrInfeasible"
-    request = backend_module._Request("HIGHS", SolveOptions(), 0.0)
+    request = backend_module._Request("HIGHS", SolveOptions(), Clock())
     assert backend_module._which(infeasible, request) is StopReason.INFEASIBLE
     assert backend_module._which(make(), request) is StopReason.UNKNOWN
 
@@ -570,7 +571,7 @@ def test_a_solver_without_a_licence_fails_with_its_own_words(monkeypatch, tmp_pa
 
 
 def test_statuses_are_mapped_in_full_and_only_optimal_converges():
-    request = backend_module._Request("CLARABEL", SolveOptions(time_limit=1e9), 0.0)
+    request = backend_module._Request("CLARABEL", SolveOptions(time_limit=1e9), Clock(1e9))
 
     def stop(status, word=""):
         return backend_module._stop_reason(status, word, request)
@@ -584,7 +585,7 @@ def test_statuses_are_mapped_in_full_and_only_optimal_converges():
     assert stop("infeasible_or_unbounded") is StopReason.UNKNOWN
     assert stop("splendid") is StopReason.UNKNOWN
     assert stop("user_limit") is StopReason.ITERATION_LIMIT
-    request = backend_module._Request("CLARABEL", SolveOptions(time_limit=1e-9), 0.0)
+    request = backend_module._Request("CLARABEL", SolveOptions(time_limit=1e-9), Clock(1e-9))
     assert backend_module._stop_reason("user_limit", "", request) is StopReason.TIME_LIMIT
 
 

@@ -308,7 +308,7 @@ def test_digits_that_p_lost_are_charged():
     program = ro.QuadraticProgram(P=P, c=np.zeros(2), lower=-1e6, upper=1e6)
     found = ro.solve_program(program)
     # The optimum is −5 in a corner.
-    assert found.dual_objective <= -5.0 or found.verdict is not Verdict.CERTIFIED
+    assert found.lower_bound <= -5.0 or found.verdict is not Verdict.CERTIFIED
 
 
 # -- rays ----------------------------------------------------------------------
@@ -395,7 +395,7 @@ def test_a_tree_proves_what_enumeration_says():
         best = min(c @ p for p in points if (A @ p <= sides).all())
         found = ro.solve_program(program).require()
         assert found.objective == pytest.approx(best)
-        assert found.dual_objective <= best + 1e-9
+        assert found.lower_bound <= best + 1e-9
         assert found.rel_gap <= 1e-8
 
 
