@@ -143,12 +143,7 @@ def into_domain(prog: LossTerm, nu: FloatArray) -> FloatArray:
     larger sum is then shrunk until Σν = 0.
     """
     low, high = prog.loss.slopes(prog.y)
-    nu = np.clip(nu, low * prog.sample_scale, high * prog.sample_scale)
-    if prog.intercept:
-        up, down = nu[nu > 0].sum(), -nu[nu < 0].sum()
-        nu[nu > 0] *= down / up if up > down else 1.0
-        nu[nu < 0] *= up / down if down > up else 1.0
-    return nu
+    return prog.admissible(np.clip(nu, low * prog.sample_scale, high * prog.sample_scale))
 
 
 def check_memory(prog: ConvexProgram, copies: float = 2.5) -> None:
